@@ -1,0 +1,181 @@
+"""What is predicted: a task is a record of data, not a class of its own.
+
+Everything downstream (heads, losses, scores, reports, cards) reads these records, so a new task set needs no new code:
+
+>>> pain = Task("pain", kind="regression", labels=("pain",), unit="points", span=(0.0, 10.0), loss="mae", metric="mae")
+>>> pain.to_unit(0.25)
+2.5
+"""
+
+from dataclasses import asdict, dataclass
+
+KINDS = ("regression", "classification")
+LOSSES = {"regression": ("ccc", "mae", "mse"), "classification": ("cross_entropy",)}
+METRICS = {"regression": ("ccc", "mae"), "classification": ("uar",)}
+
+# The order of the official submission file; the papers also print them alphabetically, so match by name, never by place.
+EXVO_EMOTIONS = (
+    "Awe",
+    "Excitement",
+    "Amusement",
+    "Awkwardness",
+    "Fear",
+    "Horror",
+    "Distress",
+    "Triumph",
+    "Sadness",
+    "Surprise",
+)
+
+# The class index of the official submission file.
+EXVO_COUNTRIES = ("China", "South Africa", "United States", "Venezuela")
+
+EMOGATOR_CATEGORIES = (
+    "Adoration",
+    "Amusement",
+    "Anger",
+    "Awe",
+    "Confusion",
+    "Contempt",
+    "Contentment",
+    "Desire",
+    "Disappointment",
+    "Disgust",
+    "Distress",
+    "Ecstasy",
+    "Elation",
+    "Embarrassment",
+    "Fear",
+    "Guilt",
+    "Interest",
+    "Neutral",
+    "Pain",
+    "Pride",
+    "Realization",
+    "Relief",
+    "Romantic Love",
+    "Sadness",
+    "Serenity",
+    "Shame",
+    "Surprise (Negative)",
+    "Surprise (Positive)",
+    "Sympathy",
+    "Triumph",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to predict from a burst.
+
+    Attributes:
+        name: key of the task everywhere: dataset column, head, loss part, score.
+        kind: ``"regression"`` (values in ``span``) or ``"classification"`` (one of ``labels``).
+        labels: one name per output: the dimensions of a regression, the classes of a classification.
+        unit: what a regressed value counts, such as ``"years"``; None for a bare intensity.
+        span: the values, in ``unit``, that the head's 0 and 1 stand for; labels outside it are refused.
+        loss: ``"ccc"``, ``"mae"`` or ``"mse"`` for a regression; ``"cross_entropy"`` for a classification.
+        metric: ``"ccc"`` or ``"mae"`` for a regression; ``"uar"`` for a classification.
+        loss_weight: factor of the task's loss in the total.
+
+    Raises:
+        ValueError: names the task, the field, the value and what is allowed.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    unit: str | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+    loss: str = "ccc"
+    metric: str = "ccc"
+    loss_weight: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "span", (float(self.span[0]), float(self.span[1])))
+        if not self.name.isidentifier():
+            raise ValueError(f"task name {self.name!r} must be an identifier, such as 'emotion'")
+        for field, allowed in (
+            ("kind", KINDS),
+            ("loss", LOSSES.get(self.kind, ())),
+            ("metric", METRICS.get(self.kind, ())),
+        ):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"task {self.name!r}: {field} {getattr(self, field)!r} is not one of {list(allowed)}")
+        if not self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"task {self.name!r}: labels must be one or more different names, got {list(self.labels)}")
+        if self.kind == "classification" and len(self.labels) < 2:
+            raise ValueError(f"task {self.name!r}: a classification needs two or more labels, got {list(self.labels)}")
+        if not self.span[0] < self.span[1]:
+            raise ValueError(f"task {self.name!r}: span {self.span} must rise")
+        if not self.loss_weight >= 0:
+            raise ValueError(f"task {self.name!r}: loss_weight {self.loss_weight} must be 0 or more")
+
+    @property
+    def score_name(self) -> str:
+        """Key of the task's score, such as ``emotion_ccc``."""
+        return f"{self.name}_{self.metric}"
+
+    def to_unit(self, fractions):
+        """Values in 0..1 (the head's) to values in the task's unit; works on numbers, arrays and tensors."""
+        low, high = self.span
+        return low + (high - low) * fractions
+
+    def from_unit(self, values):
+        """Values in the task's unit to 0..1, the inverse of ``to_unit``."""
+        low, high = self.span
+        return (values - low) / (high - low)
+
+    def to_dict(self) -> dict:
+        """A JSON-ready record; ``Task(**record)`` restores the task."""
+        return {**asdict(self), "labels": list(self.labels), "span": list(self.span)}
+
+
+AGE = Task("age", kind="regression", labels=("age",), unit="years", span=(15.0, 45.0), loss="mae", metric="mae")
+"""HUME-VB's speakers are 20 to 39.5 years old; the span leaves the sigmoid room at both ends."""
+
+TASK_PRESETS: dict[str, tuple[Task, ...]] = {
+    "exvo": (
+        Task("emotion", kind="regression", labels=EXVO_EMOTIONS, loss="ccc", metric="ccc"),
+        AGE,
+        Task("country", kind="classification", labels=EXVO_COUNTRIES, loss="cross_entropy", metric="uar"),
+    ),
+    "emogator": (
+        Task(
+            "emotion",
+            kind="regression",
+            labels=tuple(emotion for emotion in EXVO_EMOTIONS if emotion != "Horror"),  # no category of it names horror
+            loss="ccc",
+            metric="ccc",
+        ),
+        Task("category", kind="classification", labels=EMOGATOR_CATEGORIES, loss="cross_entropy", metric="uar"),
+    ),
+}
+
+
+def resolve_tasks(tasks) -> tuple[Task, ...]:
+    """The records behind a preset's name, a list of records, or a list of dictionaries.
+
+    >>> [task.name for task in resolve_tasks("exvo")]
+    ['emotion', 'age', 'country']
+
+    Raises:
+        ValueError: an unknown preset, an unknown field or two tasks of one name.
+    """
+    if isinstance(tasks, str):
+        if tasks not in TASK_PRESETS:
+            raise ValueError(f"unknown task preset {tasks!r}; known: {sorted(TASK_PRESETS)}, or give a list of tasks")
+        return TASK_PRESETS[tasks]
+    resolved = []
+    for task in tasks:
+        if isinstance(task, dict):
+            unknown = sorted(set(task) - set(Task.__dataclass_fields__))
+            if unknown:
+                raise ValueError(f"unknown task fields {unknown}; known: {sorted(Task.__dataclass_fields__)}")
+            task = Task(**task)
+        resolved.append(task)
+    names = [task.name for task in resolved]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"a task set is one or more tasks of different names, got {names}")
+    return tuple(resolved)

@@ -1,0 +1,68 @@
+"""One waveform: what a burst must be before anything hears it, and its level.
+
+Numpy only, because this file travels with the weights: training, the pipeline and a model loaded from the Hub all
+refuse and level a clip by the same lines.
+"""
+
+import numpy as np
+
+SAMPLING_RATE = 16_000  # Hz, of every encoder this package drives
+MIN_SAMPLES = 400  # 25 ms: the receptive field of the encoders' convolutions; below it they have no frame
+MAX_SAMPLES = 60 * SAMPLING_RATE  # 60 s; attention grows with the square of the length, and no burst is longer
+LEVEL_DBFS = -3.0  # Burst2Vec, section 4.1
+
+
+class WaveformError(ValueError):
+    """A waveform that cannot be a burst; the message names it, the value and what is allowed."""
+
+
+def check_waveform(waveform, name: str = "waveform") -> np.ndarray:
+    """Return ``waveform`` as float32 of shape (samples,), or say why it cannot be a burst.
+
+    Args:
+        waveform: one channel at 16 kHz, any real number type; integers are scaled to -1..1 by their type's range.
+        name: what to call it in an error: a file name, or its place in a batch.
+
+    Raises:
+        WaveformError: not one axis, under 400 samples, over 60 s, or a sample that is NaN or infinite.
+    """
+    waveform = np.asarray(waveform)
+    if waveform.ndim != 1:
+        raise WaveformError(
+            f"{name}: expected one channel of shape (samples,), got shape {waveform.shape}; "
+            "mix down first, for example with waveform.mean(axis=channels)"
+        )
+    if waveform.dtype.kind == "i":
+        waveform = waveform.astype(np.float32) / -float(np.iinfo(waveform.dtype).min)
+    elif waveform.dtype.kind != "f":
+        raise WaveformError(f"{name}: expected real samples, got {waveform.dtype}")
+    if not MIN_SAMPLES <= waveform.size <= MAX_SAMPLES:
+        raise WaveformError(
+            f"{name}: {waveform.size} samples at {SAMPLING_RATE} Hz; a burst has {MIN_SAMPLES} "
+            f"({1000 * MIN_SAMPLES // SAMPLING_RATE} ms) to {MAX_SAMPLES} ({MAX_SAMPLES // SAMPLING_RATE} s)"
+        )
+    waveform = waveform.astype(np.float32, copy=False)
+    if not np.isfinite(waveform).all():
+        where = int(np.flatnonzero(~np.isfinite(waveform))[0])
+        raise WaveformError(f"{name}: sample {where} is {waveform[where]}; every sample must be a finite number")
+    return waveform
+
+
+def normalise_level(waveform: np.ndarray, dbfs: float = LEVEL_DBFS) -> np.ndarray:
+    """Scale a waveform to a root-mean-square level, in float and never clipped (Burst2Vec, section 4.1).
+
+    Args:
+        waveform: float32, shape (samples,).
+        dbfs: target level in dB relative to full scale, where a constant 1.0 has 0 dB.
+
+    Returns:
+        float32, shape (samples,); peaks may exceed 1. A silent clip (all zeros) stays silent: there is no gain that
+        would bring it to a level.
+
+    >>> normalise_level(np.array([0.5, -0.5], dtype=np.float32), dbfs=-20).round(4).tolist()
+    [0.10000000149011612, -0.10000000149011612]
+    """
+    rms = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if waveform.size else 0.0
+    if rms == 0.0:
+        return waveform.astype(np.float32)
+    return (waveform * (10.0 ** (dbfs / 20.0) / rms)).astype(np.float32)
