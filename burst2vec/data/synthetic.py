@@ -1,0 +1,201 @@
+"""A made-up corpus in HUME-VB's own layout, so that everything can be tried before the real data arrives.
+
+The voices come from ``synthetic_voices``. They are invented: **a score on this corpus says nothing about people**. What it
+can say is that a model learns: the acoustics carry the ten intensities, the age and the country, of speakers never heard
+in training, through noise and at any level.
+
+    folder/
+      data_info.csv     File_ID,Split,Subject_ID,Country,Age,Awe,…,Surprise     as HUME-VB, labels of the test split included
+      wav/00001.wav     16 kHz, 16 bits, one channel
+      synthetic.json    with which arguments the folder was written, and whether the writing was finished
+"""
+
+import csv
+import functools
+import json
+import multiprocessing
+import os
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
+from ..waveforms import SAMPLING_RATE
+from .synthetic_voices import AGES_YEARS, Voice, invent_voice, synthesise_burst
+
+VERSION = 1  # raise it with every change that alters a sample or a label: folders of another version are refused
+COLUMNS = ("File_ID", "Split", "Subject_ID", "Country", "Age", *EXVO_EMOTIONS)
+SPLITS = ("Train", "Val", "Test", "Train", "Train")  # of every five speakers of a country
+FEWEST_SPEAKERS = 3 * len(EXVO_COUNTRIES)  # each country in each split
+
+# How strongly an emotion brings another along, of its own intensity at most. It goes both ways.
+KINSHIP = {
+    ("Awe", "Surprise"): 0.6,
+    ("Awe", "Excitement"): 0.5,
+    ("Excitement", "Triumph"): 0.7,
+    ("Excitement", "Amusement"): 0.5,
+    ("Amusement", "Awkwardness"): 0.5,
+    ("Awkwardness", "Distress"): 0.4,
+    ("Fear", "Horror"): 0.7,
+    ("Fear", "Surprise"): 0.5,
+    ("Horror", "Distress"): 0.5,
+    ("Distress", "Sadness"): 0.7,
+    ("Triumph", "Amusement"): 0.3,
+    ("Sadness", "Awe"): 0.3,
+}
+
+_SPEAKER, _CLIP = 0, 1  # streams of chance
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of ``data_info.csv``."""
+
+    number: int  # from 1
+    speaker: int
+    split: str
+    voice: Voice
+    intensities: np.ndarray  # 0..1, shape (10,)
+
+    def row(self) -> list:
+        return [
+            f"[{self.number:05d}]",
+            self.split,
+            f"S{self.speaker + 1:03d}",
+            self.voice.country,
+            f"{self.voice.age_years:.1f}",
+            *(f"{intensity:.4f}" for intensity in self.intensities),
+        ]
+
+
+def draw_intensities(rng: np.random.Generator) -> np.ndarray:
+    """Ten intensities, 0..1: one emotion leads with 0.5 to 1, its kin follow, and a stranger may join in.
+
+    Most clips carry three to five emotions above 0, as raters of real bursts give several.
+    """
+    lead = rng.integers(len(EXVO_EMOTIONS))
+    intensities = np.zeros(len(EXVO_EMOTIONS))
+    intensities[lead] = rng.uniform(0.5, 1.0)
+    for pair, share in KINSHIP.items():
+        places = [EXVO_EMOTIONS.index(name) for name in pair]
+        if lead in places:
+            (kin,) = (place for place in places if place != lead)
+            intensities[kin] = intensities[lead] * share * rng.uniform()
+    stranger = rng.integers(len(EXVO_EMOTIONS))
+    intensities[stranger] = max(intensities[stranger], 0.4 * rng.uniform())
+    return intensities.round(4)
+
+
+def draw_speaker(speaker: int, seed: int) -> tuple[str, Voice]:
+    """The split and the voice of a speaker; countries and ages are spread evenly over speakers and over splits."""
+    rng = np.random.default_rng([seed, _SPEAKER, speaker])
+    countries = len(EXVO_COUNTRIES)
+    youngest, oldest = AGES_YEARS
+    spread = (
+        0.618034 * speaker + np.random.default_rng(seed).uniform()
+    ) % 1.0  # the golden ratio fills an interval evenly
+    age_years = round(2 * (youngest + (oldest - youngest) * spread)) / 2  # half years, as HUME-VB
+    return SPLITS[speaker // countries % len(SPLITS)], invent_voice(EXVO_COUNTRIES[speaker % countries], age_years, rng)
+
+
+def draw_clip(index: int, speakers: int, seed: int) -> tuple[Clip, np.ndarray]:
+    """Row and waveform of a clip: a function of its place, the number of speakers and the seed, of nothing else."""
+    speaker = index % speakers
+    split, voice = draw_speaker(speaker, seed)
+    rng = np.random.default_rng([seed, _CLIP, index])
+    intensities = draw_intensities(rng)
+    return Clip(index + 1, speaker, split, voice, intensities), synthesise_burst(voice, intensities, rng)
+
+
+def write_clip(index: int, folder: Path, speakers: int, seed: int) -> list:
+    """Write one wav file and return its row of ``data_info.csv``."""
+    clip, waveform = draw_clip(index, speakers, seed)
+    with wave.open(str(folder / "wav" / f"{clip.number:05d}.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLING_RATE)
+        file.writeframes((waveform * 32767.0).round().astype("<i2").tobytes())
+    return clip.row()
+
+
+def write_synthetic_corpus(
+    folder, clips: int = 1600, speakers: int = 80, seed: int = 0, num_proc: int | None = None
+) -> Path:
+    """Write the corpus, or find it written already.
+
+    Args:
+        folder: where to; new or empty, or written before by this function.
+        clips: how many. The first clips of a longer corpus of as many speakers are the same clips.
+        speakers: how many, 12 or more; of each country about 60 % train, 20 % validate and 20 % test.
+        seed: another seed, other speakers and other clips. The bytes written depend on the arguments above alone.
+        num_proc: processes to write with; None is this one.
+
+    Returns:
+        ``folder``, to be read by ``load_bursts("synthetic", data_dir=folder)``. A folder written before with the same
+        arguments is returned as it is; one whose writing was interrupted is written again.
+
+    Raises:
+        ValueError: too few speakers or clips, a negative seed, or more clips than five digits can name.
+        FileExistsError: the folder holds something else, or a corpus of other arguments.
+    """
+    folder = Path(folder)
+    if speakers < FEWEST_SPEAKERS:
+        raise ValueError(f"speakers={speakers}: give {FEWEST_SPEAKERS} or more, so that every split has every country")
+    if not speakers <= clips <= 99_999:
+        raise ValueError(f"clips={clips}: give one clip a speaker ({speakers}) to 99999, what five digits can name")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: give 0 or more")
+    arguments = {"version": VERSION, "clips": clips, "speakers": speakers, "seed": seed}
+    if _is_finished(folder, arguments):
+        return folder
+
+    (folder / "wav").mkdir(parents=True, exist_ok=True)
+    _write_marker(folder, arguments, finished=False)
+    write_one = functools.partial(write_clip, folder=folder, speakers=speakers, seed=seed)
+    progress = functools.partial(tqdm, total=clips, desc="Writing synthetic bursts", unit=" clips")
+    if num_proc is None or num_proc == 1:
+        rows = list(progress(map(write_one, range(clips))))
+    else:
+        with multiprocessing.Pool(num_proc) as pool:
+            rows = list(progress(pool.imap(write_one, range(clips), chunksize=16)))
+    with open(folder / "data_info.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    _write_marker(folder, arguments, finished=True)
+    return folder
+
+
+def _is_finished(folder: Path, arguments: dict) -> bool:
+    """Whether ``folder`` holds this very corpus; False if it is free to be written.
+
+    Raises:
+        FileExistsError: it holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; give a folder to write the synthetic corpus into")
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    marker = folder / "synthetic.json"
+    if not marker.is_file():
+        raise FileExistsError(
+            f"{folder} is not empty and holds no {marker.name}: it is not a synthetic corpus; give an empty folder"
+        )
+    try:
+        written = json.loads(marker.read_text(encoding="utf-8"))
+        finished = written.pop("finished")
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise FileExistsError(f"{marker} is not what write_synthetic_corpus writes; give an empty folder") from None
+    if written != arguments:
+        raise FileExistsError(
+            f"{folder} holds a synthetic corpus of {written}, not of {arguments}; give another folder"
+        )
+    return finished
+
+
+def _write_marker(folder: Path, arguments: dict, finished: bool) -> None:
+    """Write ``synthetic.json`` whole or not at all."""
+    draft = folder / "synthetic.json.draft"
+    draft.write_text(json.dumps({**arguments, "finished": finished}, indent=2) + "\n", encoding="utf-8")
+    os.replace(draft, folder / "synthetic.json")
