@@ -1,0 +1,24 @@
+"""From predictions to numbers, with numpy only: scores, their trivial baselines, reports and submission files."""
+
+from .reports import format_report, score_tasks
+from .scores import (
+    concordance_cc,
+    concordance_cc_per_label,
+    mean_absolute_error,
+    mean_absolute_error_per_label,
+    s_mtl,
+    unweighted_average_recall,
+)
+from .trivial import trivial_predictions
+
+__all__ = [
+    "concordance_cc",
+    "concordance_cc_per_label",
+    "format_report",
+    "mean_absolute_error",
+    "mean_absolute_error_per_label",
+    "s_mtl",
+    "score_tasks",
+    "trivial_predictions",
+    "unweighted_average_recall",
+]
