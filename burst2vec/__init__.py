@@ -1,0 +1,29 @@
+"""burst2vec hears, from a raw vocal burst, the intensity of emotions, the speaker's age and country, and more.
+
+This file is the door: public names, and their registration with transformers. Nothing inside the package imports it.
+"""
+
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+from .configuration_burst2vec import Burst2VecConfig
+from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
+from .modeling_burst2vec import Burst2VecForMultiTask
+from .tasks import Task
+from .version import __version__
+
+AutoConfig.register("burst2vec", Burst2VecConfig)
+AutoModel.register(Burst2VecConfig, Burst2VecForMultiTask)
+AutoFeatureExtractor.register(Burst2VecConfig, Burst2VecFeatureExtractor)
+
+# A model saved anywhere also loads where burst2vec is not installed, with trust_remote_code=True.
+Burst2VecConfig.register_for_auto_class()
+Burst2VecForMultiTask.register_for_auto_class("AutoModel")
+Burst2VecFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
+
+__all__ = [
+    "Burst2VecConfig",
+    "Burst2VecFeatureExtractor",
+    "Burst2VecForMultiTask",
+    "Task",
+    "__version__",
+]

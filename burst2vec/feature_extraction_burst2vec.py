@@ -1,0 +1,62 @@
+"""Clips → a padded batch: the same checks and level in training, in the pipeline and in a model from the Hub."""
+
+import numpy as np
+from transformers import BatchFeature
+from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
+
+from .waveforms import LEVEL_DBFS, SAMPLING_RATE, check_waveform, normalise_level
+
+
+class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
+    """Checks each clip, brings it to one level and pads the batch with zeros (Burst2Vec, section 4.1).
+
+    Args:
+        sampling_rate: of the clips, Hz; resample before (``burst2vec.audio.load_audio`` does).
+        level_dbfs: root-mean-square level in dB of full scale that every clip is brought to, never clipped;
+            None leaves levels as they are.
+
+    >>> batch = Burst2VecFeatureExtractor()([np.ones(400, "f"), np.ones(500, "f")], sampling_rate=16000)
+    >>> batch["input_values"].shape, batch["attention_mask"].sum(axis=1).tolist()
+    ((2, 500), [400, 500])
+    """
+
+    model_input_names = ["input_values", "attention_mask"]
+
+    def __init__(self, feature_size=1, sampling_rate=SAMPLING_RATE, padding_value=0.0, level_dbfs=LEVEL_DBFS, **kwargs):
+        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
+        self.level_dbfs = level_dbfs
+
+    def __call__(self, clips, sampling_rate=None, names=None, return_tensors=None) -> BatchFeature:
+        """Prepare clips for the model.
+
+        Args:
+            clips: one waveform (samples,), or a list of them, of 400 samples (25 ms) to 60 s, one channel each.
+            sampling_rate: of the clips, Hz; state it, so that another rate is refused and not misheard.
+            names: what to call each clip in an error; default "clip 0" and so on.
+            return_tensors: ``"pt"`` for torch, ``"np"`` or None for numpy.
+
+        Returns:
+            ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples).
+
+        Raises:
+            WaveformError: a clip that cannot be a burst, by name.
+            ValueError: another sampling rate.
+        """
+        if sampling_rate is not None and sampling_rate != self.sampling_rate:
+            raise ValueError(
+                f"the clips are at {sampling_rate} Hz and the model hears {self.sampling_rate} Hz; resample first, "
+                f"for example with burst2vec.audio.load_audio(path, sampling_rate={self.sampling_rate})"
+            )
+        if isinstance(clips, np.ndarray) and clips.dtype != object or not len(clips) or np.isscalar(clips[0]):
+            clips = [clips]
+        names = names or [f"clip {place}" for place in range(len(clips))]
+        waveforms = [check_waveform(clip, name) for clip, name in zip(clips, names, strict=True)]
+        if self.level_dbfs is not None:
+            waveforms = [normalise_level(waveform, self.level_dbfs) for waveform in waveforms]
+        longest = max(waveform.size for waveform in waveforms)
+        values = np.full((len(waveforms), longest), self.padding_value, dtype=np.float32)
+        mask = np.zeros((len(waveforms), longest), dtype=np.int64)
+        for row, waveform in enumerate(waveforms):
+            values[row, : waveform.size] = waveform
+            mask[row, : waveform.size] = 1
+        return BatchFeature({"input_values": values, "attention_mask": mask}, tensor_type=return_tensors)

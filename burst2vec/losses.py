@@ -1,0 +1,76 @@
+"""Predictions and labels → one number, in float32, over the labels that are there.
+
+A missing label is NaN in a regression and −1 in a classification. A batch without any gives 0, and no gradient.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from .tasks import Task
+
+# Under it a variance is float32 rounding: 1 − CCC keeps a finite gradient on constant series.
+CCC_EPSILON = 1e-8
+
+
+def concordance_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+    """1 − CCC, the mean over labels, each in population form (dividing by N).
+
+    CCC = 2·cov(x, y) / (var(x) + var(y) + (mean(x) − mean(y))²), Lin (1989); Burst2Vec, section 3.
+
+    Args:
+        predictions: float (batch, labels).
+        references: float (batch, labels), NaN where missing.
+
+    Returns:
+        A scalar in 0..2. A label with fewer than two references in the batch says nothing and is left out.
+
+    >>> round(float(concordance_loss(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[2.0], [2.0], [5.0]]))), 4)
+    0.4545
+    """
+    present = ~torch.isnan(references)
+    count = present.sum(dim=0)
+    weights = present.float() / count.clamp(min=1)  # columns sum to 1
+    x = predictions.float()
+    y = torch.where(present, references.float(), 0.0)
+    x_mean, y_mean = (weights * x).sum(dim=0), (weights * y).sum(dim=0)
+    x_centred, y_centred = x - x_mean, y - y_mean
+    covariance = (weights * x_centred * y_centred).sum(dim=0)
+    spread = (weights * (x_centred.square() + y_centred.square())).sum(dim=0) + (x_mean - y_mean).square()
+    losses = 1.0 - 2.0 * covariance / (spread + CCC_EPSILON)
+    return _mean_of_present(losses, count >= 2)
+
+
+def absolute_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error over the labels present; both (batch, labels)."""
+    return _mean_of_present((predictions.float() - torch.nan_to_num(references).float()).abs(), ~torch.isnan(references))
+
+
+def squared_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+    """Mean squared error over the labels present; both (batch, labels)."""
+    return _mean_of_present(
+        (predictions.float() - torch.nan_to_num(references).float()).square(), ~torch.isnan(references)
+    )
+
+
+def class_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of logits (batch, classes) against class indices (batch,), −1 where missing."""
+    losses = F.cross_entropy(logits.float(), classes, ignore_index=-1, reduction="none")
+    return _mean_of_present(losses, classes != -1)
+
+
+def _mean_of_present(values: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    return torch.where(present, values, 0.0).sum() / present.sum().clamp(min=1)
+
+
+LOSSES = {"ccc": concordance_loss, "mae": absolute_loss, "mse": squared_loss, "cross_entropy": class_loss}
+
+
+def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss of one task on its head's outputs, times the task's weight.
+
+    Args:
+        outputs: a regression's in 0..1, or logits; (batch, labels).
+        labels: as the corpus has them: in the task's unit (batch, labels), or class indices (batch,).
+    """
+    targets = task.from_unit(labels) if task.kind == "regression" else labels
+    return task.loss_weight * LOSSES[task.loss](outputs, targets)

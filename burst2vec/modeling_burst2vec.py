@@ -1,0 +1,185 @@
+"""Burst2VecForMultiTask: assembles encoder, pooling, trunk, heads and losses; computes nothing of its own."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .configuration_burst2vec import Burst2VecConfig
+from .encoders import SpeechEncoder
+from .heads import TaskHead, read_out
+from .losses import task_loss
+from .pooling import POOLINGS
+from .trunks import SharedPrivateTrunk, reverse_gradient
+
+
+@dataclass
+class Burst2VecOutput(ModelOutput):
+    """What the model says of a batch.
+
+    Attributes:
+        loss: scalar, the sum of the parts below with the weights of Eq. 8; None without labels.
+        loss_parts: each part by name, unweighted and detached: ``<task>_shared``, ``<task>_specific`` and
+            ``<task>_combined`` (Eq. 5), ``discriminator`` (Eq. 6), ``adversary`` (Eq. 7).
+        predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
+            a classification as probabilities.
+        embeddings: (batch, extractor_size), the shared view of each clip.
+    """
+
+    loss: torch.Tensor | None = None
+    loss_parts: dict[str, torch.Tensor] | None = None
+    predictions: dict[str, torch.Tensor] | None = None
+    embeddings: torch.Tensor | None = None
+
+
+class Burst2VecForMultiTask(PreTrainedModel):
+    """Hears several things in a burst at once (Burst2Vec, section 3).
+
+        waveform ─▶ encoder ─▶ pooling ─▶ trunk ─▶ heads
+
+    >>> from transformers import HubertConfig
+    >>> small = HubertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+    ...                      conv_dim=[8] * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
+    >>> model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=small)).eval()
+    >>> output = model(torch.randn(2, 16000))
+    >>> {task: tuple(values.shape) for task, values in output.predictions.items()}
+    {'emotion': (2, 10), 'age': (2, 1), 'country': (2, 4)}
+    """
+
+    config_class = Burst2VecConfig
+    main_input_name = "input_values"
+    input_modalities = "audio"
+    base_model_prefix = "burst2vec"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+
+    def __init__(self, config: Burst2VecConfig, encoder: nn.Module | None = None):
+        super().__init__(config)
+        tasks = config.task_records
+        names = [task.name for task in tasks]
+        if config.pooling not in POOLINGS:
+            raise ValueError(f"pooling {config.pooling!r} is not one of {sorted(POOLINGS)}")
+        if encoder is None:
+            self.encoder = SpeechEncoder.from_config(config.encoder_config, config.freeze_feature_encoder)
+        else:
+            self.encoder = SpeechEncoder(encoder, config.freeze_feature_encoder)
+        self.pooling = POOLINGS[config.pooling]()
+        self.trunk = SharedPrivateTrunk(
+            self.encoder.size, config.projection_size, config.extractor_size, names, config.dropout
+        )
+        self.heads = nn.ModuleDict({task.name: TaskHead(task, config.extractor_size, config.dropout) for task in tasks})
+        if config.discriminator_weight > 0:
+            self.discriminator = nn.Linear(config.extractor_size, len(tasks))
+        self.tasks = {task.name: task for task in tasks}
+        self.post_init()
+
+    @classmethod
+    def from_encoder_pretrained(cls, encoder_name_or_path, config: Burst2VecConfig | None = None, **kwargs):
+        """A model around a published encoder's weights, with fresh trunk and heads.
+
+        Args:
+            encoder_name_or_path: such as ``"facebook/hubert-large-ll60k"``, or a folder.
+            config: used as it is but for its ``encoder_config``, which is the checkpoint's.
+            kwargs: arguments of [`Burst2VecConfig`] when no ``config`` is given.
+        """
+        encoder = AutoModel.from_pretrained(encoder_name_or_path, use_safetensors=None)
+        if config is None:
+            config = Burst2VecConfig.for_encoder(encoder, **kwargs)
+        elif kwargs:
+            raise ValueError(f"give a config or its arguments, not both: {sorted(kwargs)}")
+        else:
+            config = copy.deepcopy(config)
+            config.encoder_config = copy.deepcopy(encoder.config)
+        model = cls(config, encoder=encoder)
+        # Building around a config resets its attention to None, silently eager; the encoder's own keeps sdpa.
+        model.config.encoder_config = encoder.config
+        return model
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        """Initial values of what is ours, or of any key a checkpoint lacks; the encoder initialises its own."""
+        if isinstance(module, nn.Linear):
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+            init.zeros_(module.bias)
+
+    def forward(self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, **kwargs):
+        """Hear a batch of bursts; with labels, also its loss.
+
+        Args:
+            input_values: float32 (batch, samples), levelled waveforms at 16 kHz, zero-padded on the right.
+            attention_mask: integer (batch, samples), 1 where there is sound.
+            labels: for each task, as the corpus has them: a regression in its unit, float (batch, labels), NaN where
+                missing; a classification as indices (batch,), −1 where missing.
+            task: the one task that this batch trains (the paper's schedule); None: all of them (joint).
+
+        Raises:
+            ValueError: a clip of under 400 samples or over 60 s; a task the model has not.
+        """
+        if task is not None and task not in self.tasks:
+            raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
+        names = list(self.tasks) if task is None else [task]
+        frames, frame_mask = self.encoder(input_values, attention_mask)
+        views = self.trunk(self.pooling(frames, frame_mask), names)
+        outputs = {name: self.heads[name](views[name].combined) for name in names}
+        loss = parts = None
+        if labels is not None:
+            loss, parts = self._losses(views, outputs, labels)
+        result = Burst2VecOutput(
+            loss=loss,
+            loss_parts=parts,
+            predictions={name: read_out(self.tasks[name], outputs[name]) for name in names},
+            embeddings=views[names[0]].shared.float(),
+        )
+        return result if return_dict is not False else result.to_tuple()
+
+    def _losses(self, views, outputs, labels):
+        """Eq. 8 and its parts. The adversarial parts are added: the gradient reversal makes the equation's minus."""
+        parts = {}
+        for name, task in self.tasks.items():
+            if name in views:
+                parts[f"{name}_shared"] = task_loss(task, self.heads[name](views[name].shared), labels[name])
+                parts[f"{name}_specific"] = task_loss(task, self.heads[name](views[name].specific), labels[name])
+                parts[f"{name}_combined"] = task_loss(task, outputs[name], labels[name])
+        loss = sum(parts.values())
+        if self.config.discriminator_weight > 0:
+            parts["discriminator"] = self._discriminator_loss(views, labels)
+            loss = loss + self.config.discriminator_weight * parts["discriminator"]
+        if self.config.adversary_weight > 0 and len(self.tasks) > 1:
+            parts["adversary"] = self._adversary_loss(views, labels)
+            loss = loss + self.config.adversary_weight * parts["adversary"]
+        return loss, {name: part.detach() for name, part in parts.items()}
+
+    def _discriminator_loss(self, views, labels):
+        """Eq. 6: how well the shared view betrays which task the batch trains.
+
+        In a joint batch a clip counts once for each task it has a label of: the sum that alternating batches add up to.
+        """
+        order = list(self.tasks)
+        losses = []
+        for name, view in views.items():
+            present = labels_present(labels[name])
+            logits = self.discriminator(reverse_gradient(view.shared)).float()
+            target = torch.full_like(present, order.index(name), dtype=torch.long)
+            losses.append(F.cross_entropy(logits, target.masked_fill(~present, -1), ignore_index=-1, reduction="sum"))
+        count = sum(labels_present(labels[name]).sum() for name in views)
+        return sum(losses) / count.clamp(min=1)
+
+    def _adversary_loss(self, views, labels):
+        """Eq. 7: how well the other tasks' heads read a task's own view, summed over the others."""
+        return sum(
+            task_loss(other, self.heads[other_name](reverse_gradient(view.specific)), labels[other_name])
+            for name, view in views.items()
+            for other_name, other in self.tasks.items()
+            if other_name != name
+        )
+
+
+def labels_present(labels: torch.Tensor) -> torch.Tensor:
+    """Boolean (batch,): the clips with any label of a task."""
+    return ~torch.isnan(labels).all(dim=-1) if labels.is_floating_point() else labels != -1
