@@ -1,0 +1,171 @@
+"""The card that goes to the Hub with a model: written from the run's own record, so that it can say nothing else.
+
+``transformers``' ``create_model_card`` leaves the ``model-index`` empty for metrics it does not know; this one
+fills it.
+"""
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..scoring import format_report
+from ..tasks import Task
+
+METRIC_NAMES = {
+    "ccc": "concordance correlation coefficient",
+    "mae": "mean absolute error",
+    "uar": "unweighted average recall",
+}
+
+CORPORA = {
+    "hume_vb": "HUME-VB, the corpus of the ExVo 2022 challenge; its licence agreement binds this model too",
+    "emogator": "EmoGator, vocal bursts by category",
+    "synthetic": "a synthetic corpus of made-up voices: **its scores say nothing about people**",
+}
+
+TEMPLATE = """---
+{metadata}
+---
+
+# {name}
+
+A [Burst2Vec](https://arxiv.org/abs/2206.12469) model: from one vocal burst (a laugh, a gasp, a cry) it predicts
+{tasks}. {about}
+
+## How to use
+
+```python
+from transformers import AutoFeatureExtractor, AutoModel
+import burst2vec  # or trust_remote_code=True below, without the package
+
+model = AutoModel.from_pretrained("{name}").eval()
+extractor = AutoFeatureExtractor.from_pretrained("{name}")
+inputs = extractor(waveform, sampling_rate=16000, return_tensors="pt")  # float samples, one channel, 25 ms to 60 s
+predictions = model(**inputs).predictions  # {shapes}
+```
+
+With the package, also from files, bytes and lists of them:
+
+```python
+from transformers import pipeline
+
+listen = pipeline("vocal-burst-analysis", model="{name}")
+listen("burst.wav")
+```
+
+## Scores
+
+Measured on {corpus}. Beside each score stands what one would reach without listening: the mean of each label, the
+median, or the most frequent class of the training clips.
+
+{reports}
+
+## How it was trained
+
+{clips}
+
+Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
+
+```yaml
+{recipe}```
+
+## Limits
+
+The intensities are how raters in a few countries hear an emotion, not what the speaker feels. Age and country are
+guesses from a voice and must not decide anything about a person. Scores hold for the corpus above and for nothing else.
+
+## Citation
+
+Atijit Anuchitanukul and Lucia Specia (2022). Burst2Vec: An Adversarial Multi-Task Approach for Predicting Emotion, Age,
+and Origin from Vocal Bursts. arXiv:2206.12469.
+"""
+
+
+def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
+    """The entries of the ``model-index``: each task's score and S_MTL on each split, as ``metrics.json`` has them.
+
+    Args:
+        record: the run's ``metrics.json``; ``record["scores"]`` is by split and score name.
+    """
+    titles = {task.score_name: (task.metric, f"{task.name} {METRIC_NAMES[task.metric]}") for task in tasks}
+    titles["s_mtl"] = ("s_mtl", "S_MTL, the harmonic mean of CCC, UAR and 1/MAE")
+    return [
+        EvalResult(
+            task_type="audio-classification",
+            task_name="Vocal burst analysis",
+            dataset_type=record["corpus"],
+            dataset_name=record["corpus"],
+            dataset_split=split,
+            metric_type=titles[name][0],
+            metric_name=titles[name][1] + (" (years)" if name == "age_mae" else ""),
+            metric_value=scores[name],
+        )
+        for split, scores in record["scores"].items()
+        for name in titles
+        if name in scores
+    ]
+
+
+def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
+    """The card of a trained model.
+
+    Args:
+        name: what the model is called: its folder, or its repository on the Hub.
+        record: the run's ``metrics.json``.
+        tasks: the model's task records.
+    """
+    encoder = record["recipe"]["model"].get("encoder")
+    metadata = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", record["corpus"]],
+        base_model=encoder if isinstance(encoder, str) and encoder.count("/") == 1 else None,
+        metrics=sorted({task.metric for task in tasks}),
+        model_name=name,
+        eval_results=eval_results(record, tasks) or None,
+    )
+    recipe = record["recipe"]
+    about = " ".join(text.rstrip(".") + "." for text in (recipe.get("description"), recipe.get("paper")) if text)
+    return ModelCard(
+        TEMPLATE.format(
+            metadata=metadata.to_yaml(),
+            name=name,
+            tasks=_listed([_described(task) for task in tasks]),
+            about=about,
+            shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
+            corpus=CORPORA.get(record["corpus"], record["corpus"]),
+            reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
+            clips=_clips(record["clips"]),
+            seed=record["seed"],
+            steps=record["steps"],
+            versions=", ".join(f"{package} {version}" for package, version in record["versions"].items()),
+            recipe=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
+        )
+    )
+
+
+def _described(task: Task) -> str:
+    if task.kind == "classification":
+        return f"its {task.name} (one of {len(task.labels)})"
+    unit = f" in {task.unit}" if task.unit else ""
+    return (
+        f"the speaker's {task.name}{unit}"
+        if len(task.labels) == 1
+        else f"the intensity of {len(task.labels)} labels of {task.name}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _report(split: str, record: dict, tasks: tuple[Task, ...]) -> str:
+    clips = record["clips"][split]["used"]
+    report = format_report(tasks, record["scores"][split], record["trivial"][split], clips=clips)
+    return f"### {split.capitalize()}\n\n{report}"
+
+
+def _clips(clips: dict) -> str:
+    lines = ["| split | clips used | unreadable, left out |", "| :---- | ----: | ----: |"]
+    return "\n".join(
+        lines + [f"| {split} | {count['used']:,} | {count['skipped']:,} |" for split, count in clips.items()]
+    )

@@ -1,0 +1,63 @@
+"""The card says what the run's record says, in the form the Hub reads."""
+
+import yaml
+from huggingface_hub import ModelCard
+
+from burst2vec.tasks import TASK_PRESETS
+from burst2vec.training.model_card import model_card
+
+SCORES = {"emotion_ccc": 0.645, "emotion_ccc/Awe": 0.7, "age_mae": 3.709, "country_uar": 0.676, "s_mtl": 0.445}
+RECORD = {
+    "corpus": "synthetic",
+    "recipe": {"description": "A test", "data": {}, "model": {"encoder": "facebook/hubert-base-ls960"}, "training": {}},
+    "seed": 7,
+    "steps": 12,
+    "clips": {"train": {"used": 100, "skipped": 1}, "validation": {"used": 30, "skipped": 0}},
+    "scores": {"validation": SCORES},
+    "trivial": {"validation": {"emotion_ccc": 0.0, "age_mae": 4.02, "country_uar": 0.25, "s_mtl": 0.0}},
+    "versions": {"burst2vec": "0.1.0"},
+}
+
+
+def saved_card(tmp_path, record=RECORD, tasks="exvo"):
+    model_card("quickstart", record, TASK_PRESETS[tasks]).save(tmp_path / "README.md")
+    return ModelCard.load(tmp_path / "README.md")
+
+
+def test_the_model_index_equals_the_record(tmp_path):
+    results = saved_card(tmp_path).data.eval_results
+    found = {result.metric_type: result.metric_value for result in results}
+    assert found == {"ccc": 0.645, "mae": 3.709, "uar": 0.676, "s_mtl": 0.445}
+    assert {(result.dataset_name, result.dataset_split) for result in results} == {("synthetic", "validation")}
+
+
+def test_the_trivial_baseline_stands_beside_the_score(tmp_path):
+    lines = [line for line in saved_card(tmp_path).text.splitlines() if line.startswith("| age_mae")]
+    assert len(lines) == 1 and "3.709" in lines[0] and "4.020" in lines[0]
+
+
+def test_the_card_says_that_a_synthetic_corpus_says_nothing_about_people(tmp_path):
+    assert "say nothing about people" in saved_card(tmp_path).text
+
+
+def test_the_card_names_its_encoder_and_its_recipe(tmp_path):
+    card = saved_card(tmp_path)
+    assert card.data.base_model == "facebook/hubert-base-ls960"
+    recipe = card.text.split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(recipe) == RECORD["recipe"]
+
+
+def test_the_code_on_the_card_is_code(tmp_path):
+    for block in saved_card(tmp_path).text.split("```python\n")[1:]:
+        compile(block.split("```")[0], "card", "exec")
+
+
+def test_an_undefined_score_is_not_in_the_index(tmp_path):
+    record = {**RECORD, "scores": {"validation": {"category_uar": 0.1}}, "trivial": {"validation": {}}}
+    results = saved_card(tmp_path, record, "emogator").data.eval_results
+    assert [result.metric_value for result in results] == [0.1]
+
+
+def test_a_model_that_was_not_measured_has_a_card_without_an_index(tmp_path):
+    card = saved_card(tmp_path, {**RECORD, "scores": {}, "trivial": {}})
+    assert card.data.eval_results is None and "Not measured yet" in card.text
