@@ -1,0 +1,158 @@
+"""How a run trains: transformers' own training arguments, with Burst2Vec's values for defaults (section 4)."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
+from transformers.training_args import OptimizerNames
+
+
+def bf16_is_native(use_cpu: bool = False) -> bool:
+    """Whether this machine multiplies bfloat16 matrices in hardware, so that bf16 autocast is faster and not slower.
+
+    A CUDA GPU from Ampere on; without an accelerator, or with ``use_cpu``, a processor with AVX-512 bf16, AMX or Arm's
+    bf16 instructions. Other accelerators are left in float32 unless asked.
+    """
+    if torch.accelerator.is_available() and not use_cpu:
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _default(default: Any, about: str):
+    return field(default=default, metadata={"help": about})
+
+
+@dataclass
+class Burst2VecTrainingArguments(TrainingArguments):
+    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec, section 4, and five settings of our own.
+
+    What the paper states: Adam at 1e-5 with a constant rate, batches of 32 clips of one task, validation every 800
+    steps, early stopping after 20 validations without a better emotion CCC, at most 100 epochs. The rest is our choice:
+    bf16 where the machine has it in hardware, gradients clipped at norm 1 (transformers' default), and the best and the
+    newest checkpoint kept.
+
+    >>> arguments = Burst2VecTrainingArguments(output_dir="runs/v1", bf16=False)
+    >>> arguments.learning_rate, arguments.per_device_train_batch_size, arguments.metric_for_best_model
+    (1e-05, 32, 'emotion_ccc')
+
+    Raises:
+        ValueError: a value out of its range, or a setting that this trainer does not honour; the message names both and
+            what to do instead.
+    """
+
+    per_device_train_batch_size: int = _default(32, "Clips a batch and process (Burst2Vec, section 4).")
+    per_device_eval_batch_size: int = _default(32, "Clips a batch and process in evaluation; it changes speed only.")
+    num_train_epochs: float = _default(100.0, "Epochs at most; every task sees each of its clips once in one.")
+    learning_rate: float = _default(1e-5, "Adam's rate (Burst2Vec, section 4).")
+    lr_scheduler_type: SchedulerType | str = _default("constant", "How the rate moves; the paper states one rate.")
+    optim: OptimizerNames | str = _default("adamw_torch_fused", "With weight_decay 0 this is Adam, in one kernel.")
+    weight_decay: float = _default(0.0, "0 makes AdamW plain Adam (Burst2Vec, section 4).")
+    eval_strategy: IntervalStrategy | str = _default("steps", "When to validate: steps, epoch or no.")
+    eval_steps: float | None = _default(800, "Steps between validations (Burst2Vec, section 4).")
+    save_strategy: SaveStrategy | str = _default("steps", "When to save a checkpoint: steps, epoch, best or no.")
+    save_steps: float = _default(800, "Steps between checkpoints; a multiple of eval_steps.")
+    save_total_limit: int | None = _default(2, "Checkpoints kept: the newest, and the best whatever its age.")
+    load_best_model_at_end: bool = _default(True, "End with the weights of the best validation, not the last.")
+    metric_for_best_model: str | None = _default("emotion_ccc", "The score that picks the best model.")
+    greater_is_better: bool | None = _default(None, "Default: true, unless the score is a loss or an error (mae).")
+    restore_callback_states_from_checkpoint: bool = _default(True, "A resumed run remembers its patience.")
+    logging_steps: float = _default(50, "Steps between logs of the loss and each of its parts.")
+    logging_nan_inf_filter: bool = _default(False, "A loss that is not finite ends the run; it is never hidden.")
+    report_to: None | str | list[str] = _default("none", "Trackers such as tensorboard or wandb.")
+    remove_unused_columns: bool = _default(False, "The collator picks its columns itself.")
+    label_names: list[str] | None = _default(None, "Always labels: the collator gives one tensor for each task there.")
+    ddp_find_unused_parameters: bool | None = _default(
+        True, "A batch of one task leaves other tasks' heads without gradient, which must not stop several processes."
+    )
+    bf16: bool | None = _default(None, "Mixed precision in bfloat16; default: where the machine has it in hardware.")
+    dataloader_num_workers: int | None = _default(
+        None, "Processes that read clips ahead; default: up to 4 beside a GPU, 0 where training itself needs the cores."
+    )
+    task_schedule: Literal["alternate", "joint"] = _default(
+        "alternate",
+        "alternate: each batch trains one task, in turns (Burst2Vec); joint: each batch trains all of them.",
+    )
+    oversample: bool = _default(False, "Draw clips of rare combinations of labels several times an epoch (V7).")
+    oversample_most: int = _default(4, "The most often that oversampling draws one clip in an epoch.")
+    early_stopping_patience: int | None = _default(
+        20, "Validations without a better score before the run ends (Burst2Vec, section 4); null never ends it early."
+    )
+
+    def __post_init__(self):
+        if not torch.accelerator.is_available():
+            self.use_cpu = True
+            self.dataloader_pin_memory = False
+        if self.bf16 is None:
+            self.bf16 = not self.fp16 and bf16_is_native(self.use_cpu)
+        if self.dataloader_num_workers is None:
+            self.dataloader_num_workers = 0 if self.use_cpu else min(4, _cores_a_process() - 1)
+        if self.greater_is_better is None and self.metric_for_best_model is not None:
+            self.greater_is_better = not self.metric_for_best_model.split("/")[0].endswith(("loss", "mae"))
+        if IntervalStrategy(self.eval_strategy) == IntervalStrategy.NO:
+            self.load_best_model_at_end = False  # there is no validation to choose by
+        self.label_names = ["labels"]
+        if self.activation_checkpointing_kwargs is None and self.gradient_checkpointing_kwargs is None:
+            self.activation_checkpointing_kwargs = {"use_reentrant": False}  # reentrant fails on heads without gradient
+        self._refuse_out_of_range()
+        super().__post_init__()
+        self._refuse_not_honoured()
+
+    def _refuse_out_of_range(self):
+        for name, allowed, fits in (
+            ("task_schedule", "'alternate' or 'joint'", self.task_schedule in ("alternate", "joint")),
+            ("per_device_train_batch_size", "1 or more", self.per_device_train_batch_size >= 1),
+            ("per_device_eval_batch_size", "1 or more", self.per_device_eval_batch_size >= 1),
+            ("gradient_accumulation_steps", "1 or more", self.gradient_accumulation_steps >= 1),
+            ("learning_rate", "a number above 0", 0 < self.learning_rate < float("inf")),
+            ("oversample_most", "1 or more", self.oversample_most >= 1),
+            ("seed", "0 or more", self.seed >= 0),
+            ("data_seed", "0 or more, or null for seed", self.data_seed is None or self.data_seed >= 0),
+            (
+                "early_stopping_patience",
+                "1 or more validations, or null",
+                self.early_stopping_patience is None or self.early_stopping_patience >= 1,
+            ),
+        ):
+            if not fits:
+                raise ValueError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
+
+    def _refuse_not_honoured(self):
+        for name, asked, instead in (
+            (
+                "push_to_hub",
+                self.push_to_hub,
+                "it would upload training_args.bin, a pickle that holds hub_token; push the finished model with "
+                "model.push_to_hub(name, private=True)",
+            ),
+            ("save_on_each_node", self.save_on_each_node, "give all nodes one shared output_dir"),
+            (
+                "save_only_model",
+                self.save_only_model,
+                "such a checkpoint cannot resume; save the finished model with trainer.save_model(folder)",
+            ),
+            (
+                "enable_jit_checkpoint",
+                self.enable_jit_checkpoint,
+                "it ends a terminated run as if it had finished; lower save_steps and resume instead",
+            ),
+            (
+                "auto_find_batch_size",
+                self.auto_find_batch_size,
+                "it changes the batches behind the run's back; lower per_device_train_batch_size and raise "
+                "gradient_accumulation_steps",
+            ),
+            ("dataloader_drop_last", self.dataloader_drop_last, "every clip is drawn; limit the data set instead"),
+            ("split_batches", self.accelerator_config.split_batches, "per_device_train_batch_size is for each process"),
+            ("dispatch_batches", self.accelerator_config.dispatch_batches, "each process reads its own batches"),
+        ):
+            if asked:
+                raise ValueError(f"{name} is not honoured here: {instead}")
+
+
+def _cores_a_process() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
