@@ -1,0 +1,280 @@
+"""A run as a file: YAML recipes, what they inherit, and what the command line changes.
+
+    extends: v1_wav2vec_large.yaml                                  # relative to this file
+    paper: Burst2Vec, Table 2, row V2
+    model: {discriminator_weight: 0.0, adversary_weight: 0.0}       # Burst2VecConfig's own names
+    expects: {emotion_ccc: 0.645}                                   # what the paper printed
+
+Every key of ``data``, ``model`` and ``training`` is a field of one dataclass, and a name is never in two of them, so
+the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hume_vb``.
+"""
+
+import difflib
+import re
+import types
+import typing
+from argparse import ArgumentError
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+
+import yaml
+from transformers import HfArgumentParser
+
+from .arguments import Burst2VecTrainingArguments
+from .sections import DataArguments, ModelArguments
+
+SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2VecTrainingArguments}
+TEXTS = ("paper", "description")
+KEYS = ("extends", *TEXTS, *SECTIONS, "expects")
+
+# What says where a run lived, not what it was; left out of the recipe that is published with the model.
+PLACES = ("data_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
+
+
+class RecipeError(ValueError):
+    """A recipe or a command line that cannot be run; the message names the file, the key and what is allowed."""
+
+
+class RecipeLoader(yaml.SafeLoader):
+    """Safe YAML that reads ``1e-5`` as the number it is (YAML 1.1 takes it for text) and refuses a key given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        lines: dict = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise RecipeError(
+                    f"{self.name}, line {line}: key {key.value!r} is given twice, first on line {lines[key.value]}; "
+                    "keep one of them"
+                )
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a file says, with what it extends merged in.
+
+    Attributes:
+        name: the file's name without its ending.
+        paper: which row of which table this is, if any.
+        description: one sentence for the reader.
+        data, model, training: the keys given, by section; what is not given keeps its dataclass's default.
+        expects: the scores that the paper printed, by score name.
+    """
+
+    name: str
+    paper: str | None = None
+    description: str | None = None
+    data: dict = field(default_factory=dict)
+    model: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    expects: dict = field(default_factory=dict)
+
+    def changed(self, overrides: dict) -> "Recipe":
+        """This recipe with flat keys replaced, each in the section that knows it."""
+        sections = {section: dict(getattr(self, section)) for section in SECTIONS}
+        for key, value in overrides.items():
+            sections[section_of(key)][key] = value
+        return Recipe(self.name, self.paper, self.description, **sections, expects=self.expects)
+
+    def to_dict(self) -> dict:
+        """The recipe as plain data, without the places of the machine it ran on; ``load_recipe`` reads it back."""
+        record = {key: getattr(self, key) for key in TEXTS if getattr(self, key)}
+        for section in SECTIONS:
+            given = {key: value for key, value in getattr(self, section).items() if key not in PLACES}
+            given = {key: value for key, value in given.items() if "token" not in key}
+            if isinstance(given.get("encoder"), str) and Path(given["encoder"]).exists():
+                given["encoder"] = Path(given["encoder"]).name
+            record[section] = given
+        return {**record, "expects": dict(self.expects)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with the command line applied, and its sections as the dataclasses that check them."""
+
+    recipe: Recipe
+    data: DataArguments
+    model: ModelArguments
+    training: Burst2VecTrainingArguments
+
+
+def section_of(key: str) -> str:
+    """The section that a flat key belongs to.
+
+    >>> section_of("learning_rate")
+    'training'
+    """
+    return next(section for section, arguments in SECTIONS.items() if key in _hints(arguments))
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe and everything it extends.
+
+    ``data``, ``model`` and ``training`` are inherited key by key, the nearer file winning; ``paper``, ``description``
+    and ``expects`` are a file's own, because they say what that one run is.
+
+    Raises:
+        RecipeError: a missing file, a circle of ``extends``, text that is not YAML, an unknown or doubled key, or a
+            value of the wrong type; the message names file and key.
+    """
+    return _load(Path(path), below=())
+
+
+def parse_run(arguments: list[str]) -> Run:
+    """``["RECIPE.yaml", "--key", "value", …]`` to a run; the command line wins over the file.
+
+    Raises:
+        RecipeError: as ``load_recipe``, and for an unknown option or a value that its key does not take.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        raise RecipeError("the first argument is the recipe, a .yaml file; --key value pairs follow it")
+    recipe = load_recipe(arguments[0])
+    recipe = recipe.changed(_command_line(arguments[1:]))
+    training = {"do_train": True, "do_eval": True, "do_predict": True, **recipe.training}
+    training.setdefault("output_dir", str(Path("runs", recipe.name)))
+    run = Run(recipe, DataArguments(**recipe.data), ModelArguments(**recipe.model), SECTIONS["training"](**training))
+    run.training.do_eval = training["do_eval"]  # an eval_strategy switches it on, whatever was asked
+    return run
+
+
+def argument_parser() -> HfArgumentParser:
+    """A parser of every key of the three sections; ``format_help`` describes them all."""
+    return HfArgumentParser(
+        list(SECTIONS.values()), prog="run_exvo.py RECIPE.yaml", allow_abbrev=False, add_help=False, exit_on_error=False
+    )
+
+
+def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
+    if path.resolve() in below:
+        circle = " → ".join(str(file.name) for file in (*below, path))
+        raise RecipeError(f"{path}: extends goes in a circle: {circle}")
+    record = _read(path)
+    _refuse_unknown(record, KEYS, str(path))
+    for key in ("extends", *TEXTS):
+        if not isinstance(record.get(key, ""), str):
+            raise RecipeError(f"{path}: {key} must be text, got {record[key]!r}")
+    parent = Recipe(path.stem)
+    if "extends" in record:
+        parent = _load(path.parent / record["extends"], (*below, path.resolve()))
+    sections = {}
+    for section, arguments in SECTIONS.items():
+        given = _mapping(record, section, path)
+        _refuse_unknown(given, _hints(arguments), f"{path}: {section}")
+        given = {key: fit(value, _hints(arguments)[key], f"{path}: {section}.{key}") for key, value in given.items()}
+        sections[section] = {**getattr(parent, section), **given}
+    expects = {
+        key: fit(value, float, f"{path}: expects.{key}") for key, value in _mapping(record, "expects", path).items()
+    }
+    return Recipe(path.stem, record.get("paper"), record.get("description"), **sections, expects=expects)
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        near = sorted(str(file) for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise RecipeError(f"{path}: no such recipe" + (f"; the folder holds {near}" if near else ""))
+    with path.open(encoding="utf-8") as text:
+        try:
+            record = yaml.load(text, Loader=RecipeLoader)  # a SafeLoader
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: not YAML: {error}") from error
+    if not isinstance(record, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of {list(KEYS)}, got {type(record).__name__}")
+    return record
+
+
+def _mapping(record: dict, section: str, path: Path) -> dict:
+    given = record.get(section) or {}
+    if not isinstance(given, dict):
+        raise RecipeError(f"{path}: {section} must be a mapping of keys to values, got {given!r}")
+    return given
+
+
+def _refuse_unknown(given: dict, known, where: str) -> None:
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            home = [section for section, arguments in SECTIONS.items() if key in _hints(arguments)]
+            meant = f"it belongs to the section {home[0]!r}. " if home else meant
+            raise RecipeError(f"{where}: unknown key {key!r}; {meant}known: {sorted(known)}")
+
+
+def _hints(arguments: type) -> dict[str, typing.Any]:
+    hints = typing.get_type_hints(arguments)
+    return {entry.name: hints[entry.name] for entry in fields(arguments) if entry.init}
+
+
+def _options(hint) -> tuple:
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if union else (hint,)
+
+
+def fit(value, hint, where: str):
+    """``value`` if it is of the annotated type, else an error that names ``where``.
+
+    >>> fit(3, float | None, "training.num_train_epochs")
+    3
+    >>> fit("3", int, "training.max_steps")
+    Traceback (most recent call last):
+    ...
+    burst2vec.training.recipes.RecipeError: training.max_steps: expected int, got '3' (str)
+    """
+    for option in _options(hint):
+        kind = typing.get_origin(option) or option
+        if kind is typing.Any or (kind is typing.Literal and value in typing.get_args(option)):
+            return value
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(kind, type) and issubclass(kind, Enum) and value in [member.value for member in kind]:
+            return value
+        if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+            return value
+    names = " or ".join(_type_name(option) for option in _options(hint))
+    quote = (
+        ' — YAML reads a bare yes, no, on, off as true or false: put it in "quotes"' if isinstance(value, bool) else ""
+    )
+    raise RecipeError(f"{where}: expected {names}, got {value!r} ({type(value).__name__}){quote}")
+
+
+def _type_name(option) -> str:
+    if isinstance(option, type) and issubclass(option, Enum):
+        return f"one of {[member.value for member in option]}"
+    if typing.get_origin(option) is typing.Literal:
+        return f"one of {list(typing.get_args(option))}"
+    return "null" if option is type(None) else getattr(typing.get_origin(option) or option, "__name__", str(option))
+
+
+def _command_line(arguments: list[str]) -> dict:
+    """The keys that the command line gives, and only those, in the types of their fields."""
+    parser = argument_parser()
+    hints = {key: hint for section in SECTIONS.values() for key, hint in _hints(section).items()}
+    not_given = object()
+    parser.set_defaults(**dict.fromkeys(hints, not_given))
+    try:
+        given, strangers = parser.parse_known_args(arguments)
+    except ArgumentError as error:
+        raise RecipeError(f"command line: {error}") from error
+    for stranger in strangers:
+        key = stranger.removeprefix("--").split("=")[0]
+        if stranger.startswith("--"):
+            _refuse_unknown({key: None}, hints, "command line")
+        raise RecipeError(
+            f"command line: {stranger!r} is not an option; options are --key value pairs after the recipe"
+        )
+    values = {}
+    for key, value in vars(given).items():
+        if value is not_given:
+            continue
+        structured = any((typing.get_origin(option) or option) in (dict, list) for option in _options(hints[key]))
+        if structured and isinstance(value, str) and value[:1] in ("{", "["):
+            value = yaml.load(value, Loader=RecipeLoader)  # JSON is YAML
+        values[key] = fit(value, hints[key], f"command line: --{key}")
+    return values
