@@ -9,9 +9,11 @@ from .scores import (
     s_mtl,
     unweighted_average_recall,
 )
+from .submission import SubmissionError, submission_name, validate_exvo_multi, write_exvo_multi
 from .trivial import trivial_predictions
 
 __all__ = [
+    "SubmissionError",
     "concordance_cc",
     "concordance_cc_per_label",
     "format_report",
@@ -19,6 +21,9 @@ __all__ = [
     "mean_absolute_error_per_label",
     "s_mtl",
     "score_tasks",
+    "submission_name",
     "trivial_predictions",
     "unweighted_average_recall",
+    "validate_exvo_multi",
+    "write_exvo_multi",
 ]

@@ -3,7 +3,13 @@
 import numpy as np
 
 from ..tasks import Task
-from .scores import concordance_cc_per_label, mean_absolute_error_per_label, s_mtl, unweighted_average_recall
+from .scores import (
+    as_numbers,
+    concordance_cc_per_label,
+    mean_absolute_error_per_label,
+    s_mtl,
+    unweighted_average_recall,
+)
 
 PER_LABEL = {"ccc": concordance_cc_per_label, "mae": mean_absolute_error_per_label}
 
@@ -51,8 +57,8 @@ def score_tasks(tasks, predictions: dict, references: dict) -> dict[str, float]:
 
 
 def _score_task(task: Task, predictions, references) -> dict[str, float]:
-    predictions = np.asarray(predictions, dtype=np.float64)
-    references = np.asarray(references, dtype=np.float64)
+    predictions = as_numbers(predictions, "predictions")
+    references = as_numbers(references, "references")
     if predictions.ndim != 2 or predictions.shape[1] != len(task.labels):
         raise ValueError(
             f"predictions have shape {predictions.shape}; expected (n, {len(task.labels)}), one column for each label"

@@ -111,7 +111,7 @@ def unweighted_average_recall(predictions, references) -> float:
     0.8333
     """
     true = _class_indices(references, "reference", lowest=-1)
-    scores = _numbers(predictions, "predictions")
+    scores = as_numbers(predictions, "predictions")
     if scores.ndim == 2:
         _refuse_not_finite(scores, "prediction")
         if scores.shape[1] < 2:
@@ -175,7 +175,7 @@ def _concordance(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def _score_each_label(score, predictions, references) -> np.ndarray:
-    predicted, true = _numbers(predictions, "predictions"), _numbers(references, "references")
+    predicted, true = as_numbers(predictions, "predictions"), as_numbers(references, "references")
     if predicted.shape != true.shape or predicted.ndim not in (1, 2):
         raise ValueError(
             f"predictions have shape {predicted.shape} and references {true.shape}; "
@@ -196,13 +196,15 @@ def _score_each_label(score, predictions, references) -> np.ndarray:
     )
 
 
-def _numbers(values, name: str) -> np.ndarray:
-    """Values as float64; None, as evaluate and pandas give it, becomes NaN."""
-    values = values if isinstance(values, np.ndarray) else list(values)
+def as_numbers(values, name: str) -> np.ndarray:
+    """Values as float64; None, as evaluate and pandas give it, becomes NaN.
+
+    Raises:
+        ValueError: text, complex numbers or rows of different lengths; ``name`` says which values.
+    """
     try:
-        numbers = np.asarray(values)
-        if numbers.dtype.kind in "USmM":  # numpy would read the text "1" as 1.0
-            raise TypeError(f"got {numbers.dtype}")
+        if (kind := np.asarray(values).dtype).kind not in "biufO":  # numpy would read the text "1" as 1.0
+            raise TypeError(f"got {kind}")
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers, in rows of one length: {error}") from error
@@ -210,7 +212,7 @@ def _numbers(values, name: str) -> np.ndarray:
 
 def _class_indices(values, name: str, lowest: int) -> np.ndarray:
     """Class indices as int64, shape (n,); where -1 is allowed, NaN stands for it."""
-    numbers = _numbers(values, f"{name}s")
+    numbers = as_numbers(values, f"{name}s")
     if numbers.ndim != 1:
         raise ValueError(f"{name}s have shape {numbers.shape}; class indices have shape (n,)")
     if lowest < 0:

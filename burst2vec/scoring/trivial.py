@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .scores import as_numbers
+
 
 def trivial_predictions(tasks, train_references: dict, n: int) -> dict[str, np.ndarray]:
     """The same answer for every clip, learnt from the training references alone.
@@ -32,7 +34,7 @@ def trivial_predictions(tasks, train_references: dict, n: int) -> dict[str, np.n
             raise ValueError(
                 f"task {task.name!r}: no training references; there are some for {sorted(train_references)}"
             )
-        references = np.asarray(train_references[task.name], dtype=np.float64)
+        references = as_numbers(train_references[task.name], f"task {task.name!r}: training references")
         guess = _majority(task, references) if task.kind == "classification" else _middle(task, references)
         predictions[task.name] = np.tile(guess, (n, 1))
     return predictions
