@@ -70,14 +70,14 @@ def test_emotions_and_countries_are_matched_by_name_whatever_their_order(tmp_pat
         (lambda p: p.update(emotion=p["emotion"][:, :9]), r"emotion has shape \(3, 9\); expected \(3, 10\)"),
         (lambda p: p.update(country=p["country"].argmax(1)), r"country has shape \(3,\); expected \(3, 4\)"),
         (lambda p: np.put(p["emotion"], 11, np.nan), r"line 3, column Excitement: 'nan'"),
-        (lambda p: np.put(p["country"], 5, np.nan), r"country of clip 2: \[.*nan"),
+        (lambda p: np.put(p["country"], 5, np.nan), r"country of row 1 is \[.*nan"),
         (lambda p: p.update(age=[["old"]] * 3), r"ExVo-Multi_burst2vec_1.csv: age must be numbers"),
     ],
 )
 def test_predictions_that_may_not_be_handed_in_are_never_written(tmp_path, change, message):
     given = predictions(3)
     change(given)
-    with pytest.raises(SubmissionError if "must be numbers" not in message else ValueError, match=message):
+    with pytest.raises(ValueError, match=message):
         write_exvo_multi(tmp_path / NAME, ["1", "2", "3"], given)
     assert list(tmp_path.iterdir()) == []
 
