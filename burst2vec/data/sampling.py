@@ -1,0 +1,212 @@
+"""Which clips make a batch, and in which order: one task a batch, tasks in turns, clips of like length together.
+
+An epoch is a pure function of (seed, epoch): a run that was killed and resumed draws the same batches, on any number of
+reading processes. Nothing here touches audio or torch's random state.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from ..tasks import Task
+
+MEGA_BATCH_GROUPS = 50  # groups sorted by length together; transformers' length-grouped sampler takes the same number
+LENGTH_JITTER = 0.1  # share by which lengths are blurred before sorting, so that copies of a clip seldom share a batch
+
+
+class Draw(NamedTuple):
+    """One clip of a batch: its row, and the task that the batch trains (None: all of them)."""
+
+    row: int
+    task: str | None
+
+
+class TaskAlternatingBatchSampler(Sampler):
+    """Batches of one task each, the tasks in turns (Burst2Vec, section 4), for one or several processes.
+
+    In an epoch every task draws each clip that has its label exactly once (``copies`` times, if given), and no other.
+    With ``world_size`` processes, batches come in groups of so many consecutive ones of one task, because accelerate
+    deals consecutive batches to the processes: in one step all of them train the same task.
+
+    A task's clips are spread over the fewest batches that hold them, so the sizes of its batches differ by one at most:
+    no remainder of one or two clips, for which a concordance means nothing. Groups of different tasks alternate as
+    evenly as their numbers allow. Within a group clips are of like length, so little is padding; each task's longest
+    clip is in its first group, so memory that is too small shows at once.
+
+    A task with fewer clips than a group needs batches (fewer than ``world_size``, usually) repeats some, since a
+    process without a batch would stop the others.
+
+    Args:
+        labelled: for each task the clips that have its label, boolean (clips,). ``{None: …}`` is the joint schedule:
+            one stream of clips for all tasks at once. See :func:`streams_of`.
+        lengths: samples of each clip, (clips,).
+        clips_a_batch: the most clips of a batch, on one process.
+        world_size: processes that share the batches.
+        seed, epoch: all that the order depends on; :meth:`set_epoch` moves on.
+        copies: how often each clip is drawn in an epoch, (clips,), 1 or more; default once. See
+            :func:`oversampled_copies`.
+
+    Raises:
+        ValueError: arrays of different lengths, a task without any labelled clip, or a number out of range.
+
+    >>> both = np.array([True, True, True])
+    >>> sampler = TaskAlternatingBatchSampler({"emotion": both, "age": both}, lengths=[9, 8, 7], clips_a_batch=2)
+    >>> [batch[0].task for batch in sampler], len(sampler)
+    (['emotion', 'age', 'emotion', 'age'], 4)
+    """
+
+    batch_size = None  # with a number here accelerate would lose the batches that are smaller
+    drop_last = False
+
+    def __init__(self, labelled, lengths, clips_a_batch, world_size=1, seed=0, epoch=0, copies=None):
+        self.lengths = np.asarray(lengths, dtype=np.float64)
+        self.copies = np.ones(len(self.lengths), dtype=np.int64) if copies is None else np.asarray(copies)
+        self.clips_a_batch, self.world_size, self.seed, self.epoch = clips_a_batch, world_size, seed, epoch
+        for name, value, least in (
+            ("clips_a_batch", clips_a_batch, 1),
+            ("world_size", world_size, 1),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
+        if len(self.copies) != len(self.lengths) or (self.copies < 1).any():
+            raise ValueError(f"copies must be 1 or more for each of the {len(self.lengths)} clips")
+        self.rows = {}  # task → the rows it draws, each as often as it is drawn
+        for task, mask in labelled.items():
+            if len(mask) != len(self.lengths):
+                raise ValueError(f"task {task!r}: {len(mask)} labels for {len(self.lengths)} clips")
+            if not np.any(mask):
+                raise ValueError(f"task {task!r}: no clip has its label; leave the task out, or label clips")
+            members = np.flatnonzero(mask)
+            self.rows[task] = np.repeat(members, self.copies[members])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the batches of this epoch from now on."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches of an epoch, over all processes; a multiple of ``world_size``."""
+        return self.world_size * sum(self._groups(rows) for rows in self.rows.values())
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        streams = {
+            task: self._batches_of(rows, np.random.default_rng((self.seed, self.epoch, place)))
+            for place, (task, rows) in enumerate(self.rows.items())
+        }
+        for task in take_turns({task: self._groups(rows) for task, rows in self.rows.items()}):
+            for _ in range(self.world_size):
+                yield [Draw(int(row), task) for row in next(streams[task])]
+
+    def _groups(self, rows: np.ndarray) -> int:
+        return -(-len(rows) // (self.clips_a_batch * self.world_size))
+
+    def _batches_of(self, rows: np.ndarray, chance: np.random.Generator) -> Iterator[np.ndarray]:
+        """One task's batches: shuffled, sorted by length within mega-batches, cut, and the groups shuffled again."""
+        count = self.world_size * self._groups(rows)
+        rows = chance.permutation(rows)
+        rows = np.resize(rows, max(count, len(rows)))  # repeats clips only where there are fewer than batches
+        blurred = self.lengths[rows] * chance.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER, len(rows))
+        batches = np.array_split(np.arange(len(rows)), count)  # places, not rows
+        groups = []
+        for start in range(0, count, MEGA_BATCH_GROUPS * self.world_size):
+            sizes = [len(batch) for batch in batches[start : start + MEGA_BATCH_GROUPS * self.world_size]]
+            places = np.concatenate(batches[start : start + MEGA_BATCH_GROUPS * self.world_size])
+            places = places[np.argsort(-blurred[places], kind="stable")]
+            cut = [rows[batch] for batch in np.split(places, np.cumsum(sizes)[:-1])]
+            groups += [cut[first : first + self.world_size] for first in range(0, len(cut), self.world_size)]
+        groups = [groups[place] for place in chance.permutation(len(groups))]
+        longest = max(range(len(groups)), key=lambda place: max(self.lengths[batch].max() for batch in groups[place]))
+        groups[0], groups[longest] = groups[longest], groups[0]
+        return (batch for group in groups for batch in group)
+
+
+def take_turns(counts: dict[Hashable, int]) -> list:
+    """Each key as often as its count, spread as evenly as can be; equal counts simply alternate.
+
+    Occurrence ``i`` of ``n`` is due at the time (i + 1/2) / n of the epoch.
+
+    >>> take_turns({"emotion": 4, "age": 2})
+    ['emotion', 'age', 'emotion', 'emotion', 'age', 'emotion']
+    """
+    due = [((i + 0.5) / count, place, key) for place, (key, count) in enumerate(counts.items()) for i in range(count)]
+    return [key for _, _, key in sorted(due, key=lambda entry: entry[:2])]
+
+
+def streams_of(labelled: dict[str, np.ndarray], schedule: str) -> dict[str | None, np.ndarray]:
+    """What the sampler draws from: a stream for each task, or one for all.
+
+    Args:
+        labelled: for each task the clips that have its label, boolean (clips,).
+        schedule: ``"alternate"`` keeps the tasks apart; ``"joint"`` joins them into ``{None: clips with any label}``.
+
+    Raises:
+        ValueError: another schedule.
+    """
+    if schedule == "alternate":
+        return dict(labelled)
+    if schedule == "joint":
+        return {None: np.any(list(labelled.values()), axis=0)}
+    raise ValueError(f"task_schedule {schedule!r} is not one of ['alternate', 'joint']")
+
+
+def labels_present(labels: np.ndarray) -> np.ndarray:
+    """Boolean (clips,): which clips have a label, of regressions (clips, labels) or classes (clips,)."""
+    return labels >= 0 if labels.ndim == 1 else ~np.isnan(labels).all(axis=1)
+
+
+def cross_label_cells(tasks: Sequence[Task], labels: dict[str, np.ndarray], bands: int = 6) -> list[tuple]:
+    """The cell of each clip in the cross of all labels: for ExVo, country × age band × strongest emotion.
+
+    Args:
+        tasks: the task set.
+        labels: for each task, classes (clips,) or values (clips, labels) in the task's unit.
+        bands: bands that the span of a single number is cut into: 6 make five years each of ExVo's 15 to 45.
+
+    Returns:
+        One tuple a clip, with an entry for each task: the class, the band, or the label of greatest intensity; -1
+        where the label is missing.
+    """
+    columns = []
+    for task in tasks:
+        values = labels[task.name]
+        if task.kind == "classification":
+            columns.append(values)
+            continue
+        present = labels_present(values)
+        values = np.nan_to_num(values, nan=-np.inf)
+        if len(task.labels) == 1:
+            band = np.floor(task.from_unit(np.where(present, values[:, 0], task.span[0])) * bands)
+            cell = np.clip(band, 0, bands - 1).astype(int)
+        else:
+            cell = values.argmax(axis=1)
+        columns.append(np.where(present, cell, -1))
+    return [tuple(int(entry) for entry in cell) for cell in zip(*columns, strict=True)]
+
+
+def oversampled_copies(cells: Sequence[Hashable], most: int) -> np.ndarray:
+    """How often to draw each clip in an epoch, so that rare cells come up more often.
+
+    Burst2Vec (system V7) says that it oversamples and does not print how. Our reading: a cell smaller than the mean
+    cell is drawn as often as brings it nearest the mean, ``most`` times at most; larger ones are drawn once, so nothing
+    is left out.
+
+    Args:
+        cells: the cell of each clip, anything hashable; see :func:`cross_label_cells`.
+        most: the cap, 1 or more. A clip drawn often is learned by heart, and it makes the epoch longer.
+
+    Returns:
+        int64, (clips,), 1 to ``most``.
+
+    Five clips of one cell and one of another: the mean cell has 3, so the lonely clip comes three times.
+
+    >>> oversampled_copies(["a", "a", "a", "a", "a", "b"], most=4).tolist()
+    [1, 1, 1, 1, 1, 3]
+    """
+    if most < 1:
+        raise ValueError(f"most must be 1 or more, got {most}")
+    sizes = Counter(cells)
+    mean = len(cells) / max(1, len(sizes))
+    return np.array([min(most, max(1, int(mean / sizes[cell] + 0.5))) for cell in cells], dtype=np.int64)
