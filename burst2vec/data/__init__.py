@@ -1,0 +1,5 @@
+"""Files to batches."""
+
+from .corpora import load_bursts
+
+__all__ = ["load_bursts"]
