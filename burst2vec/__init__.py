@@ -4,16 +4,21 @@ This file is the door: public names, and their registration with transformers. N
 """
 
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_burst2vec import Burst2VecConfig
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
+from .pipeline_burst2vec import Burst2VecPipeline
 from .tasks import Task
 from .version import __version__
 
 AutoConfig.register("burst2vec", Burst2VecConfig)
 AutoModel.register(Burst2VecConfig, Burst2VecForMultiTask)
 AutoFeatureExtractor.register(Burst2VecConfig, Burst2VecFeatureExtractor)
+PIPELINE_REGISTRY.register_pipeline(
+    "vocal-burst-analysis", pipeline_class=Burst2VecPipeline, pt_model=AutoModel, type="audio"
+)
 
 # A model saved anywhere also loads where burst2vec is not installed, with trust_remote_code=True.
 Burst2VecConfig.register_for_auto_class()
@@ -24,6 +29,7 @@ __all__ = [
     "Burst2VecConfig",
     "Burst2VecFeatureExtractor",
     "Burst2VecForMultiTask",
+    "Burst2VecPipeline",
     "Task",
     "__version__",
 ]

@@ -136,7 +136,9 @@ def check_lengths(lengths) -> None:
     wrong = (lengths < MIN_SAMPLES) | (lengths > MAX_SAMPLES)
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0])
-        raise ValueError(f"clip {row} of the batch has {int(lengths[row])} samples; {MIN_SAMPLES} to {MAX_SAMPLES} work")
+        raise ValueError(
+            f"clip {row} of the batch has {int(lengths[row])} samples; {MIN_SAMPLES} to {MAX_SAMPLES} work"
+        )
 
 
 ENCODERS = {"ssl": SpeechEncoder}

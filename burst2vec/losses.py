@@ -42,7 +42,9 @@ def concordance_loss(predictions: torch.Tensor, references: torch.Tensor) -> tor
 
 def absolute_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     """Mean absolute error over the labels present; both (batch, labels)."""
-    return _mean_of_present((predictions.float() - torch.nan_to_num(references).float()).abs(), ~torch.isnan(references))
+    return _mean_of_present(
+        (predictions.float() - torch.nan_to_num(references).float()).abs(), ~torch.isnan(references)
+    )
 
 
 def squared_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ KINDS = ("regression", "classification")
 LOSSES = {"regression": ("ccc", "mae", "mse"), "classification": ("cross_entropy",)}
 METRICS = {"regression": ("ccc", "mae"), "classification": ("uar",)}
 
-# The order of the official submission file; the papers also print them alphabetically, so match by name, never by place.
+# The order of the official submission file. The papers also print it alphabetically: match by name, never by place.
 EXVO_EMOTIONS = (
     "Awe",
     "Excitement",

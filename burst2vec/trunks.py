@@ -1,7 +1,7 @@
 """One vector a clip → one vector a task: what tasks share, what each keeps, and who must not find out.
 
-Burst2Vec, section 3: a shared extractor, one extractor per task, and their projected concatenation give three views of a
-clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the extractor unlearns
+Burst2Vec, section 3: a shared extractor, one extractor per task, and their projected concatenation give three views of
+a clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the extractor unlearns
 what is of one task only.
 """
 
@@ -56,7 +56,9 @@ class SharedPrivateTrunk(nn.Module):
         super().__init__()
         self.projection = extractor(input_size, projection_size, dropout)
         self.shared = extractor(projection_size, extractor_size, dropout)
-        self.specific = nn.ModuleDict({name: extractor(projection_size, extractor_size, dropout) for name in task_names})
+        self.specific = nn.ModuleDict(
+            {name: extractor(projection_size, extractor_size, dropout) for name in task_names}
+        )
         self.combine = nn.ModuleDict({name: nn.Linear(2 * extractor_size, extractor_size) for name in task_names})
 
     def forward(self, clips, task_names) -> dict[str, Views]:

@@ -1,0 +1,41 @@
+# Two commands on a fresh machine with Python 3.10 to 3.12: `make exvo` and `make test`. Both set up .venv by themselves.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+RECIPE ?= examples/recipes/burst2vec/quickstart.yaml
+OUTPUT ?= runs/$(basename $(notdir $(RECIPE)))-$(shell date +%Y%m%d-%H%M%S)
+WORKERS ?= 2
+
+.PHONY: exvo test lint format coverage bench clean
+
+exvo: .venv/.installed  ## train, score, save and predict with the quickstart recipe; RECIPE=… for another
+	.venv/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		examples/run_exvo.py $(RECIPE) --output_dir $(OUTPUT) $(ARGS)
+
+test: .venv/.installed  ## every test and doctest, with branch coverage of burst2vec/
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-fail-under=90
+
+lint: .venv/.installed
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+
+format: .venv/.installed
+	$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
+
+bench: .venv/.installed  ## how fast, beside what a user would run instead
+	$(RUN) benchmarks/read_audio.py && $(RUN) benchmarks/train_step.py
+
+# The versions of constraints.txt, with uv where there is one, else with pip.
+.venv/.installed: setup.py constraints.txt
+	@test -x .venv/bin/python || $(PYTHON) -c "import sys; ok = (3, 10) <= sys.version_info[:2] <= (3, 12); \
+		sys.exit(None if ok else 'burst2vec needs Python 3.10 to 3.12, this is %d.%d: make PYTHON=python3.12' % sys.version_info[:2])"
+	@if command -v uv >/dev/null; then \
+		{ test -x .venv/bin/python || uv venv --python $(PYTHON) .venv; } && \
+		VIRTUAL_ENV=.venv uv pip install -e ".[dev]" -c constraints.txt; \
+	else \
+		{ test -x .venv/bin/python || $(PYTHON) -m venv .venv; } && \
+		$(RUN) -m pip install --disable-pip-version-check --progress-bar on -e ".[dev]" -c constraints.txt; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .coverage*

@@ -1,0 +1,74 @@
+"""``pipeline("vocal-burst-analysis", model=…)``: recordings in, words and numbers out."""
+
+import numpy as np
+import soxr
+from transformers import Pipeline
+
+from .audio import load_audio
+
+
+class Burst2VecPipeline(Pipeline):
+    """Hears bursts and says what is in them.
+
+    Inputs, alone or in a list: a path, the bytes of a file, a waveform (samples,) at the model's rate (16 kHz), or a
+    dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched.
+
+    For each clip, one entry per task and, on request, ``"embedding"``, the clip's vector as a list of numbers:
+
+    - several regressed labels: ``{"Awe": 0.71, "Excitement": 0.20, …}``;
+    - one regressed label: a number in the task's unit, such as an age in years;
+    - classes: ``{"label": "Venezuela", "probabilities": {"China": 0.05, …}}``.
+
+    Args of a call:
+        return_embedding: also give the clip's vector. Default False.
+        batch_size: clips to hear at once; the answers are the same.
+
+    Raises:
+        burst2vec.audio.AudioError: a file that is missing or is no recording, by name.
+        WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers.
+    """
+
+    _load_feature_extractor = True
+    _load_tokenizer = False
+    _load_image_processor = False
+    _load_processor = False
+
+    def _sanitize_parameters(self, return_embedding=None, **kwargs):
+        if kwargs:
+            raise TypeError(f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding and batch_size")
+        return {}, {}, {} if return_embedding is None else {"return_embedding": return_embedding}
+
+    def preprocess(self, clip):
+        name, rate = "clip", self.feature_extractor.sampling_rate
+        if isinstance(clip, dict):
+            if not {"array", "sampling_rate"} <= set(clip):
+                raise ValueError(f"a clip given as a dictionary needs 'array' and 'sampling_rate', got {sorted(clip)}")
+            clip, own_rate = np.asarray(clip["array"], dtype=np.float32), clip["sampling_rate"]
+            if own_rate != rate and clip.size:
+                clip = soxr.resample(clip, own_rate, rate)
+        elif isinstance(clip, bytes) or hasattr(clip, "__fspath__") or isinstance(clip, str):
+            name = "bytes" if isinstance(clip, bytes) else str(clip)
+            clip = load_audio(clip, rate)
+        return self.feature_extractor(np.asarray(clip), sampling_rate=rate, names=[name], return_tensors="pt")
+
+    def _forward(self, batch):
+        output = self.model(**batch)
+        return {**output.predictions, "embedding": output.embeddings}
+
+    def postprocess(self, outputs, return_embedding=False):
+        answer = {}
+        for task in self.model.config.task_records:
+            values = outputs[task.name][0].float().tolist()
+            if task.kind == "classification":
+                probabilities = dict(zip(task.labels, values, strict=True))
+                answer[task.name] = {
+                    "label": max(probabilities, key=probabilities.get),
+                    "probabilities": probabilities,
+                }
+            elif len(task.labels) == 1:
+                answer[task.name] = values[0]
+            else:
+                answer[task.name] = dict(zip(task.labels, values, strict=True))
+        if return_embedding:
+            answer["embedding"] = outputs["embedding"][0].float().tolist()
+        return answer

@@ -1,0 +1,60 @@
+"""Packaging. Each bound says why it is there; the exact versions that are tested stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "burst2vec/version.py").read_text())[1]
+
+REQUIRES = [
+    "transformers>=5.3",  # 5: the API this package is built on; 5.3: known holes closed
+    "torch>=2.10",  # known holes in checkpoint loading closed
+    "torchaudio>=2.10",  # same release as torch: transformers imports it where it is installed
+    "datasets>=5.2",  # Parquet, builders without loading scripts; known holes closed
+    "evaluate>=0.4.6",  # works with datasets 5
+    "accelerate>=1.10",  # Trainer of transformers 5 needs it
+    "huggingface-hub>=1.0",  # transformers 5 needs it
+    "librosa>=0.11",  # numpy 2
+    "numpy>=1.26",
+    "scipy>=1.11",
+    "soundfile>=0.13",  # carries a libsndfile that reads MP3
+    "soxr>=0.5",
+    "pyyaml>=6",
+    "matplotlib>=3.8",
+    "tqdm",
+]
+
+EXTRAS = {
+    "webm": ["av>=14"],  # raw recordings in webm, and m4a; carries its own FFmpeg
+    "dev": [
+        "pytest>=8",
+        "pytest-cov>=5",
+        "pytest-xdist>=3.6",
+        "ruff>=0.9",
+        "scikit-learn>=1.4",  # an independent oracle for scores
+        "av>=14",
+    ],
+}
+
+setup(
+    name="burst2vec",
+    version=VERSION,
+    description="Hear emotion, age and origin in vocal bursts: train, score, publish and run models on Hugging Face",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["burst2vec", "burst2vec.*"]),
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+    ],
+)

@@ -1,0 +1,61 @@
+"""Tiny encoders, built from configurations: nothing goes to the network."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertConfig, Wav2Vec2Config, WavLMConfig
+
+from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+FAMILIES = {"hubert": HubertConfig, "wav2vec2": Wav2Vec2Config, "wavlm": WavLMConfig}
+
+
+def tiny_encoder_config(family="hubert", style="base", **changes):
+    """The shape of a published encoder, made small: "base" has group norm in front, "large" layer norm."""
+    large = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+    return FAMILIES[family](**{**TINY, **(large if style == "large" else {}), **changes})
+
+
+def tiny_model(family="hubert", style="base", seed=0, encoder_changes=None, **kwargs):
+    """A model with random weights, in evaluation mode; the output layers are widened so that clips differ."""
+    torch.manual_seed(seed)
+    encoder_config = tiny_encoder_config(family, style, **(encoder_changes or {}))
+    kwargs = {"projection_size": 24, "extractor_size": 20, "initializer_range": 0.3, **kwargs}
+    return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder_config, **kwargs)).eval()
+
+
+def noise_clips(*lengths, seed=0):
+    """Waveforms of the given numbers of samples."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=length).astype(np.float32) for length in lengths]
+
+
+def exvo_labels(batch, seed=0):
+    """Labels of the three ExVo tasks for a batch, as the collator gives them."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "emotion": torch.rand(batch, 10, generator=generator),
+        "age": 20 + 19 * torch.rand(batch, 1, generator=generator),
+        "country": torch.randint(0, 4, (batch,), generator=generator),
+    }
+
+
+@pytest.fixture
+def extract():
+    """Clips to a batch of tensors at 16 kHz."""
+    extractor = Burst2VecFeatureExtractor()
+    return lambda clips: extractor(clips, sampling_rate=16000, return_tensors="pt")

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from burst2vec import Burst2VecFeatureExtractor
+from burst2vec.waveforms import WaveformError, check_waveform, normalise_level
+
+EXTRACT = Burst2VecFeatureExtractor()
+
+
+def rms(waveform):
+    return np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))
+
+
+def test_a_batch_is_padded_with_zeros_on_the_right():
+    batch = EXTRACT([np.ones(400, "f"), -np.ones(700, "f")], sampling_rate=16000)
+    assert batch["input_values"].shape == (2, 700) and batch["input_values"].dtype == np.float32
+    assert batch["attention_mask"].sum(axis=1).tolist() == [400, 700]
+    assert not batch["input_values"][0, 400:].any()
+
+
+@pytest.mark.parametrize("gain", [1e-4, 1.0, 30.0])
+def test_every_clip_comes_to_minus_three_decibels_unclipped(gain):
+    clip = gain * np.sin(np.linspace(0, 900, 16000)).astype("f")
+    clip[100] = 20 * gain  # a peak that a limiter would cut
+    levelled = EXTRACT(clip, sampling_rate=16000)["input_values"][0]
+    assert 20 * np.log10(rms(levelled)) == pytest.approx(-3.0, abs=1e-3)
+    np.testing.assert_allclose(levelled / levelled[50], clip / clip[50], rtol=1e-4)
+    assert levelled.max() > 1
+
+
+def test_silence_stays_silence():
+    assert not EXTRACT(np.zeros(800, "f"), sampling_rate=16000)["input_values"].any()
+    assert np.isfinite(normalise_level(np.zeros(0, "f"))).all()
+
+
+def test_no_level_leaves_the_clip_as_it_is():
+    clip = np.linspace(-0.2, 0.3, 500, dtype="f")
+    np.testing.assert_array_equal(Burst2VecFeatureExtractor(level_dbfs=None)(clip)["input_values"][0], clip)
+
+
+def test_integers_are_scaled_by_their_range():
+    assert check_waveform(np.full(400, -32768, dtype=np.int16))[0] == -1.0
+
+
+def test_a_plain_list_of_numbers_is_one_clip():
+    assert EXTRACT([0.1] * 500, sampling_rate=16000)["input_values"].shape == (1, 500)
+
+
+@pytest.mark.parametrize(
+    ("clip", "message"),
+    [
+        (np.zeros(0, "f"), "clip 1: 0 samples"),
+        (np.zeros(1, "f"), "clip 1: 1 samples"),
+        (np.zeros(399, "f"), r"clip 1: 399 samples at 16000 Hz; a burst has 400 \(25 ms\) to 960000 \(60 s\)"),
+        (np.zeros(960_001, "f"), "clip 1: 960001 samples"),
+        (np.zeros((2, 800), "f"), r"clip 1: expected one channel .* got shape \(2, 800\)"),
+        (np.full(800, np.nan, "f"), "clip 1: sample 0 is nan"),
+        (np.r_[np.zeros(500), np.inf, np.zeros(500)], "clip 1: sample 500 is inf"),
+        (np.zeros(800, complex), "clip 1: expected real samples, got complex128"),
+        (np.array(["a"] * 800), "clip 1: expected real samples"),
+    ],
+)
+def test_what_cannot_be_a_burst_is_refused_by_name_in_a_batch_too(clip, message):
+    with pytest.raises(WaveformError, match=message):
+        EXTRACT([np.ones(800, "f"), clip], sampling_rate=16000)
+
+
+def test_another_rate_is_refused_with_the_call_that_mends_it():
+    with pytest.raises(ValueError, match="44100 Hz and the model hears 16000 Hz.*load_audio"):
+        EXTRACT(np.ones(800, "f"), sampling_rate=44100)

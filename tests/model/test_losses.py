@@ -1,0 +1,93 @@
+import math
+
+import pytest
+import torch
+from sklearn.metrics import log_loss
+
+from burst2vec.losses import absolute_loss, class_loss, concordance_loss, squared_loss, task_loss
+from burst2vec.scoring import concordance_cc
+from burst2vec.tasks import AGE, TASK_PRESETS, Task
+
+NAN = math.nan
+
+
+def test_concordance_by_hand():
+    # x = 1 2 3 (mean 2, variance 2/3), y = 2 2 5 (mean 3, variance 2), covariance 1: 2 / (2/3 + 2 + 1) = 6/11
+    loss = concordance_loss(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[2.0], [2.0], [5.0]]))
+    assert float(loss) == pytest.approx(1 - 6 / 11, abs=1e-6)
+
+
+def test_the_loss_and_the_score_are_one_formula():
+    generator = torch.Generator().manual_seed(0)
+    predictions = torch.rand(64, 10, generator=generator)
+    references = (0.6 * predictions + 0.4 * torch.rand(64, 10, generator=generator)).clamp(0, 1)
+    loss = float(concordance_loss(predictions, references))
+    assert loss == pytest.approx(
+        1 - concordance_cc(predictions.double().numpy(), references.double().numpy()), abs=1e-6
+    )
+
+
+def test_missing_references_leave_the_rest_as_if_they_never_were():
+    predictions = torch.rand(6, 2, generator=torch.Generator().manual_seed(1))
+    references = torch.rand(6, 2, generator=torch.Generator().manual_seed(2))
+    with_gaps = references.clone()
+    with_gaps[4:, 0] = NAN
+    expected = (
+        concordance_loss(predictions[:4, :1], references[:4, :1])
+        + concordance_loss(predictions[:, 1:], references[:, 1:])
+    ) / 2
+    assert float(concordance_loss(predictions, with_gaps)) == pytest.approx(float(expected), abs=1e-6)
+    assert float(absolute_loss(predictions[:, :1], with_gaps[:, :1])) == pytest.approx(
+        float((predictions[:4, 0] - references[:4, 0]).abs().mean()), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("loss", [concordance_loss, absolute_loss, squared_loss])
+def test_a_batch_without_labels_gives_zero_and_no_gradient(loss):
+    predictions = torch.rand(4, 3, requires_grad=True)
+    value = loss(predictions, torch.full((4, 3), NAN))
+    value.backward()
+    assert float(value) == 0 and torch.equal(predictions.grad, torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("loss", [concordance_loss, absolute_loss, squared_loss])
+def test_a_gap_beside_a_label_makes_no_nan_gradient(loss):
+    predictions = torch.rand(4, 1, requires_grad=True)
+    loss(predictions, torch.tensor([[0.1], [NAN], [0.4], [0.9]])).backward()
+    assert torch.isfinite(predictions.grad).all() and predictions.grad[1] == 0
+
+
+def test_constant_series_have_a_finite_gradient():
+    predictions = torch.full((5, 2), 0.3, requires_grad=True)
+    concordance_loss(predictions, torch.full((5, 2), 0.3)).backward()
+    assert torch.isfinite(predictions.grad).all()
+
+
+def test_absolute_and_squared_by_hand():
+    predictions, references = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.5], [0.75]])
+    assert float(absolute_loss(predictions, references)) == pytest.approx(0.375)
+    assert float(squared_loss(predictions, references)) == pytest.approx((0.25 + 0.0625) / 2)
+
+
+def test_class_loss_is_the_log_loss_of_the_clips_with_a_class():
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    classes = torch.tensor([0, 3, -1, 2, -1])
+    kept = classes != -1
+    expected = log_loss(classes[kept].numpy(), logits[kept].double().softmax(-1).numpy(), labels=[0, 1, 2, 3])
+    assert float(class_loss(logits, classes)) == pytest.approx(expected, abs=1e-6)
+    assert float(class_loss(logits, torch.full((5,), -1))) == 0
+
+
+def test_an_age_is_compared_on_its_span():
+    # span 15..45: 30 years is 0.5, 36 years is 0.7
+    assert float(task_loss(AGE, torch.tensor([[0.5]]), torch.tensor([[36.0]]))) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_task_weight_multiplies_its_loss():
+    heavy = Task("pain", "regression", ("pain",), loss="mae", metric="mae", loss_weight=80.0)
+    assert float(task_loss(heavy, torch.tensor([[0.5]]), torch.tensor([[0.25]]))) == pytest.approx(20.0)
+
+
+def test_losses_are_float32_under_bfloat16():
+    emotion = TASK_PRESETS["exvo"][0]
+    assert task_loss(emotion, torch.rand(4, 10).bfloat16(), torch.rand(4, 10)).dtype == torch.float32

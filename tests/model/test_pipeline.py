@@ -1,0 +1,93 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from transformers import pipeline
+
+from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
+from burst2vec.audio import AudioError
+from burst2vec.waveforms import WaveformError
+from tests.conftest import noise_clips, tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model().save_pretrained(folder)
+    Burst2VecFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hear(folder):
+    return pipeline("vocal-burst-analysis", model=str(folder))
+
+
+def assert_same(left, right):
+    assert left["age"] == pytest.approx(right["age"], abs=1e-3)
+    assert left["emotion"] == pytest.approx(right["emotion"], abs=1e-4)
+    assert left["country"]["probabilities"] == pytest.approx(right["country"]["probabilities"], abs=1e-4)
+
+
+def test_it_names_what_it_hears(hear):
+    answer = hear(noise_clips(8000)[0])
+    assert isinstance(hear, Burst2VecPipeline)
+    assert set(answer) == {"emotion", "age", "country"}
+    assert set(answer["emotion"]) >= {"Awe", "Surprise"} and 15 <= answer["age"] <= 45
+    probabilities = answer["country"]["probabilities"]
+    assert answer["country"]["label"] == max(probabilities, key=probabilities.get)
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_path_bytes_array_and_dictionary_are_one_clip(hear, tmp_path):
+    clip = np.clip(noise_clips(8000)[0] / 5, -1, 1)
+    path = tmp_path / "burst.wav"
+    soundfile.write(path, clip, 16000, subtype="FLOAT")
+    expected = hear(clip)
+    for given in (path, str(path), path.read_bytes(), {"array": clip, "sampling_rate": 16000}):
+        assert_same(hear(given), expected)
+
+
+def test_other_rates_are_resampled(hear):
+    time = np.arange(48000) / 48000
+    tone = (np.sin(2 * np.pi * 440 * time) * np.exp(-3 * time)).astype("f")
+    file = io.BytesIO()
+    soundfile.write(file, tone, 48000, format="WAV", subtype="FLOAT")
+    assert_same(hear({"array": tone, "sampling_rate": 48000}), hear(file.getvalue()))
+
+
+def test_lists_and_batches_answer_as_single_clips(hear):
+    clips = noise_clips(400, 8000, 12345, 3000)
+    alone = [hear(clip) for clip in clips]
+    for together in (hear(clips), hear(clips, batch_size=3), list(hear(clip for clip in clips))):
+        for left, right in zip(together, alone, strict=True):
+            assert_same(left, right)
+
+
+def test_the_embedding_comes_on_request(hear):
+    answer = hear(noise_clips(8000), return_embedding=True, batch_size=2)[0]
+    assert len(answer["embedding"]) == 20 and np.isfinite(answer["embedding"]).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ("nowhere.wav", AudioError, "nowhere.wav"),
+        ("https://example.org/burst.wav", AudioError, "https://example.org/burst.wav"),
+        (b"", AudioError, "empty"),
+        (b"no recording at all", AudioError, "bytes"),
+        (np.zeros(399, "f"), WaveformError, "399 samples"),
+        (np.zeros((2, 8000), "f"), WaveformError, "one channel"),
+        ({"raw": [0.0]}, ValueError, "needs 'array' and 'sampling_rate'"),
+        ({"array": np.zeros(0, "f"), "sampling_rate": 8000}, WaveformError, "0 samples"),
+    ],
+)
+def test_what_it_cannot_hear_is_refused_by_name(hear, given, error, message):
+    with pytest.raises(error, match=message):
+        hear(given)
+
+
+def test_an_unknown_argument_is_named(hear):
+    with pytest.raises(TypeError, match="top_k"):
+        hear(noise_clips(8000)[0], top_k=3)

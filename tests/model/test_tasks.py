@@ -1,0 +1,57 @@
+import pytest
+
+from burst2vec.tasks import AGE, EXVO_EMOTIONS, TASK_PRESETS, Task, resolve_tasks
+
+
+def test_the_exvo_preset_is_the_challenge():
+    emotion, age, country = TASK_PRESETS["exvo"]
+    assert emotion.labels == EXVO_EMOTIONS and len(set(EXVO_EMOTIONS)) == 10
+    assert country.labels == ("China", "South Africa", "United States", "Venezuela")
+    assert [task.score_name for task in (emotion, age, country)] == ["emotion_ccc", "age_mae", "country_uar"]
+
+
+def test_emogator_has_nine_emotions_and_thirty_categories():
+    emotion, category = TASK_PRESETS["emogator"]
+    assert len(emotion.labels) == 9 and "Horror" not in emotion.labels and len(category.labels) == 30
+
+
+def test_units_go_there_and_back():
+    assert AGE.to_unit(0.5) == 30.0 and AGE.from_unit(30.0) == 0.5
+
+
+def test_records_survive_dictionaries():
+    for preset in TASK_PRESETS.values():
+        assert resolve_tasks([task.to_dict() for task in preset]) == preset
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "my task"}, "must be an identifier"),
+        ({"kind": "ranking"}, "kind 'ranking' is not one of"),
+        ({"loss": "cross_entropy"}, "loss 'cross_entropy' is not one of"),
+        ({"metric": "uar"}, "metric 'uar' is not one of"),
+        ({"labels": ()}, "labels must be one or more"),
+        ({"labels": ("a", "a")}, "different names"),
+        ({"span": (1, 1)}, "must rise"),
+        ({"loss_weight": -1.0}, "must be 0 or more"),
+        ({"kind": "classification", "loss": "cross_entropy", "metric": "uar", "labels": ("a",)}, "two or more labels"),
+    ],
+)
+def test_a_wrong_field_is_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Task(**{"name": "pain", "kind": "regression", "labels": ("pain",), **fields})
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ("avb", "unknown task preset"),
+        ([], "one or more"),
+        ([AGE, AGE], "different names"),
+        ([{"nam": "x"}], "unknown task fields"),
+    ],
+)
+def test_a_wrong_task_set_is_named(tasks, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_tasks(tasks)
