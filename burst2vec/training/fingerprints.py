@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-# Arguments that decide the weights. Not here: where and how often to log, and how many epochs to go on at a constant rate.
+# Arguments that decide the weights. Not here: how often to log or save, and how long to go on at a constant rate.
 DECISIVE = (
     "seed",
     "data_seed",
@@ -74,10 +74,10 @@ def corpus_digest(*columns) -> str:
 def _flat(record: dict, prefix: str = "") -> dict:
     flat = {}
     for name, value in record.items():
-        if name in DESCRIPTIVE or name.startswith("_"):
+        if name in DESCRIPTIVE or str(name).startswith("_"):
             continue
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
+            flat[f"{prefix}{name}"] = value
     return flat

@@ -1,0 +1,139 @@
+"""Rows of a corpus → the batch that the model takes: audio decoded, labels as tensors, holes marked."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ..tasks import Task, resolve_tasks
+from .clips import read_clip
+from .sampling import Draw
+
+
+class DrawnClips(Dataset):
+    """A corpus as the batch sampler asks for it: by draws, whose task goes with the rows to the collator."""
+
+    def __init__(self, corpus):
+        self.corpus = corpus
+
+    def __len__(self) -> int:
+        return len(self.corpus)
+
+    def __getitem__(self, draw: Draw) -> dict:
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[dict]:
+        rows = self.corpus.__getitems__([draw.row for draw in draws])
+        return [{**row, "task": draw.task} for row, draw in zip(rows, draws, strict=True)]
+
+
+class BurstCollator:
+    """Rows of a corpus to a batch for ``Burst2VecForMultiTask``.
+
+    Args:
+        feature_extractor: a ``Burst2VecFeatureExtractor``: checks each clip, levels it and pads with zeros.
+        tasks: the task set, as ``resolve_tasks`` takes it.
+
+    Called with rows that hold ``file_id``, ``audio`` (``{"bytes", "path"}``, not decoded), a column for each task, and
+    ``task`` where the batch trains one. Returns
+
+    - ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples);
+    - ``labels``: for every task, also where no clip has a label: float32 (batch, labels) in the task's unit, NaN where
+      missing, or int64 (batch,), -1 where missing;
+    - ``task``: the name of the one task that the batch trains; absent for all of them.
+
+    Raises:
+        ValueError: a clip that cannot be read or heard, a label out of range, or rows of different tasks; the message
+            names the clip.
+    """
+
+    def __init__(self, feature_extractor, tasks):
+        self.feature_extractor = feature_extractor
+        self.tasks = resolve_tasks(tasks)
+
+    def __call__(self, rows: Sequence[dict]) -> dict:
+        names = [str(row["file_id"]) for row in rows]
+        clips = [read_clip(row["audio"], name) for row, name in zip(rows, names, strict=True)]
+        inputs = self.feature_extractor(
+            clips, sampling_rate=self.feature_extractor.sampling_rate, names=names, return_tensors="pt"
+        )
+        labels = {task.name: label_array(task, [row.get(task.name) for row in rows], names) for task in self.tasks}
+        batch = {**inputs, "labels": {name: torch.from_numpy(values) for name, values in labels.items()}}
+        trained = {row.get("task") for row in rows}
+        if len(trained) > 1:
+            raise ValueError(f"a batch trains one task, or all; its rows are drawn for {sorted(map(str, trained))}")
+        if None not in trained:
+            batch["task"] = trained.pop()
+        return batch
+
+
+def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None) -> np.ndarray:
+    """A task's column as an array, with its holes marked.
+
+    Args:
+        task: whose labels they are.
+        values: one entry a clip: for a regression a number or a list of them in the task's unit, for a classification
+            a class index; None, NaN or -1 where missing.
+        names: what to call each clip in an error; default "row 0" and so on.
+
+    Returns:
+        float32 (clips, labels) with NaN where missing, or int64 (clips,) with -1.
+
+    Raises:
+        ValueError: an entry of the wrong type or number of labels, or out of the task's span; the clip is named.
+
+    >>> from burst2vec.tasks import AGE
+    >>> label_array(AGE, [20.0, None, 39.5]).tolist()
+    [[20.0], [nan], [39.5]]
+    """
+    hole = -1 if task.kind == "classification" else [np.nan] * len(task.labels)
+    try:
+        array = np.array([hole if value is None else value for value in values], dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {task.name!r}: expected {_expected(task)}: {error}") from error
+    if task.kind == "classification":
+        array = np.nan_to_num(array.reshape(len(values), -1), nan=-1.0)
+        low, high, width = -1, len(task.labels) - 1, 1
+        wrong = (array < low) | (array > high) | (array != np.floor(array))
+    else:
+        array = array.reshape(len(values), -1)
+        (low, high), width = task.span, len(task.labels)
+        wrong = (array < low) | (array > high)
+    if len(values) and array.shape[1] != width:
+        raise ValueError(f"column {task.name!r}: expected {_expected(task)}, got {array.shape[1]} numbers a clip")
+    if wrong.any():
+        row, place = np.argwhere(wrong)[0]
+        name = names[row] if names is not None else f"row {row}"
+        what = "class" if task.kind == "classification" else task.labels[place]
+        raise ValueError(f"{name}: {what} of task {task.name!r} is {array[row, place]:g}; expected {_expected(task)}")
+    return array[:, 0].astype(np.int64) if task.kind == "classification" else array
+
+
+def corpus_labels(corpus, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
+    """The labels of a whole corpus, see :func:`label_array`; a task without a column is a column of holes.
+
+    Raises:
+        ValueError: as ``label_array``, or a ``ClassLabel`` whose names are not the task's labels in their order: its
+            indices would mean other classes.
+    """
+    labels = {}
+    for task in tasks:
+        classes = getattr(corpus.features.get(task.name), "names", None)
+        if task.kind == "classification" and classes is not None and list(classes) != list(task.labels):
+            raise ValueError(
+                f"column {task.name!r} numbers the classes {list(classes)}, the task {list(task.labels)}; "
+                f"align them with dataset.cast_column({task.name!r}, datasets.ClassLabel(names={list(task.labels)}))"
+            )
+        known = task.name in corpus.column_names
+        names = list(corpus["file_id"]) if "file_id" in corpus.column_names else None
+        labels[task.name] = label_array(task, list(corpus[task.name]) if known else [None] * len(corpus), names)
+    return labels
+
+
+def _expected(task: Task) -> str:
+    if task.kind == "classification":
+        return f"a class index in 0..{len(task.labels) - 1}, or -1 where missing"
+    unit = f" {task.unit}" if task.unit else ""
+    count = "a number" if len(task.labels) == 1 else f"{len(task.labels)} numbers"
+    return f"{count} in {task.span[0]:g}..{task.span[1]:g}{unit}, or NaN where missing"
