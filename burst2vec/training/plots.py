@@ -12,30 +12,26 @@ from ..tasks import Task
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PIXELS_PER_INCH = 150
+VIEWS = ("shared", "specific", "combined")  # of a clip, on each of which a task's head runs
 
 
 def plot_losses(history: list[dict], path: str | Path) -> Path | None:
-    """Each part of the training loss over the steps, one panel a kind of part.
+    """Each part of the training loss over the steps: a panel for the total, for each task, and for the adversaries.
 
     Args:
-        history: ``trainer.state.log_history``; the parts are its keys ``loss/…``, the total is ``loss``.
+        history: ``trainer.state.log_history``: the total is ``loss``, the parts have the names that the model gives.
 
     Returns:
         ``path``, or None when nothing was logged.
     """
-    curves: dict[str, list[tuple[int, float]]] = {}
+    panels: dict[str, dict[str, list]] = {}  # title → name of the curve → (step, value)
     for entry in history:
         for key, value in entry.items():
-            if key == "loss" or key.startswith("loss/"):
-                curves.setdefault(key.removeprefix("loss/"), []).append((entry["step"], value))
-    if not curves:
+            if "loss" in entry and (place := _panel_and_curve(key)):
+                title, curve = place
+                panels.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
+    if not panels:
         return None
-    total = {"all parts": curves.pop("loss")} if "loss" in curves else {}
-    panels = {"Total (Eq. 8)": total}
-    for name, points in curves.items():
-        owner, _, view = name.rpartition("_")
-        panels.setdefault(_panel(owner, name), {})[view if owner else name] = points
-    panels = {title: parts for title, parts in panels.items() if parts}
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.1 * rows + 0.4), layout="constrained")
@@ -47,7 +43,7 @@ def plot_losses(history: list[dict], path: str | Path) -> Path | None:
             axis.plot(steps, values, color=colour, label=name, linewidth=1.5, marker=marker, markersize=3)
         axis.set(title=title, xlabel="training step", ylabel="loss")
         axis.grid(alpha=0.3)
-        if len(parts) > 1 or title != "Total (Eq. 8)":
+        if len(parts) > 1:
             axis.legend(fontsize=8)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
@@ -55,10 +51,13 @@ def plot_losses(history: list[dict], path: str | Path) -> Path | None:
     return _save(figure, path)
 
 
-def _panel(owner: str, name: str) -> str:
-    if not owner:
-        return "Discriminator and adversary, unweighted" if name in ("discriminator", "adversary") else name
-    return f"{owner.capitalize()} (Eq. 5)"
+def _panel_and_curve(key: str) -> tuple[str, str] | None:
+    task, _, view = key.rpartition("_")
+    if key == "loss":
+        return "Total (Eq. 8)", key
+    if key in ("discriminator", "adversary"):
+        return "Discriminator (Eq. 6) and adversary (Eq. 7)", key
+    return (f"{task.capitalize()} (Eq. 5)", view) if view in VIEWS and not key.startswith("eval_") else None
 
 
 def plot_label_scores(task: Task, scores: dict[str, float], path: str | Path) -> Path:
@@ -168,21 +167,26 @@ def plot_confusion(task: Task, predictions: np.ndarray, references: np.ndarray, 
 
 
 def plot_predictions(
-    tasks: tuple[Task, ...], scores: dict[str, float], predictions: dict, references: dict, folder: str | Path
+    tasks: tuple[Task, ...],
+    scores: dict[str, float],
+    predictions: dict,
+    references: dict,
+    folder: str | Path,
+    split: str,
 ) -> list[Path]:
     """Every picture that a task set calls for: bars for many regressed labels, a scatter for one, a confusion for
-    classes.
+    classes. Files are named ``<split>_<task>_….png``.
     """
     drawn = []
     for task in tasks:
         if task.kind == "classification":
-            path = Path(folder, f"{task.name}_confusion.png")
+            path = Path(folder, f"{split}_{task.name}_confusion.png")
             drawn.append(plot_confusion(task, predictions[task.name], references[task.name], path))
         elif len(task.labels) == 1:
-            path = Path(folder, f"{task.name}_scatter.png")
+            path = Path(folder, f"{split}_{task.name}_scatter.png")
             drawn.append(plot_scatter(task, predictions[task.name], references[task.name], path))
         else:
-            path = Path(folder, f"{task.score_name}.png")
+            path = Path(folder, f"{split}_{task.score_name}.png")
             drawn.append(plot_label_scores(task, scores, path))
     return drawn
 

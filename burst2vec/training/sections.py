@@ -13,21 +13,24 @@ class DataArguments:
     """What is read."""
 
     corpus: Literal["hume_vb", "emogator", "synthetic"] = _key("synthetic", "The corpus to load.")
-    data_dir: str | None = _key(None, "The corpus's folder; the synthetic corpus is written there if it is not yet.")
+    data_dir: str | None = _key(
+        None,
+        "The corpus's folder; the synthetic corpus is written there if it is not yet, by default in datasets' cache.",
+    )
     cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
     splits: dict | str | None = _key(
-        None, "For EmoGator: JSON of split to a fraction or list of speakers; a speaker is never in two splits."
+        None, "For EmoGator: JSON of each split's speakers, a list, a number or a fraction; nobody is in two splits."
     )
-    max_train_samples: int | None = _key(None, "Train on so many clips, the first ones, for debugging.")
+    max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
     max_eval_samples: int | None = _key(None, "Validate on so many clips.")
     max_predict_samples: int | None = _key(None, "Predict so many test clips.")
     on_bad_clip: Literal["skip", "raise"] = _key("skip", "An unreadable clip is skipped and counted, or ends the run.")
     preprocessing_num_workers: int | None = _key(None, "Processes that read and check the clips.")
-    synthetic_clips: int = _key(1600, "Clips of the synthetic corpus.")
-    synthetic_speakers: int = _key(80, "Speakers of the synthetic corpus.")
-    synthetic_seed: int = _key(0, "Seed of the synthetic corpus; the training has its own.")
+    synthetic_clips: int | None = _key(None, "Clips of the synthetic corpus.")
+    synthetic_speakers: int | None = _key(None, "Speakers of the synthetic corpus.")
+    synthetic_seed: int | None = _key(None, "Seed of the synthetic corpus; the training has its own.")
     team: str = _key("burst2vec", "Team in the submission file's name.")
-    submission: int = _key(1, "Number in the submission file's name.")
+    submission: int = _key(1, "Number in the submission file's name, 1 to 5.")
 
 
 @dataclass

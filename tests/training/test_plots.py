@@ -26,16 +26,17 @@ def test_exvo_gets_bars_a_scatter_and_a_confusion(tmp_path):
     truth = {"emotion": rng.random((30, 10)), "age": rng.uniform(20, 39, (30, 1)), "country": rng.integers(-1, 4, 30)}
     guess = {"emotion": truth["emotion"], "age": truth["age"] + 1, "country": rng.random((30, 4))}
     scores = {"emotion_ccc": 0.3, "emotion_ccc/Awe": -0.2, "emotion_ccc/Fear": 0.8}
-    drawn = plot_predictions(TASK_PRESETS["exvo"], scores, guess, truth, tmp_path / "plots")
-    assert [path.name for path in drawn] == ["emotion_ccc.png", "age_scatter.png", "country_confusion.png"]
+    drawn = plot_predictions(TASK_PRESETS["exvo"], scores, guess, truth, tmp_path / "plots", "test")
+    assert [path.name for path in drawn] == [
+        "test_emotion_ccc.png",
+        "test_age_scatter.png",
+        "test_country_confusion.png",
+    ]
     assert all(is_picture(path) for path in drawn)
 
 
 def test_each_part_of_the_loss_is_drawn(tmp_path):
-    history = [
-        {"step": step, "loss": 3.0 / step, "loss/emotion_shared": 1.0 / step, "loss/adversary": 1.0}
-        for step in (1, 2, 3)
-    ]
+    history = [{"step": step, "loss": 3.0 / step, "emotion_shared": 1.0 / step, "adversary": 1.0} for step in (1, 2, 3)]
     assert is_picture(plot_losses([*history, {"step": 3, "eval_loss": 1.0}], tmp_path / "losses.png"))
 
 

@@ -1,0 +1,150 @@
+"""One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
+
+import sys
+from pathlib import Path
+
+import yaml
+from transformers import ProgressCallback, set_seed
+
+from ..audio import AudioError
+from ..data.corpora import CorpusError
+from ..data.tables import TableError
+from .checkpoints import CheckpointError, checkpoint_steps
+from .model_card import model_card
+from .outcomes import Outcome, versions, write_record
+from .plots import plot_losses
+from .progress import OneLineProgress
+from .preparation import (
+    RunError,
+    build_model,
+    choose_clips,
+    claim_folder,
+    draw_clips,
+    read_corpus,
+    refuse_other_tasks,
+    resume_from,
+)
+from .recipes import RecipeError, Run, argument_parser, load_recipe, parse_run
+from .trainer import Burst2VecTrainer
+
+REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, TableError, AudioError)  # what a user can mend
+
+USAGE = """usage: accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
+
+Trains, evaluates and predicts as the recipe says, and writes model, scores, predictions, plots and a model card into
+--output_dir (default: runs/<recipe>). Any key of a recipe can be given, for example:
+
+  --data_dir FOLDER                         where the corpus is
+  --max_train_samples 100 --max_steps 20    a quick trial
+  --resume_from_checkpoint true             go on after an interruption
+  --do_train false --model_path FOLDER      evaluate and predict with a saved model
+  --help                                    every key
+"""
+
+
+def main(arguments: list[str], recipes: Path) -> int:
+    """The command line of ``run_exvo.py``.
+
+    Args:
+        arguments: without the program's name.
+        recipes: the folder whose recipes the usage lists.
+
+    Returns:
+        0; 2 where the command line, the recipe, the corpus or the output folder is refused: the reason is on stderr.
+    """
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        print("recipes:")
+        for path in sorted(recipes.rglob("*.yaml")):
+            print(f"  {path}\n      {load_recipe(path).description}")
+        if arguments:
+            print("\n" + argument_parser().format_help())
+        return 0 if arguments else 2
+    try:
+        execute(parse_run(arguments))
+    except REFUSALS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def execute(run: Run) -> dict:
+    """Do what a recipe says, and write everything into its ``output_dir``.
+
+    Returns:
+        The run's record, as ``metrics.json`` holds it; on other processes than the main one it has no scores.
+
+    Raises:
+        RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
+    """
+    training, folder = run.training, Path(run.training.output_dir)
+    resume = resume_from(training.resume_from_checkpoint)
+    claim_folder(folder, resume)
+    set_seed(training.seed)  # for weights that start from scratch
+    model, extractor = build_model(run.model)
+    tasks = model.config.task_records
+    if checkpoint := _latest(folder) if resume is True else resume:
+        refuse_other_tasks(checkpoint, tasks)
+    with training.main_process_first(desc="reading the corpus"):
+        corpus = read_corpus(run.data, tasks)
+        clips = choose_clips(corpus, _wanted(run), run.data, training.seed)
+        train_clips = clips["train"].dataset if training.do_train else None
+        seen = train_clips or draw_clips(corpus["train"], run.data.max_train_samples, training.seed)
+    trainer = Burst2VecTrainer(
+        model=model,
+        args=training,
+        train_dataset=train_clips,
+        eval_dataset=clips["validation"].dataset if "validation" in clips else None,
+        processing_class=extractor,
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(OneLineProgress(tasks))
+    is_main = trainer.is_world_process_zero()
+    if is_main:
+        folder.mkdir(parents=True, exist_ok=True)
+        for split, chosen in clips.items():
+            print(chosen.describe(split))
+    if training.do_train:
+        trainer.train(resume_from_checkpoint=resume)
+        trainer.save_model(folder)
+    outcome = Outcome(folder, tasks, seen)
+    for split, asked in (("validation", training.do_eval), ("test", training.do_predict)):
+        if asked and split in clips:
+            predictions = trainer.predict(clips[split].dataset).predictions
+            if is_main:
+                print(outcome.add(split, clips[split].dataset, predictions, run.data))
+    record = {
+        "corpus": run.data.corpus,
+        "recipe": run.recipe.to_dict(),
+        "seed": training.seed,
+        "steps": trainer.state.global_step,
+        "clips": {split: chosen.counts for split, chosen in clips.items()},
+        "scores": outcome.scores,
+        "trivial": outcome.trivial,
+        "versions": versions(),
+    }
+    if is_main:
+        write_record(folder / "metrics.json", record)
+        if training.do_train:
+            recipe = yaml.safe_dump(record["recipe"], sort_keys=False, allow_unicode=True)
+            (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+            plot_losses(trainer.state.log_history, folder / "plots" / "losses.png")
+            model_card(folder.resolve().name, record, tasks).save(folder / "README.md")
+        print(f"\neverything is in {folder}")
+    trainer.accelerator.wait_for_everyone()
+    return record
+
+
+def _latest(folder: Path) -> Path | None:
+    return next(reversed(checkpoint_steps(folder).values()), None)
+
+
+def _wanted(run: Run) -> dict[str, int | None]:
+    """The splits that the run needs the sound of, and how many clips of each at most."""
+    validates = run.training.do_eval or (run.training.do_train and run.training.eval_strategy != "no")
+    needed = {
+        "train": (run.training.do_train, run.data.max_train_samples),
+        "validation": (validates, run.data.max_eval_samples),
+        "test": (run.training.do_predict, run.data.max_predict_samples),
+    }
+    return {split: most for split, (is_needed, most) in needed.items() if is_needed}
