@@ -1,17 +1,18 @@
 """A made-up corpus in HUME-VB's own layout, so that everything can be tried before the real data arrives.
 
-The voices come from ``synthetic_voices``. They are invented: **a score on this corpus says nothing about people**. What it
-can say is that a model learns: the acoustics carry the ten intensities, the age and the country, of speakers never heard
-in training, through noise and at any level.
+The voices come from ``synthetic_voices``. They are invented: **a score on this corpus says nothing about people**. What
+it can say is that a model learns: the acoustics carry the ten intensities, the age and the country, of speakers never
+heard in training, through noise and at any level.
 
     folder/
-      data_info.csv     File_ID,Split,Subject_ID,Country,Age,Awe,…,Surprise     as HUME-VB, labels of the test split included
+      data_info.csv     File_ID,Split,Subject_ID,Country,Age,Awe,…,Surprise; HUME-VB, but the test rows have labels too
       wav/00001.wav     16 kHz, 16 bits, one channel
       synthetic.json    with which arguments the folder was written, and whether the writing was finished
 """
 
 import csv
 import functools
+import io
 import json
 import multiprocessing
 import os
@@ -30,6 +31,8 @@ VERSION = 1  # raise it with every change that alters a sample or a label: folde
 COLUMNS = ("File_ID", "Split", "Subject_ID", "Country", "Age", *EXVO_EMOTIONS)
 SPLITS = ("Train", "Val", "Test", "Train", "Train")  # of every five speakers of a country
 FEWEST_SPEAKERS = 3 * len(EXVO_COUNTRIES)  # each country in each split
+
+GOLDEN = 0.6180339887  # steps of the golden ratio fill an interval evenly, however many they are
 
 # How strongly an emotion brings another along, of its own intensity at most. It goes both ways.
 KINSHIP = {
@@ -155,14 +158,15 @@ def write_synthetic_corpus(
     (folder / "wav").mkdir(parents=True, exist_ok=True)
     _write_marker(folder, arguments, finished=False)
     write_one = functools.partial(write_clip, folder=folder, speakers=speakers, seed=seed)
-    progress = functools.partial(tqdm, total=clips, desc="Writing synthetic bursts", unit=" clips")
+    progress = functools.partial(tqdm, total=clips, desc="Writing synthetic bursts", unit=" clips", mininterval=0.5)
     if num_proc is None or num_proc == 1:
         rows = list(progress(map(write_one, range(clips))))
     else:
         with multiprocessing.Pool(num_proc) as pool:
             rows = list(progress(pool.imap(write_one, range(clips), chunksize=16)))
-    with open(folder / "data_info.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([COLUMNS, *rows])
+    _write_whole(folder / "data_info.csv", table.getvalue())
     _write_marker(folder, arguments, finished=True)
     return folder
 
@@ -195,7 +199,11 @@ def _is_finished(folder: Path, arguments: dict) -> bool:
 
 
 def _write_marker(folder: Path, arguments: dict, finished: bool) -> None:
-    """Write ``synthetic.json`` whole or not at all."""
-    draft = folder / "synthetic.json.draft"
-    draft.write_text(json.dumps({**arguments, "finished": finished}, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, folder / "synthetic.json")
+    _write_whole(folder / "synthetic.json", json.dumps({**arguments, "finished": finished}, indent=2) + "\n")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(draft, path)

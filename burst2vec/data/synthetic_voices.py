@@ -1,7 +1,8 @@
 """How a made-up burst sounds: a source, a vocal tract, an envelope, and the tables that tie them to labels.
 
-The voices are **invented**. No number below was measured on anyone: each was chosen so that labels can be heard and told
-apart. A score on these voices says that a model can learn, and nothing about people, their emotions, ages or countries.
+The voices are **invented**. No number below was measured on anyone: each was chosen so that labels can be heard and
+told apart. A score on these voices says that a model can learn, and nothing about people, their emotions, ages or
+countries.
 
     emotion ─▶ cues (EMOTION_CUES) ─┐
     age     ─▶ pitch, tract, hoarse ┼▶ source ─▶ formants ─▶ softness ─▶ envelope ─▶ microphone
@@ -31,6 +32,7 @@ CUES = {
     "rough": (0.0, 0.0, 1.0),  # depth of a 70 Hz flutter of the source: a scream's harshness
     "jaw": (0.0, -0.6, 0.6),  # octaves of the first formant: an open mouth raises it
     "lips": (0.0, -0.6, 0.6),  # octaves of the second formant: round lips lower it, a smile raises it
+    "bright": (0.0, -0.4, 0.4),  # less of the low-pass that softens every voice: a strained voice is brighter
     "hum": (0.0, 0.0, 1.0),  # share of sound through the nose: a murmur at 250 Hz, as in "mm"
     "laugh": (0.0, 0.0, 1.0),  # depth of pulses, 6 a second
     "sob": (0.0, 0.0, 1.0),  # depth of pulses, 2.5 a second
@@ -39,18 +41,21 @@ CUES = {
     "length": (0.0, -1.0, 1.0),  # octaves of duration, from 1 s
 }
 
+# By how much a cue differs from burst to burst at equal emotions: the standard deviation.
+VARIATION = {"pitch": 0.08, "slide": 0.1, "jaw": 0.05, "lips": 0.05, "attack": 0.2, "length": 0.2}
+
 # What an emotion of intensity 1 adds to the cues; half of it at 0.5. Read a row as a stage direction.
 EMOTION_CUES = {
-    "Awe": {"lips": -0.5, "attack": 1.5, "breath": 0.1, "slide": -0.2, "length": 0.3},  # a round "ooh", swelling
-    "Excitement": {"pitch": 0.6, "slide": 0.6, "lips": 0.25, "length": -0.1},  # rising, smiling, high
-    "Amusement": {"laugh": 1.0, "lips": 0.15, "breath": 0.15, "pitch": 0.2},  # "ha ha ha"
-    "Awkwardness": {"hum": 1.0, "jaw": -0.3, "pitch": -0.1},  # "mm", through the nose
-    "Fear": {"pitch": 0.8, "tremor": 0.3, "breath": 0.15, "jaw": -0.15},  # high and trembling
-    "Horror": {"pitch": 0.8, "rough": 1.0, "jaw": 0.3, "length": 0.2},  # a harsh scream
-    "Distress": {"rough": 0.6, "slide": -0.6, "jaw": -0.3, "lips": 0.3},  # a groan that falls
-    "Triumph": {"jaw": 0.5, "attack": -1.0, "fade": -1.0, "length": 0.2, "pitch": -0.2},  # a loud, open, held "yeah"
-    "Sadness": {"sob": 0.9, "slide": -0.5, "breath": 0.35, "pitch": -0.3, "fade": 1.0},  # sobs and sighs, sinking
-    "Surprise": {"breath": 0.85, "attack": -3.0, "fade": 4.0, "length": -0.6, "jaw": 0.15},  # a gasp
+    "Awe": {"lips": -0.6, "attack": 1.5, "length": 0.3},  # a round "ooh", swelling
+    "Excitement": {"pitch": 0.6, "slide": 0.7, "lips": 0.4},  # rising, smiling, high
+    "Amusement": {"laugh": 1.0, "breath": 0.25, "jaw": 0.2, "lips": 0.15, "pitch": 0.2},  # "ha ha ha"
+    "Awkwardness": {"hum": 1.0, "jaw": -0.2, "pitch": -0.1},  # "mm", through the nose
+    "Fear": {"pitch": 1.0, "tremor": 0.3, "jaw": -0.3},  # high, tight and trembling
+    "Horror": {"pitch": 0.9, "rough": 1.0, "jaw": 0.5, "bright": 0.15},  # a harsh, open scream
+    "Distress": {"rough": 0.6, "slide": -0.6, "jaw": -0.4, "lips": 0.3},  # a groan that falls
+    "Triumph": {"jaw": 0.6, "bright": 0.25, "attack": -1.0, "pitch": -0.3, "length": 0.2},  # an open, ringing "yeah"
+    "Sadness": {"sob": 0.9, "bright": -0.25, "slide": -0.5, "pitch": -0.4, "breath": 0.15},  # dark sobs, sinking
+    "Surprise": {"breath": 0.85, "attack": -3.0, "fade": 4.0, "length": -0.6},  # a gasp
 }
 
 # A country's mean formants in Hz and its rhythm, a shallow pulsing, in Hz. Invented, and far apart on purpose.
@@ -80,8 +85,8 @@ class Voice:
 def invent_voice(country: str, age_years: float, rng: np.random.Generator) -> Voice:
     """A speaker of a country and an age, with what is nobody's but theirs.
 
-    With age the pitch falls (by 0.9 octaves from 20 to 39.5 years), the vocal tract grows (formants fall by 0.4 octaves)
-    and the voice turns hoarse (0 to 0.25) and a little softer; the country sets the vowel.
+    From 20 to 39.5 years the pitch falls by 0.9 octaves, the vocal tract grows (formants fall by 0.4 octaves), and the
+    voice turns hoarse and soft. The country sets the vowel, and in ``envelope`` the rhythm.
     """
     youngest, oldest = AGES_YEARS
     grown = (age_years - youngest) / (oldest - youngest)  # 0..1
@@ -90,9 +95,9 @@ def invent_voice(country: str, age_years: float, rng: np.random.Generator) -> Vo
         age_years=age_years,
         pitch_hz=300.0 * 2.0 ** (-0.9 * grown + 0.08 * rng.standard_normal()),
         tract_scale=2.0 ** (0.2 - 0.4 * grown + 0.02 * rng.standard_normal()),
-        hoarseness=0.25 * grown,
-        softness=0.3 + 0.2 * grown + 0.1 * rng.uniform(-1, 1),
-        vowel_hz=tuple(np.array(COUNTRY_VOWELS[country]) * 2.0 ** (0.04 * rng.standard_normal(3))),
+        hoarseness=0.35 * grown,
+        softness=0.1 + 0.6 * grown + 0.04 * rng.standard_normal(),
+        vowel_hz=tuple(np.array(COUNTRY_VOWELS[country]) * 2.0 ** (0.06 * rng.standard_normal(3))),
     )
 
 
@@ -104,7 +109,9 @@ def cues_of(intensities: np.ndarray) -> dict[str, float]:
     """
     cues = {}
     for cue, (neutral, least, most) in CUES.items():
-        added = sum(EMOTION_CUES[name].get(cue, 0.0) * value for name, value in zip(EXVO_EMOTIONS, intensities))
+        added = sum(
+            EMOTION_CUES[name].get(cue, 0.0) * value for name, value in zip(EXVO_EMOTIONS, intensities, strict=True)
+        )
         cues[cue] = float(np.clip(neutral + added, least, most))
     return cues
 
@@ -162,7 +169,8 @@ def speak(source: np.ndarray, voice: Voice, cues: dict) -> np.ndarray:
     mouth = unit_power(sosfilt(resonators(formants_hz, 50.0 + 0.05 * formants_hz), source))
     nose = unit_power(sosfilt(resonators(np.array([250.0, 1000.0]), np.array([80.0, 300.0])), source))
     sound = np.sqrt(1.0 - cues["hum"]) * mouth + np.sqrt(cues["hum"]) * nose
-    return lfilter([1.0 - voice.softness], [1.0, -voice.softness], sound)
+    softness = np.clip(voice.softness - cues["bright"], -0.3, 0.95)
+    return lfilter([1.0 - softness], [1.0, -softness], sound)
 
 
 def pulsing(seconds: np.ndarray, rate_hz: float, depth: float, start: float) -> np.ndarray:
@@ -189,6 +197,16 @@ def record(burst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return recorded * (0.05 * 18.0 ** rng.uniform() / np.abs(recorded).max())
 
 
+def perform(voice: Voice, cues: dict, rng: np.random.Generator) -> np.ndarray:
+    """One burst of a voice with every cue given; see ``synthesise_burst``."""
+    duration = float(np.clip(2.0 ** cues["length"], SHORTEST_SECONDS, LONGEST_SECONDS))
+    seconds = np.arange(int(duration * SAMPLING_RATE)) / SAMPLING_RATE
+    pitch_hz = pitch_contour(seconds, voice, cues, rng)
+    breath = min(cues["breath"] + voice.hoarseness, 1.0)
+    sound = speak(source_of(pitch_hz, breath, cues["rough"], rng), voice, cues)
+    return record(sound * envelope(seconds, voice, cues, rng), rng)
+
+
 def synthesise_burst(voice: Voice, intensities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One burst of a voice.
 
@@ -201,18 +219,6 @@ def synthesise_burst(voice: Voice, intensities: np.ndarray, rng: np.random.Gener
         float64, shape (samples,), 0.5 to 2 s at 16 kHz, peaks within -0.9..0.9.
     """
     cues = cues_of(intensities)
-    for cue, spread in (
-        ("pitch", 0.08),
-        ("slide", 0.1),
-        ("jaw", 0.05),
-        ("lips", 0.05),
-        ("attack", 0.2),
-        ("length", 0.2),
-    ):
+    for cue, spread in VARIATION.items():
         cues[cue] += spread * rng.standard_normal()
-    duration = float(np.clip(2.0 ** cues["length"], SHORTEST_SECONDS, LONGEST_SECONDS))
-    seconds = np.arange(int(duration * SAMPLING_RATE)) / SAMPLING_RATE
-    pitch_hz = pitch_contour(seconds, voice, cues, rng)
-    breath = min(cues["breath"] + voice.hoarseness, 1.0)
-    sound = speak(source_of(pitch_hz, breath, cues["rough"], rng), voice, cues)
-    return record(sound * envelope(seconds, voice, cues, rng), rng)
+    return perform(voice, cues, rng)
