@@ -8,7 +8,7 @@ from ..tasks import Task
 
 
 class OneLineProgress(ProgressCallback):
-    """transformers' progress bars, with lines that fit a terminal; ``log_history`` and trackers still get everything."""
+    """transformers' progress bars, with lines that fit a terminal; ``log_history`` still gets everything."""
 
     def __init__(self, tasks: Sequence[Task]):
         super().__init__()

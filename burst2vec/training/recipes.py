@@ -140,7 +140,15 @@ def parse_run(arguments: list[str]) -> Run:
     recipe = recipe.changed(_command_line(arguments[1:]))
     training = {"do_train": True, "do_eval": True, "do_predict": True, **recipe.training}
     training.setdefault("output_dir", str(Path("runs", recipe.name)))
-    run = Run(recipe, DataArguments(**recipe.data), ModelArguments(**recipe.model), SECTIONS["training"](**training))
+    try:
+        run = Run(
+            recipe,
+            DataArguments(**recipe.data),
+            ModelArguments(**recipe.model),
+            Burst2VecTrainingArguments(**training),
+        )
+    except ValueError as error:
+        raise RecipeError(f"{arguments[0]}, with the command line: {error}") from error
     run.training.do_eval = training["do_eval"]  # an eval_strategy switches it on, whatever was asked
     return run
 

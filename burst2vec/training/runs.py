@@ -13,7 +13,6 @@ from .checkpoints import CheckpointError, checkpoint_steps
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
 from .plots import plot_losses
-from .progress import OneLineProgress
 from .preparation import (
     RunError,
     build_model,
@@ -24,6 +23,7 @@ from .preparation import (
     refuse_other_tasks,
     resume_from,
 )
+from .progress import OneLineProgress
 from .recipes import RecipeError, Run, argument_parser, load_recipe, parse_run
 from .trainer import Burst2VecTrainer
 

@@ -1,0 +1,109 @@
+"""Every recipe in examples/ can be read, is true to what it cites, and runs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from burst2vec.data.synthetic import write_synthetic_corpus
+from burst2vec.scoring import s_mtl
+from burst2vec.tasks import resolve_tasks
+from burst2vec.training.recipes import load_recipe, parse_run
+from burst2vec.training.runs import execute
+from tests.conftest import TINY
+
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+PATHS = sorted(RECIPES.rglob("*.yaml"))
+each_recipe = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
+
+
+@pytest.fixture(scope="session")
+def hume_vb_folder(tmp_path_factory):
+    """A corpus in HUME-VB's layout: 36 made-up clips of 12 speakers."""
+    return write_synthetic_corpus(tmp_path_factory.mktemp("corpora") / "hume_vb", clips=36, speakers=12)
+
+
+@pytest.fixture(scope="session")
+def emogator_folder(tmp_path_factory):
+    """A corpus in EmoGator's layout: five speakers, six categories each, a burst of noise and tone for a clip."""
+    folder = tmp_path_factory.mktemp("corpora") / "emogator"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for speaker in range(1, 6):
+        for category in range(1, 31, 5):
+            tone = np.sin(2 * np.pi * (100 + 20 * category) * np.arange(8000) / 16000)
+            clip = 0.3 * tone + 0.05 * rng.normal(size=8000)
+            soundfile.write(folder / f"{speaker:06d}-{category:02d}-1.mp3", clip, 16000)
+    return folder
+
+
+@pytest.fixture
+def tiny_arguments(hume_vb_folder, emogator_folder, tmp_path):
+    """What makes any recipe tiny: its own tasks, data and losses, with a small encoder and few clips."""
+
+    def arguments_for(recipe):
+        folder = {"hume_vb": hume_vb_folder, "emogator": emogator_folder, "synthetic": tmp_path / "synthetic"}
+        options = {
+            "data_dir": folder[recipe.data["corpus"]],
+            "cache_dir": tmp_path / "cache",
+            "output_dir": tmp_path / "run",
+            "encoder": json.dumps({"model_type": "hubert", "feat_extract_norm": "layer", **TINY}),
+            "projection_size": 8,
+            "extractor_size": 8,
+            "per_device_train_batch_size": 8,
+            "max_steps": 2,
+        }
+        if recipe.data["corpus"] == "synthetic":
+            options |= {"synthetic_clips": 36, "synthetic_speakers": 12}
+        return [text for key, value in options.items() for text in (f"--{key}", str(value))]
+
+    return arguments_for
+
+
+def test_the_seven_rows_of_table_2_are_here():
+    rows = [load_recipe(path).paper or "" for path in PATHS if path.parent.name == "burst2vec"]
+    assert [row.split(" row ")[1][:2] for row in rows if "Table 2" in row] == [f"V{row}" for row in range(1, 8)]
+
+
+@each_recipe
+def test_a_recipe_says_in_a_sentence_what_it_is(path):
+    assert load_recipe(path).description
+
+
+@each_recipe
+def test_the_printed_parts_give_the_printed_s_mtl(path):
+    recipe = load_recipe(path)
+    if "s_mtl" in recipe.expects:
+        parts = s_mtl(recipe.expects["emotion_ccc"], recipe.expects["country_uar"], recipe.expects["age_mae"])
+        assert parts == pytest.approx(recipe.expects["s_mtl"], abs=0.001)
+
+
+@each_recipe
+def test_what_is_expected_is_a_score_of_the_recipes_tasks(path):
+    recipe = load_recipe(path)
+    scores = {task.score_name for task in resolve_tasks(recipe.model["tasks"])} | {"s_mtl"}
+    assert set(recipe.expects) <= scores
+
+
+@each_recipe
+def test_a_recipe_made_small_takes_two_steps(path, tiny_arguments):
+    arguments = [str(path), *tiny_arguments(load_recipe(path)), "--do_eval", "false", "--do_predict", "false"]
+    record = execute(parse_run([*arguments, "--eval_strategy", "no", "--save_strategy", "no"]))
+    assert record["steps"] == 2 and record["clips"]["train"]["used"] > 0
+
+
+def test_an_ablation_differs_from_its_system_in_the_two_weights_only():
+    v1, v2 = (load_recipe(RECIPES / "burst2vec" / f"{name}.yaml") for name in ("v1_wav2vec_large", "v2_no_adversary"))
+    assert (v1.data, v1.training) == (v2.data, v2.training)
+    differing = {key for key in v1.model | v2.model if v1.model[key] != v2.model[key]}
+    assert differing == {"discriminator_weight", "adversary_weight"}
+    assert v2.model["discriminator_weight"] == v2.model["adversary_weight"] == 0
+
+
+def test_the_last_system_is_the_fourth_with_other_audio_and_oversampling():
+    v4 = load_recipe(RECIPES / "burst2vec" / "v4_hubert_large.yaml")
+    v7 = load_recipe(RECIPES / "burst2vec" / "v7_oversampling.yaml")
+    assert v7.model == v4.model
+    assert v7.training == {**v4.training, "oversample": True, "oversample_most": 4}

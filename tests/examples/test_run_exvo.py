@@ -1,0 +1,238 @@
+"""run_exvo from end to end: what it writes, what it refuses, and that it can go on."""
+
+import csv
+import json
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from huggingface_hub import ModelCard
+from transformers import AutoFeatureExtractor, AutoModel
+
+from burst2vec.scoring.submission import validate_exvo_multi
+from burst2vec.training.publishing import find_secrets, published_files
+from burst2vec.training.recipes import load_recipe
+from burst2vec.training.runs import main
+from tests.conftest import TINY
+
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+TINY_ENCODER = {"model_type": "hubert", "feat_extract_norm": "layer", "apply_spec_augment": False, **TINY}
+RECIPE = {
+    "extends": str(RECIPES / "burst2vec" / "quickstart.yaml"),
+    "description": "The smallest run that shows everything",
+    "model": {"encoder": TINY_ENCODER, "projection_size": 8, "extractor_size": 8, "initializer_range": 0.3},
+    "data": {"synthetic_clips": 36, "synthetic_speakers": 12},
+    "training": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "logging_steps": 1},
+}
+PICTURES = ["emotion_ccc", "age_scatter", "country_confusion"]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a recipe, a corpus with two clips that cannot be heard, and one finished run."""
+    place = tmp_path_factory.mktemp("exvo")
+    (place / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    arguments = ["--data_dir", str(place / "corpus"), "--cache_dir", str(place / "cache")]
+    again = [str(place / "recipe.yaml"), *arguments]
+    assert main([*again, "--output_dir", str(place / "first"), "--max_steps", "1"], RECIPES) == 0  # writes the corpus
+    with (place / "corpus" / "data_info.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    broken = [next(row["File_ID"].strip("[]") for row in rows if row["Split"] == split) for split in ("Train", "Test")]
+    (place / "corpus" / "wav" / f"{broken[0]}.wav").write_bytes(b"not audio")
+    soundfile.write(place / "corpus" / "wav" / f"{broken[1]}.wav", np.zeros(399), 16000)
+    assert main([*again, "--output_dir", str(place / "run"), "--hub_token", "hf_" + "x" * 34], RECIPES) == 0
+    return place
+
+
+@pytest.fixture
+def command(workplace):
+    """The command line of the finished run, for another folder."""
+
+    def options(output_dir, *more):
+        places = ["--data_dir", workplace / "corpus", "--cache_dir", workplace / "cache", "--output_dir", output_dir]
+        return [str(text) for text in (workplace / "recipe.yaml", *places, *more)]
+
+    return options
+
+
+def metrics_of(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_everything_is_written(workplace):
+    run = workplace / "run"
+    names = {path.name for path in run.iterdir()}
+    assert {"model.safetensors", "config.json", "preprocessor_config.json", "metrics.json", "README.md"} <= names
+    assert {"recipe.yaml", "predictions_validation.csv", "predictions_test.csv", "ExVo-Multi_burst2vec_1.csv"} <= names
+    pictures = {"losses.png"} | {f"{split}_{name}.png" for split in ("validation", "test") for name in PICTURES}
+    assert {path.name for path in (run / "plots").iterdir()} == pictures
+
+
+def test_clips_that_cannot_be_heard_are_skipped_and_counted(workplace):
+    counts = metrics_of(workplace / "run")["clips"]
+    assert [counts[split]["skipped"] for split in ("train", "validation", "test")] == [1, 0, 1]
+    assert sum(count["used"] for count in counts.values()) == 34
+
+
+def test_the_record_holds_scores_beside_trivial_ones(workplace):
+    record = metrics_of(workplace / "run")
+    for split in ("validation", "test"):
+        scores, trivial = record["scores"][split], record["trivial"][split]
+        assert {"emotion_ccc", "emotion_ccc/Awe", "age_mae", "country_uar", "s_mtl"} <= scores.keys() == trivial.keys()
+        assert trivial["country_uar"] == 0.25 and trivial["emotion_ccc"] == 0
+    assert record["seed"] == 42 and record["corpus"] == "synthetic" and "torch" in record["versions"]
+
+
+def test_the_submission_answers_for_each_test_clip(workplace):
+    with (workplace / "run" / "predictions_test.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    file_ids = [row["file_id"] for row in rows]
+    assert validate_exvo_multi(workplace / "run" / "ExVo-Multi_burst2vec_1.csv", file_ids) == len(rows) == 11
+    assert 15 <= float(rows[0]["age"]) <= 45
+    probabilities = {name.split("/")[1]: float(rows[0][name]) for name in rows[0] if name.startswith("country/")}
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert max(probabilities, key=probabilities.get) == rows[0]["country"]
+
+
+def test_the_cards_model_index_equals_the_metrics(workplace):
+    record = metrics_of(workplace / "run")
+    card = ModelCard.load(workplace / "run" / "README.md")
+    names = {"ccc": "emotion_ccc", "mae": "age_mae", "uar": "country_uar", "s_mtl": "s_mtl"}
+    found = {(r.dataset_split, names[r.metric_type]): r.metric_value for r in card.data.eval_results}
+    assert found == {
+        (split, name): record["scores"][split][name] for split in record["scores"] for name in names.values()
+    }
+
+
+def test_the_saved_model_predicts_what_the_file_says(workplace):
+    run = workplace / "run"
+    model, extractor = AutoModel.from_pretrained(run).eval(), AutoFeatureExtractor.from_pretrained(run)
+    with (run / "predictions_validation.csv").open() as table:
+        row = next(csv.DictReader(table))
+    waveform, rate = soundfile.read(workplace / "corpus" / "wav" / f"{row['file_id']}.wav", dtype="float32")
+    with torch.no_grad():
+        predictions = model(**extractor(waveform, sampling_rate=rate, return_tensors="pt")).predictions
+    assert predictions["age"].item() == pytest.approx(float(row["age"]), abs=0.2)  # the run may have been in bf16
+    assert predictions["emotion"][0, 0].item() == pytest.approx(float(row["emotion/Awe"]), abs=0.02)
+
+
+def test_nothing_published_holds_a_token_or_a_place(workplace):
+    files = published_files(workplace / "run")
+    assert len(files) > 12
+    assert {str(path): find_secrets(path) for path in files if find_secrets(path)} == {}
+    text = "".join(path.read_text() for path in files if path.suffix in (".json", ".yaml", ".md"))
+    assert str(workplace) not in text and "hf_x" not in text
+    assert not list((workplace / "run").rglob("training_args.bin"))
+
+
+def test_the_saved_recipe_is_the_run(workplace):
+    saved = load_recipe(workplace / "run" / "recipe.yaml")
+    assert saved.training["num_train_epochs"] == 2 and saved.model["encoder"] == TINY_ENCODER
+    assert saved.to_dict() == metrics_of(workplace / "run")["recipe"]
+
+
+def test_evaluating_the_saved_model_gives_the_same_scores(workplace, command, tmp_path):
+    saved = ["--do_train", "false", "--model_path", workplace / "run"]
+    assert main(command(tmp_path / "again", *saved), RECIPES) == 0
+    first, again = metrics_of(workplace / "run"), metrics_of(tmp_path / "again")
+    assert again["scores"] == first["scores"]
+    assert again["trivial"].keys() == first["trivial"].keys()
+    assert not (tmp_path / "again" / "model.safetensors").exists()
+
+
+def test_a_run_goes_on_from_its_last_checkpoint_to_the_same_scores(workplace, command, tmp_path):
+    shutil.copytree(workplace / "run", tmp_path / "run")
+    checkpoints = sorted((tmp_path / "run").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert len(checkpoints) == 2
+    shutil.rmtree(checkpoints[-1])
+    (tmp_path / "run" / "model.safetensors").unlink()
+    assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true"), RECIPES) == 0
+    assert metrics_of(tmp_path / "run")["scores"] == metrics_of(workplace / "run")["scores"]
+
+
+def test_a_folder_that_is_not_empty_is_refused_with_the_mending_call(workplace, command, capsys):
+    before = (workplace / "run" / "metrics.json").stat().st_mtime_ns
+    assert main(command(workplace / "run"), RECIPES) == 2
+    message = capsys.readouterr().err
+    assert "is not empty" in message and "--resume_from_checkpoint true" in message and "--output_dir" in message
+    assert (workplace / "run" / "metrics.json").stat().st_mtime_ns == before
+
+
+OTHER_TASKS = (
+    '[{"name": "age", "kind": "regression", "labels": ["age"], "span": [15, 45], "loss": "mae", "metric": "mae"}]'
+)
+
+
+def test_a_saved_model_of_another_task_set_is_refused(workplace, command, tmp_path, capsys):
+    saved = ["--do_train", "false", "--model_path", workplace / "run", "--tasks", OTHER_TASKS]
+    assert main(command(tmp_path / "other", *saved), RECIPES) == 2
+    message = capsys.readouterr().err
+    assert "[emotion (regression, 10), age (regression, 1), country (classification, 4)]" in message
+    assert "[age (regression, 1)]" in message
+
+
+def test_a_checkpoint_of_another_task_set_is_refused(workplace, command, tmp_path, capsys):
+    checkpoint = next((workplace / "run").glob("checkpoint-*"))
+    other = ["--resume_from_checkpoint", checkpoint, "--tasks", OTHER_TASKS, "--metric_for_best_model", "age_mae"]
+    assert main(command(tmp_path / "other", *other), RECIPES) == 2
+    assert re.search(r"trained on the tasks \[emotion .*asks for \[age", capsys.readouterr().err)
+
+
+def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path, capsys):
+    saved = ["--do_train", "false", "--model_path", workplace / "run", "--extractor_size", "9"]
+    assert main(command(tmp_path / "other", *saved), RECIPES) == 2
+    assert "extractor_size 8, not 9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--tasks", "emogator"], r"has no labels for the tasks \['category'\]"),
+        (["--corpus", "hume_vb"], "clips, speakers, seed: only the synthetic corpus is made to order"),
+        (["--learning_rate", "-1"], "learning_rate must be a number above 0, got -1.0"),
+        (["--model_path", "/nowhere"], "no config.json"),
+    ],
+)
+def test_what_cannot_run_is_refused_by_name(command, tmp_path, capsys, more, message):
+    assert main(command(tmp_path / "run", *more), RECIPES) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_bad_clip_ends_the_run_where_that_is_asked(command, tmp_path, capsys):
+    assert main(command(tmp_path / "run", "--on_bad_clip", "raise", "--cache_dir", tmp_path), RECIPES) == 2
+    assert re.search(r"00001 .*not audio.*on_bad_clip='skip'", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"), [([], "--data_dir FOLDER"), (["--data_dir", "/nowhere"], "no such folder")]
+)
+def test_a_corpus_to_be_fetched_needs_its_folder(tmp_path, capsys, more, message):
+    v1 = [str(RECIPES / "burst2vec" / "v1_wav2vec_large.yaml"), "--encoder", json.dumps(TINY_ENCODER)]
+    assert main([*v1, "--output_dir", str(tmp_path / "run"), *more], RECIPES) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_samples_can_be_limited(command, tmp_path):
+    limits = ["--max_train_samples", "9", "--max_eval_samples", "5", "--max_predict_samples", "4", "--max_steps", "1"]
+    assert main(command(tmp_path / "run", *limits), RECIPES) == 0
+    clips = metrics_of(tmp_path / "run")["clips"]
+    assert [clips[split]["used"] + clips[split]["skipped"] for split in ("train", "validation", "test")] == [9, 5, 4]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_the_usage_lists_the_recipes(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["run_exvo.py", *arguments])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(RECIPES.parent / "run_exvo.py"), run_name="__main__")
+    assert end.value.code == (0 if arguments else 2)
+    shown = capsys.readouterr().out
+    assert "RECIPE.yaml [--key value …]" in shown and "quickstart.yaml" in shown
+    assert ("--learning_rate" in shown) == bool(arguments)
