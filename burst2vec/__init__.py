@@ -7,10 +7,12 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_burst2vec import Burst2VecConfig
+from .data import load_bursts
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
 from .pipeline_burst2vec import Burst2VecPipeline
 from .tasks import Task
+from .training import Burst2VecTrainer, Burst2VecTrainingArguments
 from .version import __version__
 
 AutoConfig.register("burst2vec", Burst2VecConfig)
@@ -30,6 +32,9 @@ __all__ = [
     "Burst2VecFeatureExtractor",
     "Burst2VecForMultiTask",
     "Burst2VecPipeline",
+    "Burst2VecTrainer",
+    "Burst2VecTrainingArguments",
     "Task",
     "__version__",
+    "load_bursts",
 ]
