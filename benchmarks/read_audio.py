@@ -7,11 +7,6 @@ librosa (``librosa.load`` to 16 kHz), and torchaudio's resampler behind soundfil
 """
 
 import argparse
-import os
-
-for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")
-
 import tempfile
 from pathlib import Path
 

@@ -6,14 +6,15 @@
 Random weights in the published shapes: speed does not depend on their values. A step is forward, backward and the
 optimizer. Contestants, by turns in one run:
 
-- ours: Burst2Vec with its adversaries, one task a batch, convolutions frozen, bfloat16 autocast where the machine has it
-  in hardware: this package's default;
+- ours: Burst2Vec with its adversaries, one task a batch, convolutions frozen, bfloat16 autocast where the machine has
+  it in hardware: this package's default;
 - bare: the encoder alone in the same precision, with the mean of its frames as loss;
-- theirs: ``HubertForSequenceClassification`` as transformers' audio-classification example trains it by default: float32,
-  convolutions frozen, attention mask, AdamW.
+- theirs: ``HubertForSequenceClassification`` as transformers' audio-classification example trains it by default:
+  float32, convolutions frozen, attention mask, AdamW.
 """
 
 import argparse
+import itertools
 
 import torch
 from rounds import describe, ratio, time_by_turns
@@ -51,8 +52,7 @@ def build_steps(shapes: str, batch: int, seconds: float, device) -> tuple[dict, 
     config = HubertConfig(**SHAPES[shapes], num_labels=4, layerdrop=0.0)
     waveforms = torch.randn(batch, int(16_000 * seconds), device=device)
     mask, labels = torch.ones_like(waveforms, dtype=torch.long), exvo_labels(batch, device)
-    turns = iter(lambda: ["emotion", "age", "country"][next(counter) % 3], None)
-    counter = iter(range(1 << 30))
+    turns = itertools.cycle(["emotion", "age", "country"])
 
     ours = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=config, freeze_feature_encoder=True)).to(device).train()
     bare = AutoModel.from_config(config).to(device).train()
