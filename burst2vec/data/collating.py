@@ -89,15 +89,15 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
     """
     hole = -1 if task.kind == "classification" else [np.nan] * len(task.labels)
     try:
-        array = np.array([hole if value is None else value for value in values], dtype=np.float32)
+        numbers = [np.asarray(hole if value is None else value, dtype=np.float32).ravel() for value in values]
+        array = np.array(numbers, dtype=np.float32).reshape(len(values), -1 if len(values) else len(task.labels))
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {task.name!r}: expected {_expected(task)}: {error}") from error
     if task.kind == "classification":
-        array = np.nan_to_num(array.reshape(len(values), -1), nan=-1.0)
+        array = np.nan_to_num(array, nan=-1.0)
         low, high, width = -1, len(task.labels) - 1, 1
         wrong = (array < low) | (array > high) | (array != np.floor(array))
     else:
-        array = array.reshape(len(values), -1)
         (low, high), width = task.span, len(task.labels)
         wrong = (array < low) | (array > high)
     if len(values) and array.shape[1] != width:

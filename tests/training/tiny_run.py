@@ -1,6 +1,7 @@
 """A whole training run, small enough for a test, that can be killed where a test says.
 
-Also a script, for torchrun: ``tiny_run.py '{"output_dir": …}' '{"output_dir": …}'`` runs one after the other.
+Also a script. ``tiny_run.py '{"output_dir": …}' '{"output_dir": …}'`` makes one run after the other, for torchrun;
+``tiny_run.py serve`` makes each run that it reads in a process forked for it, which saves their imports.
 """
 
 import io
@@ -8,7 +9,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -162,6 +165,52 @@ def run(output_dir, resume=None, kill_at_step=None, kill_in_save_at=None, **chan
     trainer.accelerator.wait_for_everyone()
 
 
+def serve():
+    """Make a run of each JSON line of stdin, in processes forked for it, and say on stdout how it ended.
+
+    With ``processes`` they get the environment that torchrun gives, and like there the end of one is the end of all.
+    """
+    for line in sys.stdin:
+        arguments = json.loads(line)
+        processes = arguments.pop("processes", 1)
+        with socket.socket() as any_port:
+            any_port.bind(("localhost", 0))
+            rendezvous = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(any_port.getsockname()[1])}
+        children = []
+        for rank in range(processes):
+            child = os.fork()
+            if child == 0:
+                if processes > 1:
+                    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+                    os.environ.update(rendezvous, **{name: str(value) for name, value in ranks.items()})
+                run_and_exit(arguments)
+            children.append(child)
+        ended = 0
+        for _ in range(processes):
+            child, status = os.wait()
+            children.remove(child)
+            if status and not ended:
+                ended = os.waitstatus_to_exitcode(status)
+                for other in children:
+                    os.kill(other, signal.SIGKILL)
+        print(ended, flush=True)
+
+
+def run_and_exit(arguments):
+    log = os.open(f"{arguments['output_dir']}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        run(**arguments)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    for arguments in sys.argv[1:]:
-        run(**json.loads(arguments))
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        for arguments in sys.argv[1:]:
+            run(**json.loads(arguments))

@@ -1,0 +1,98 @@
+"""The defaults are the paper's; what cannot be honoured is refused."""
+
+import pytest
+import torch
+from transformers import HfArgumentParser
+
+from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native
+
+
+def test_the_defaults_are_those_of_the_paper(tmp_path):
+    arguments = Burst2VecTrainingArguments(output_dir=str(tmp_path))
+    assert (arguments.learning_rate, arguments.lr_scheduler_type, arguments.weight_decay) == (1e-5, "constant", 0.0)
+    assert (arguments.per_device_train_batch_size, arguments.num_train_epochs) == (32, 100)
+    assert (arguments.eval_strategy, arguments.eval_steps, arguments.save_steps) == ("steps", 800, 800)
+    assert (arguments.early_stopping_patience, arguments.metric_for_best_model) == (20, "emotion_ccc")
+    assert arguments.load_best_model_at_end and arguments.greater_is_better
+    assert arguments.task_schedule == "alternate" and not arguments.oversample
+
+
+def test_adam_without_weight_decay_is_adam():
+    def train(optimizer_class, **settings):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(4, 4)
+        optimizer = optimizer_class(layer.parameters(), lr=1e-2, **settings)
+        for _ in range(5):
+            optimizer.zero_grad()
+            layer(torch.ones(2, 4)).square().sum().backward()
+            optimizer.step()
+        return layer.weight
+
+    assert torch.equal(train(torch.optim.Adam), train(torch.optim.AdamW, weight_decay=0.0))
+
+
+def test_bf16_is_on_where_the_machine_has_it_and_can_be_turned_off(tmp_path):
+    assert Burst2VecTrainingArguments(output_dir=str(tmp_path)).bf16 == bf16_is_native()
+    for asked in (False, True):
+        assert Burst2VecTrainingArguments(output_dir=str(tmp_path), bf16=asked).bf16 is asked
+
+
+@pytest.mark.parametrize(("capabilities", "native"), [({"avx512_bf16": True}, True), ({"avx512_f": True}, False)])
+def test_a_processor_without_bf16_instructions_stays_in_float32(monkeypatch, capabilities, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert bf16_is_native(use_cpu=True) is native
+
+
+def test_the_command_line_sets_every_kind_of_value(tmp_path):
+    (arguments,) = HfArgumentParser(Burst2VecTrainingArguments).parse_args_into_dataclasses(
+        ["--output_dir", str(tmp_path), "--bf16", "false", "--task_schedule", "joint", "--eval_strategy", "epoch"]
+        + [
+            "--early_stopping_patience",
+            "3",
+            "--oversample",
+            "--save_strategy",
+            "epoch",
+            "--dataloader_num_workers",
+            "1",
+        ]
+    )
+    assert (arguments.bf16, arguments.task_schedule, arguments.eval_strategy) == (False, "joint", "epoch")
+    assert (arguments.early_stopping_patience, arguments.oversample) == (3, True)
+    assert arguments.dataloader_num_workers == 1
+
+
+def test_an_error_is_better_when_smaller(tmp_path):
+    for metric, greater in (("age_mae", False), ("loss", False), ("s_mtl", True), ("emotion_ccc/Awe", True)):
+        arguments = Burst2VecTrainingArguments(output_dir=str(tmp_path), metric_for_best_model=metric)
+        assert arguments.greater_is_better is greater
+
+
+def test_without_validation_the_last_model_is_the_result(tmp_path):
+    assert not Burst2VecTrainingArguments(output_dir=str(tmp_path), eval_strategy="no").load_best_model_at_end
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"task_schedule": "random"}, "task_schedule must be 'alternate' or 'joint', got 'random'"),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be 1 or more, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
+        ({"oversample_most": 0}, "oversample_most must be 1 or more, got 0"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience must be 1 or more validations, or null, got 0"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be 1 or more, got 0"),
+        ({"push_to_hub": True}, "push_to_hub is not honoured here: .*hub_token"),
+        ({"save_only_model": True}, "save_only_model is not honoured here: such a checkpoint cannot resume"),
+        ({"save_on_each_node": True}, "save_on_each_node is not honoured here"),
+        ({"enable_jit_checkpoint": True}, "enable_jit_checkpoint is not honoured here"),
+        ({"auto_find_batch_size": True}, "auto_find_batch_size is not honoured here"),
+        ({"dataloader_drop_last": True}, "dataloader_drop_last is not honoured here"),
+        ({"accelerator_config": {"split_batches": True}}, "split_batches is not honoured here"),
+        ({"accelerator_config": {"dispatch_batches": True}}, "dispatch_batches is not honoured here"),
+    ],
+    ids=str,
+)
+def test_what_is_out_of_range_or_not_honoured_is_refused(tmp_path, setting, message):
+    with pytest.raises(ValueError, match=message):
+        Burst2VecTrainingArguments(output_dir=str(tmp_path), **setting)

@@ -1,0 +1,181 @@
+"""A run that is killed at any moment and resumed ends in the same weights, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+KILLED = -signal.SIGKILL
+
+pytestmark = pytest.mark.xdist_group("killed_runs")  # they share one server and the uninterrupted run
+
+
+@pytest.fixture(scope="module")
+def launch():
+    """Make a run in a process of its own and return how it ended: 0, 1, or minus a signal."""
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "tiny_run.py"), "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+
+    def make(output_dir, **arguments):
+        server.stdin.write(json.dumps({"output_dir": str(output_dir), **arguments}) + "\n")
+        server.stdin.flush()
+        return int(server.stdout.readline())
+
+    yield make
+    server.stdin.close()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(launch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    assert launch(folder) == 0
+    return final_weights(folder)
+
+
+def final_weights(folder):
+    return {name: values.tobytes() for name, values in load_file(folder / "final" / "model.safetensors").items()}
+
+
+def checkpoints(folder):
+    return sorted(path.name for path in folder.iterdir() if "checkpoint" in path.name)
+
+
+@pytest.mark.parametrize("kills", [(2,), (6,), (13,), (19,), (3, 9, 18)], ids=str)
+def test_a_run_killed_at_any_step_and_resumed_ends_in_the_same_weights(launch, uninterrupted, tmp_path, kills):
+    folder = tmp_path / "run"
+    for kill in kills:
+        assert launch(folder, resume=True, kill_at_step=kill) == KILLED
+    assert launch(folder, resume=True) == 0
+    assert final_weights(folder) == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("point", "left"),
+    [
+        ("optimizer half-written", [".saving-checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("no manifest yet", [".saving-checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("not renamed yet", [".saving-checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("renamed", ["checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("half deleted", [".deleting-checkpoint-8", "checkpoint-12", "checkpoint-4"]),
+    ],
+)
+def test_a_run_killed_while_saving_ends_in_the_same_weights(launch, uninterrupted, tmp_path, point, left):
+    folder = tmp_path / "run"
+    assert launch(folder, kill_in_save_at=(point, 12)) == KILLED
+    assert checkpoints(folder) == left
+    assert launch(folder, resume=True) == 0
+    assert final_weights(folder) == uninterrupted
+    assert not [name for name in checkpoints(folder) if name.startswith(".")]
+
+
+def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(launch, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    assert launch(folder, kill_in_save_at=("renamed", 20)) == KILLED
+    assert launch(folder, resume=True) == 0
+    assert json.loads((folder / "facts.json").read_text())["steps"] == 20
+    assert final_weights(folder) == uninterrupted
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+def test_a_damaged_checkpoint_is_skipped_with_a_message(launch, uninterrupted, tmp_path, damage):
+    folder = tmp_path / "run"
+    assert launch(folder, kill_at_step=14, save_total_limit=3) == KILLED
+    optimizer = folder / "checkpoint-12" / "optimizer.pt"
+    if damage == "missing":
+        optimizer.unlink()
+        message = "skipped checkpoint-12: optimizer.pt is missing"
+    else:
+        content = bytearray(optimizer.read_bytes())
+        content[len(content) // 2] ^= 1
+        optimizer.write_bytes(content)
+        message = "skipped checkpoint-12: optimizer.pt is not as it was written"
+    assert launch(folder, resume=True, save_total_limit=3) == 0
+    assert message in Path(f"{folder}.log").read_text()
+    assert final_weights(folder) == uninterrupted
+
+
+def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch, tmp_path):
+    settings = {
+        "gradient_accumulation_steps": 2,
+        "dataloader_num_workers": 2,
+        "task_schedule": "joint",
+        "per_device_train_batch_size": 3,
+        "max_steps": 10,
+        "activation_checkpointing": True,
+    }
+    assert launch(tmp_path / "whole", **settings) == 0
+    assert launch(tmp_path / "killed", kill_at_step=6, **settings) == KILLED
+    assert launch(tmp_path / "killed", resume=True, **settings) == 0
+    assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "whole")
+
+
+def test_a_resumed_run_remembers_its_patience(launch, tmp_path):
+    settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 60, "learning_rate": 0.02}
+    assert launch(tmp_path / "whole", **settings) == 0
+    facts = json.loads((tmp_path / "whole" / "facts.json").read_text())
+    stopped = facts["steps"]
+    assert stopped < 60
+    for kill in ({"kill_at_step": stopped - 1}, {"kill_in_save_at": ("renamed", stopped)}):
+        folder = tmp_path / "_".join(kill)
+        assert launch(folder, **kill, **settings) == KILLED
+        assert launch(folder, resume=True, **settings) == 0
+        assert json.loads((folder / "facts.json").read_text()) == facts
+        assert final_weights(folder) == final_weights(tmp_path / "whole")
+
+
+TWO = {"processes": 2, "per_device_train_batch_size": 3, "max_steps": 16}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_by_two(launch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted_by_two") / "run"
+    assert launch(folder, **TWO) == 0
+    assert json.loads((folder / "facts.json").read_text()) == {"world_size": 2, "steps": 16}
+    return final_weights(folder)
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        {"kill_at_step": 7},
+        {"kill_in_save_at": ("optimizer half-written", 8)},
+        {"kill_in_save_at": ("not renamed yet", 12)},
+    ],
+    ids=str,
+)
+def test_two_processes_killed_and_resumed_end_in_the_same_weights(launch, uninterrupted_by_two, tmp_path, kill):
+    folder = tmp_path / "run"
+    assert launch(folder, **TWO, **kill) == KILLED
+    assert launch(folder, **TWO, resume=True) == 0
+    assert final_weights(folder) == uninterrupted_by_two
+
+
+def test_torchrun_resumes_a_killed_run_in_the_middle_of_an_epoch(launch, uninterrupted_by_two, tmp_path):
+    folder = tmp_path / "run"
+    assert launch(folder, **TWO, kill_at_step=15) == KILLED
+    assert "checkpoint-12" in checkpoints(folder)  # an epoch has 12 steps; see the next test for its middle
+    settings = {name: value for name, value in TWO.items() if name != "processes"}
+    resumed = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        + [str(HERE / "tiny_run.py"), json.dumps({"output_dir": str(folder), "resume": True, **settings})],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    assert json.loads((folder / "facts.json").read_text()) == {"world_size": 2, "steps": 16}
+    assert final_weights(folder) == uninterrupted_by_two
