@@ -125,7 +125,7 @@ def write_clip(index: int, folder: Path, speakers: int, seed: int) -> list:
 
 
 def write_synthetic_corpus(
-    folder, clips: int = 1600, speakers: int = 80, seed: int = 0, num_proc: int | None = None
+    folder, clips: int = 2000, speakers: int = 200, seed: int = 0, num_proc: int | None = None
 ) -> Path:
     """Write the corpus, or find it written already.
 

@@ -38,7 +38,7 @@ CUES = {
     "sob": (0.0, 0.0, 1.0),  # depth of pulses, 2.5 a second
     "attack": (0.0, -3.0, 2.0),  # octaves of the time to full strength, from 60 ms
     "fade": (1.0, 0.0, 8.0),  # decay over the burst, in nepers
-    "length": (0.0, -1.0, 1.0),  # octaves of duration, from 1 s
+    "length": (0.0, -0.6, 1.0),  # octaves of duration, from 0.8 s
 }
 
 # By how much a cue differs from burst to burst at equal emotions: the standard deviation.
@@ -130,7 +130,8 @@ def glottal_pulses(pitch_hz: np.ndarray) -> np.ndarray:
 
     Scaled to unit variance at any pitch.
     """
-    phase = np.cumsum(pitch_hz / SAMPLING_RATE) % 1.0 / 0.6  # 0..1 while open
+    phase = np.cumsum(pitch_hz / SAMPLING_RATE)
+    phase = (phase - np.floor(phase)) / 0.6  # 0..1 while open
     flow_slope = np.where(phase < 1.0, 2.0 * phase - 3.0 * phase**2, 0.0)
     return flow_slope / np.sqrt(0.6 * 2 / 15)
 
@@ -199,7 +200,7 @@ def record(burst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def perform(voice: Voice, cues: dict, rng: np.random.Generator) -> np.ndarray:
     """One burst of a voice with every cue given; see ``synthesise_burst``."""
-    duration = float(np.clip(2.0 ** cues["length"], SHORTEST_SECONDS, LONGEST_SECONDS))
+    duration = float(np.clip(0.8 * 2.0 ** cues["length"], SHORTEST_SECONDS, LONGEST_SECONDS))
     seconds = np.arange(int(duration * SAMPLING_RATE)) / SAMPLING_RATE
     pitch_hz = pitch_contour(seconds, voice, cues, rng)
     breath = min(cues["breath"] + voice.hoarseness, 1.0)

@@ -1,0 +1,40 @@
+"""The synthetic corpus: write it in HUME-VB's layout, and from there to Parquet in the Hub's layout.
+
+    python dataset_scripts/synthetic/synthetic.py --data_dir corpora/synthetic
+    python dataset_scripts/synthetic/synthetic.py --data_dir corpora/synthetic --out path/to/new/folder
+
+A ``data_dir`` written before with the same arguments is read as it is.
+"""
+
+import argparse
+from pathlib import Path
+
+from burst2vec.data import load_bursts
+from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
+from burst2vec.data.synthetic import write_synthetic_corpus
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", required=True, help="folder for data_info.csv and wav/")
+    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--speakers", type=int, default=200, help="12 or more")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="new folder for Parquet files; load_dataset(out) reads it")
+    parser.add_argument("--num_proc", type=int, help="processes to write and check clips with")
+    parser.add_argument("--push_to_hub", metavar="REPO", help="upload to this repository, private unless --public")
+    parser.add_argument("--public", action="store_true", help="nobody was recorded, so nothing forbids it")
+    args = parser.parse_args(arguments)
+    if args.push_to_hub and not args.out:
+        parser.error("--push_to_hub uploads what --out wrote; give --out too")
+
+    folder = write_synthetic_corpus(args.data_dir, args.clips, args.speakers, args.seed, args.num_proc)
+    if args.out:
+        corpus = load_bursts("synthetic", data_dir=folder)
+        write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), num_proc=args.num_proc)
+    if args.push_to_hub:
+        print(upload_corpus(args.out, args.push_to_hub, private=not args.public))
+
+
+if __name__ == "__main__":
+    main()
