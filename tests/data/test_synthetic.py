@@ -54,7 +54,7 @@ def all_bytes(folder):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return write_synthetic_corpus(tmp_path_factory.mktemp("corpus") / "synthetic", clips=600, speakers=60)
+    return write_synthetic_corpus(tmp_path_factory.mktemp("corpus") / "synthetic", clips=500, speakers=100)
 
 
 # What is written
@@ -63,8 +63,8 @@ def corpus(tmp_path_factory):
 def test_the_layout_is_that_of_hume_vb(corpus):
     rows = read_table(corpus)
     assert list(rows[0]) == ["File_ID", "Split", "Subject_ID", "Country", "Age", *EXVO_EMOTIONS]
-    assert [row["File_ID"] for row in rows] == [f"[{number:05d}]" for number in range(1, 601)]
-    assert sorted(path.name for path in (corpus / "wav").iterdir()) == [f"{number:05d}.wav" for number in range(1, 601)]
+    assert [row["File_ID"] for row in rows] == [f"[{number:05d}]" for number in range(1, 501)]
+    assert sorted(path.name for path in (corpus / "wav").iterdir()) == [f"{number:05d}.wav" for number in range(1, 501)]
 
 
 def test_labels_stay_within_the_ranges_of_hume_vb(corpus):
@@ -83,7 +83,7 @@ def test_no_speaker_is_in_two_splits_and_each_has_one_age_and_country(corpus):
     facts = {}
     for row in read_table(corpus):
         facts.setdefault(row["Subject_ID"], set()).add((row["Split"], row["Country"], row["Age"]))
-    assert len(facts) == 60
+    assert len(facts) == 100
     assert all(len(facts_of_one) == 1 for facts_of_one in facts.values())
 
 
@@ -200,7 +200,7 @@ def test_arguments_that_make_no_corpus_are_refused(tmp_path, arguments, message)
 
 def test_the_marker_says_what_was_written(corpus):
     marker = json.loads((corpus / "synthetic.json").read_text())
-    assert marker == {"version": 1, "clips": 600, "speakers": 60, "seed": 0, "finished": True}
+    assert marker == {"version": 1, "clips": 500, "speakers": 100, "seed": 0, "finished": True}
 
 
 # Measurements, each independent of how the sound was made
