@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 
 from . import emogator, hume_vb
-from .emogator import CorpusError
+from .tables import CorpusError
 
 CORPORA = ("hume_vb", "emogator", "synthetic")
 

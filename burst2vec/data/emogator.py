@@ -15,6 +15,7 @@ import datasets
 
 from ..tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
+from .tables import CorpusError
 
 TASKS = TASK_PRESETS["emogator"]
 SPLITS = ("train", "validation", "test")
@@ -34,10 +35,6 @@ EMOTION_OF_CATEGORY = {
 }
 
 _CLIP = re.compile(r"([0-9]{6})-(0[1-9]|[12][0-9]|30)-([0-9])\.mp3")
-
-
-class CorpusError(ValueError):
-    """A corpus that is not what it should be, or a split that cannot be made of it; the message says how to mend it."""
 
 
 @dataclass

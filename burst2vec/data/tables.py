@@ -14,8 +14,12 @@ from dataclasses import dataclass
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # float() would also take nan, inf, 1_0 and blanks
 
 
-class TableError(ValueError):
-    """A table that cannot be read as it stands; the message says where and what is allowed."""
+class CorpusError(ValueError):
+    """A corpus that is not what it should be; the message says what was found, what is allowed and how to mend it."""
+
+
+class TableError(CorpusError):
+    """A table that cannot be read as it stands; the message names the file, the line, the column and the value."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""HUME-VB as its makers hand it out, to Parquet in the Hub's layout.
+
+    python dataset_scripts/hume_vb/hume_vb.py --data_dir path/to/hume_vb --out path/to/new/folder
+
+The corpus is under a signed agreement: its recordings may go to a private repository of yours, and to no public one.
+"""
+
+import argparse
+from pathlib import Path
+
+from burst2vec.data import load_bursts
+from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", required=True, help="folder with data_info.csv and wav/")
+    parser.add_argument("--out", required=True, help="new folder to write to; load_dataset(out) reads it")
+    parser.add_argument("--on_bad_clip", choices=("raise", "skip"), default="raise")
+    parser.add_argument("--num_proc", type=int, help="processes to check clips with")
+    parser.add_argument("--push_to_hub", metavar="REPO", help="upload to this repository, private")
+    parser.add_argument("--i_have_signed_the_agreement", action="store_true", help="asked for with --push_to_hub")
+    args = parser.parse_args(arguments)
+    if args.push_to_hub and not args.i_have_signed_the_agreement:
+        parser.error("--push_to_hub needs --i_have_signed_the_agreement: HUME-VB is handed out to signatories only")
+
+    corpus = load_bursts("hume_vb", data_dir=args.data_dir)
+    write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), args.on_bad_clip, args.num_proc)
+    if args.push_to_hub:
+        print(upload_corpus(args.out, args.push_to_hub, private=True))
+
+
+if __name__ == "__main__":
+    main()
