@@ -48,6 +48,7 @@ class EmoGatorConfig(datasets.BuilderConfig):
 class EmoGator(datasets.ArrowBasedBuilder):
     """Reads the folder ``data_dir``; one row a clip, sorted by file name."""
 
+    VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = EmoGatorConfig
 
     def _info(self):

@@ -36,6 +36,7 @@ class HumeVBConfig(datasets.BuilderConfig):
 class HumeVB(datasets.ArrowBasedBuilder):
     """Reads the folder ``data_dir``; one row a clip, in the order of the table."""
 
+    VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = HumeVBConfig
 
     def _info(self):

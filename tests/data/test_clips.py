@@ -1,0 +1,141 @@
+"""One bad clip among many never ends a run unasked, and is never silently lost."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+import soundfile
+from datasets import Dataset
+
+from burst2vec import load_bursts
+from burst2vec.audio import AudioError
+from burst2vec.data.clips import BadClip, check_clips, read_clip
+
+from .corpora_on_disk import ROWS, write_hume_vb, write_wav
+
+ELEVEN = [[f"[{clip:05d}]", "Train", "A", "China", "25", *["0.5"] * 10] for clip in range(1, 12)]
+
+
+@pytest.fixture
+def eleven(tmp_path):
+    """A folder of eleven clips and a function that loads it."""
+    folder = write_hume_vb(tmp_path / "hume", ELEVEN, wavs=11)
+    return folder / "wav", lambda: load_bursts("hume_vb", data_dir=folder, cache_dir=tmp_path / "cache")["train"]
+
+
+def test_a_clip_is_read_from_its_path_or_its_bytes(tmp_path):
+    write_wav(tmp_path / "clip.wav")
+    path = str(tmp_path / "clip.wav")
+    waveform = read_clip({"bytes": None, "path": path}, "00001")
+    assert waveform.shape == (4_000,) and waveform.dtype == np.float32
+    content = (tmp_path / "clip.wav").read_bytes()
+    np.testing.assert_array_equal(read_clip({"bytes": content, "path": "elsewhere.wav"}, "00001"), waveform)
+    np.testing.assert_array_equal(read_clip({"bytes": content, "path": None}, "00001"), waveform)
+
+
+def test_a_clip_that_cannot_be_read_is_named_with_its_file():
+    with pytest.raises(AudioError, match=r"00001 \(nowhere\.wav\): cannot be read"):
+        read_clip({"bytes": None, "path": "nowhere.wav"}, "00001")
+    with pytest.raises(AudioError, match="00001: the file is empty"):
+        read_clip({"bytes": b"", "path": None}, "00001")
+    with pytest.raises(AudioError, match="00001: has neither bytes nor a path"):
+        read_clip({"bytes": None, "path": None}, "00001")
+
+
+def test_good_clips_get_their_length_and_stay_as_they_were(eleven):
+    _, load = eleven
+    checked, bad = check_clips(load(), on_bad_clip="raise")
+    assert checked["samples"][:] == list(range(4_001, 4_012)) and not bad
+    assert checked.features["samples"].dtype == "int32"
+    assert checked.remove_columns("samples")[:] == load()[:]
+
+
+def test_bad_clips_are_skipped_counted_and_named(eleven, caplog):
+    wav, load = eleven
+    (wav / "00002.wav").unlink()
+    (wav / "00004.wav").write_bytes(b"#EXTM3U\nhttp://localhost:1/\n")
+    write_wav(wav / "00006.wav", samples=399)
+    soundfile.write(wav / "00008.wav", np.full(4_000, np.nan), 16_000, subtype="FLOAT")
+    with caplog.at_level(logging.WARNING):
+        checked, bad = check_clips(load())
+    assert [clip.file_id for clip in bad] == ["00002", "00004", "00006", "00008"]
+    assert isinstance(bad[0], BadClip)
+    for clip, reason in zip(bad, ["No such file", "not audio", "399 samples", "sample 0 is nan"], strict=True):
+        assert reason in clip.reason and f"{clip.file_id}.wav" in clip.reason
+    assert checked["file_id"][:] == ["00001", "00003", "00005", "00007", "00009", "00010", "00011"]
+    assert min(checked["samples"]) >= 400
+    assert "4 of 11 clips cannot be used and are skipped: 00002 (" in caplog.text and "; …" in caplog.text
+
+
+def test_the_first_bad_clip_raises_where_that_is_asked_for(eleven):
+    wav, load = eleven
+    (wav / "00003.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match=r"00003 \(.*00003\.wav\): the file is empty.*on_bad_clip='skip' drops"):
+        check_clips(load(), on_bad_clip="raise")
+
+
+def test_silent_clips_are_kept_and_counted(eleven, caplog):
+    wav, load = eleven
+    write_wav(wav / "00003.wav", level=0.0)
+    with caplog.at_level(logging.WARNING):
+        checked, bad = check_clips(load())
+    assert len(checked) == 11 and not bad
+    assert "1 of 11 clips are silent" in caplog.text
+
+
+def test_more_bad_than_good_clips_are_too_many_to_skip(eleven):
+    wav, load = eleven
+    for clip in range(1, 7):
+        (wav / f"{clip:05d}.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match="6 of 11 clips cannot be used, too many to skip: 00001"):
+        check_clips(load())
+    write_wav(wav / "00006.wav")
+    assert len(check_clips(load())[0]) == 6
+
+
+def test_a_dataset_without_clips_is_refused(eleven):
+    _, load = eleven
+    with pytest.raises(AudioError, match="no clips to check"):
+        check_clips(load().select([]))
+
+
+def test_what_to_do_with_bad_clips_has_two_answers(eleven):
+    _, load = eleven
+    with pytest.raises(ValueError, match="on_bad_clip 'ignore' is not one of skip, raise"):
+        check_clips(load(), on_bad_clip="ignore")
+
+
+def test_clips_are_decoded_once_until_a_file_changes(eleven, monkeypatch):
+    wav, load = eleven
+    check_clips(load())
+    decoded = []
+    monkeypatch.setattr("burst2vec.data.clips.load_audio", lambda *args, **kwargs: decoded.append(1) or np.ones(500))
+    check_clips(load())
+    check_clips(load(), on_bad_clip="raise")
+    assert not decoded
+    state = os.stat(wav / "00005.wav")
+    os.utime(wav / "00005.wav", ns=(state.st_atime_ns, state.st_mtime_ns + 1_000_000))
+    assert set(check_clips(load())[0]["samples"]) == {500}
+    assert len(decoded) == 11
+
+
+def test_two_processes_find_what_one_finds(eleven):
+    wav, load = eleven
+    (wav / "00003.wav").unlink()
+    checked, bad = check_clips(load(), num_proc=2)
+    assert [clip.file_id for clip in bad] == ["00003"] and len(checked) == 10
+
+
+def test_clips_in_memory_and_in_part_are_checked(eleven):
+    wav, load = eleven
+    part = load().select([3, 1])
+    assert check_clips(part)[0]["samples"][:] == [4_004, 4_002]
+    content = (wav / "00001.wav").read_bytes()
+    held = Dataset.from_dict({"file_id": ["a", "b"], "audio": [{"bytes": content, "path": None}] * 2})
+    assert check_clips(held)[0]["samples"][:] == [4_001, 4_001]
+
+
+def test_test_rows_are_checked_like_others(tmp_path):
+    corpus = load_bursts("hume_vb", data_dir=write_hume_vb(tmp_path / "h", ROWS), cache_dir=tmp_path / "cache")
+    assert check_clips(corpus["test"])[0]["samples"][:] == [4_005]
