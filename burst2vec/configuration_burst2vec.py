@@ -21,8 +21,8 @@ class Burst2VecConfig(PreTrainedConfig):
         discriminator_weight: α1 of Burst2Vec's Eq. 8, of the task discriminator on the shared representation; 0 removes
             the discriminator.
         adversary_weight: α2 of Eq. 8, of the other tasks' heads on a task's own representation; 0 removes them.
-        freeze_feature_encoder: keep the encoder's convolutions as they were pretrained. They hold 4.2 million of
-            HuBERT base's parameters and near half of its time; leave it False for an encoder without pretraining.
+        freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
+            encoder that starts from scratch.
         initializer_range: standard deviation of the linear layers' initial weights.
 
     >>> config = Burst2VecConfig(tasks="emogator", discriminator_weight=0.0, adversary_weight=0.0)

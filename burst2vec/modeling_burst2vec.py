@@ -86,11 +86,12 @@ class Burst2VecForMultiTask(PreTrainedModel):
         Args:
             encoder_name_or_path: such as ``"facebook/hubert-large-ll60k"``, or a folder.
             config: used as it is but for its ``encoder_config``, which is the checkpoint's.
-            kwargs: arguments of [`Burst2VecConfig`] when no ``config`` is given.
+            kwargs: arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained convolutions are
+                frozen unless ``freeze_feature_encoder=False``.
         """
         encoder = AutoModel.from_pretrained(encoder_name_or_path, use_safetensors=None)
         if config is None:
-            config = Burst2VecConfig.for_encoder(encoder, **kwargs)
+            config = Burst2VecConfig.for_encoder(encoder, **{"freeze_feature_encoder": True, **kwargs})
         elif kwargs:
             raise ValueError(f"give a config or its arguments, not both: {sorted(kwargs)}")
         else:

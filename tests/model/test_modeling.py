@@ -119,6 +119,7 @@ def test_a_published_encoder_is_taken_weights_and_attention(tmp_path, family, st
     assert model.config.encoder_config._attn_implementation == attention
     assert model.encoder.model.config._attn_implementation == attention
     assert set(model.heads) == {"emotion", "category"} and model.config.dropout == 0.0
+    assert model.config.freeze_feature_encoder
     again = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config)
     assert set(again.heads) == {"emotion", "category"}
     with pytest.raises(ValueError, match="not both"):
