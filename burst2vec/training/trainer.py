@@ -96,7 +96,7 @@ class Burst2VecTrainer(Trainer):
                 eval_dataset = {name: _with_lengths(corpus, on_bad_clip) for name, corpus in eval_dataset.items()}
             else:
                 eval_dataset = _with_lengths(eval_dataset, on_bad_clip)
-        callbacks = [*callbacks, FollowEpoch(self)]
+        callbacks = [*callbacks, FollowRun(self)]
         if args.early_stopping_patience and args.eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
         super().__init__(
@@ -369,13 +369,20 @@ class Burst2VecTrainer(Trainer):
         super()._load_best_model()
 
 
-class FollowEpoch(TrainerCallback):
-    """Tells the batch sampler its epoch: after a resume in mid-epoch with several processes nothing else does."""
+class FollowRun(TrainerCallback):
+    """Brings along what a resume would lose."""
 
     def __init__(self, trainer: Burst2VecTrainer):
         self.trainer = trainer
 
+    def on_train_begin(self, args, state, control, **kwargs):
+        """A run whose folder was moved finds its best checkpoint where it is now."""
+        if state.best_global_step:
+            best = checkpoint_folder(args.output_dir, state.best_global_step)
+            state.best_model_checkpoint = str(best) if best.exists() else state.best_model_checkpoint
+
     def on_epoch_begin(self, args, state, control, **kwargs):
+        """The batch sampler hears its epoch: in mid-epoch, with several processes, nothing else tells it."""
         self.trainer.batch_sampler.set_epoch(int(state.epoch))
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from burst2vec import Burst2VecForMultiTask
+from tests.training.tiny_run import tiny_corpus, tiny_trainer
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -50,6 +53,10 @@ def final_weights(folder):
     return {name: values.tobytes() for name, values in load_file(folder / "final" / "model.safetensors").items()}
 
 
+def facts_of(folder):
+    return json.loads((folder / "facts.json").read_text())
+
+
 def checkpoints(folder):
     return sorted(path.name for path in folder.iterdir() if "checkpoint" in path.name)
 
@@ -86,7 +93,7 @@ def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(launch, unint
     folder = tmp_path / "run"
     assert launch(folder, kill_in_save_at=("renamed", 20)) == KILLED
     assert launch(folder, resume=True) == 0
-    assert json.loads((folder / "facts.json").read_text())["steps"] == 20
+    assert facts_of(folder)["steps"] == 20
     assert final_weights(folder) == uninterrupted
 
 
@@ -126,25 +133,24 @@ def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch
 def test_a_resumed_run_remembers_its_patience(launch, tmp_path):
     settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 60, "learning_rate": 0.02}
     assert launch(tmp_path / "whole", **settings) == 0
-    facts = json.loads((tmp_path / "whole" / "facts.json").read_text())
-    stopped = facts["steps"]
+    stopped = facts_of(tmp_path / "whole")["steps"]
     assert stopped < 60
     for kill in ({"kill_at_step": stopped - 1}, {"kill_in_save_at": ("renamed", stopped)}):
         folder = tmp_path / "_".join(kill)
         assert launch(folder, **kill, **settings) == KILLED
         assert launch(folder, resume=True, **settings) == 0
-        assert json.loads((folder / "facts.json").read_text()) == facts
+        assert facts_of(folder)["steps"] == stopped
         assert final_weights(folder) == final_weights(tmp_path / "whole")
 
 
-TWO = {"processes": 2, "per_device_train_batch_size": 3, "max_steps": 16}
+TWO = {"processes": 2, "per_device_train_batch_size": 3, "per_device_eval_batch_size": 3}
 
 
 @pytest.fixture(scope="module")
 def uninterrupted_by_two(launch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted_by_two") / "run"
     assert launch(folder, **TWO) == 0
-    assert json.loads((folder / "facts.json").read_text()) == {"world_size": 2, "steps": 16}
+    assert facts_of(folder)["world_size"] == 2
     return final_weights(folder)
 
 
@@ -166,8 +172,8 @@ def test_two_processes_killed_and_resumed_end_in_the_same_weights(launch, uninte
 
 def test_torchrun_resumes_a_killed_run_in_the_middle_of_an_epoch(launch, uninterrupted_by_two, tmp_path):
     folder = tmp_path / "run"
-    assert launch(folder, **TWO, kill_at_step=15) == KILLED
-    assert "checkpoint-12" in checkpoints(folder)  # an epoch has 12 steps; see the next test for its middle
+    assert launch(folder, **TWO, kill_at_step=19) == KILLED
+    assert "checkpoint-16" in checkpoints(folder)  # the fourth step of the second epoch
     settings = {name: value for name, value in TWO.items() if name != "processes"}
     resumed = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -177,5 +183,14 @@ def test_torchrun_resumes_a_killed_run_in_the_middle_of_an_epoch(launch, uninter
         text=True,
     )
     assert resumed.returncode == 0, resumed.stderr[-3000:]
-    assert json.loads((folder / "facts.json").read_text()) == {"world_size": 2, "steps": 16}
+    assert facts_of(folder)["world_size"] == 2
     assert final_weights(folder) == uninterrupted_by_two
+
+
+def test_two_processes_predict_what_one_does_in_the_order_of_the_data_set(launch, tmp_path):
+    folder = tmp_path / "run"
+    assert launch(folder, **{**TWO, "max_steps": 1}) == 0
+    model = Burst2VecForMultiTask.from_pretrained(folder / "final")
+    alone = tiny_trainer(tmp_path, model=model, per_device_eval_batch_size=1).predict(tiny_corpus(7, seed=3))
+    assert facts_of(folder)["ages"] == pytest.approx(alone.predictions["age"].ravel().tolist(), abs=1e-4)
+    assert facts_of(folder)["true_ages"] == alone.label_ids["age"].ravel().tolist()

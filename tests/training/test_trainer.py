@@ -264,6 +264,17 @@ def test_the_same_run_may_go_on_for_longer(trained_folder):
     assert trainer.state.global_step == 6
 
 
+def test_a_run_whose_folder_was_moved_still_ends_with_its_best_model(tmp_path):
+    first = tiny_trainer(tmp_path / "here", max_steps=8)
+    first.train()
+    (tmp_path / "here").rename(tmp_path / "there")
+    second = tiny_trainer(tmp_path / "there", model=tiny_model(seed=9), max_steps=8)
+    second.train(resume_from_checkpoint=True)
+    best = tmp_path / "there" / f"checkpoint-{first.state.best_global_step}"
+    assert second.state.best_model_checkpoint == str(best)
+    assert all(torch.equal(second.model.state_dict()[name], values) for name, values in weights(first.model).items())
+
+
 def test_a_new_run_does_not_mix_with_an_old_ones_checkpoints(trained_folder):
     with pytest.raises(CheckpointError, match="holds checkpoints of an earlier run; resume it with"):
         tiny_trainer(trained_folder).train()

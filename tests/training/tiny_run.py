@@ -159,8 +159,14 @@ def run(output_dir, resume=None, kill_at_step=None, kill_in_save_at=None, **chan
     trainer = tiny_trainer(output_dir, callbacks=callbacks, **changes)
     trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(str(Path(output_dir, "final")))
+    predicted = trainer.predict(tiny_corpus(7, seed=3))
     if trainer.args.should_save:
-        facts = {"world_size": trainer.args.world_size, "steps": trainer.state.global_step}
+        facts = {
+            "world_size": trainer.args.world_size,
+            "steps": trainer.state.global_step,
+            "ages": predicted.predictions["age"].ravel().tolist(),
+            "true_ages": predicted.label_ids["age"].ravel().tolist(),
+        }
         Path(output_dir, "facts.json").write_text(json.dumps(facts))
     trainer.accelerator.wait_for_everyone()
 
