@@ -5,7 +5,7 @@ told apart. A score on these voices says that a model can learn, and nothing abo
 countries.
 
     emotion ─▶ cues (EMOTION_CUES) ─┐
-    age     ─▶ pitch, tract, hoarse ┼▶ source ─▶ formants ─▶ softness ─▶ envelope ─▶ microphone
+    age     ─▶ pitch, tract, hiss   ┼▶ source ─▶ formants ─▶ softness ─▶ hiss ─▶ envelope ─▶ microphone
     country ─▶ vowel, rhythm        ┘  pulses
     chance  ─▶ a bit of everything     or noise
 
@@ -31,7 +31,7 @@ CUES = {
     "breath": (0.1, 0.0, 1.0),  # share of noise in the source; the rest is glottal pulses
     "rough": (0.0, 0.0, 1.0),  # depth of a 70 Hz flutter of the source: a scream's harshness
     "jaw": (0.0, -0.6, 0.6),  # octaves of the first formant: an open mouth raises it
-    "lips": (0.0, -0.6, 0.6),  # octaves of the second formant: round lips lower it, a smile raises it
+    "lips": (0.0, -0.8, 0.8),  # octaves of the second formant: round lips lower it, a smile raises it
     "bright": (0.0, -0.4, 0.4),  # less of the low-pass that softens every voice: a strained voice is brighter
     "hum": (0.0, 0.0, 1.0),  # share of sound through the nose: a murmur at 250 Hz, as in "mm"
     "laugh": (0.0, 0.0, 1.0),  # depth of pulses, 6 a second
@@ -46,15 +46,15 @@ VARIATION = {"pitch": 0.08, "slide": 0.1, "jaw": 0.05, "lips": 0.05, "attack": 0
 
 # What an emotion of intensity 1 adds to the cues; half of it at 0.5. Read a row as a stage direction.
 EMOTION_CUES = {
-    "Awe": {"lips": -0.6, "attack": 1.5, "length": 0.3},  # a round "ooh", swelling
-    "Excitement": {"pitch": 0.6, "slide": 0.7, "lips": 0.4},  # rising, smiling, high
-    "Amusement": {"laugh": 1.0, "breath": 0.25, "jaw": 0.2, "lips": 0.15, "pitch": 0.2},  # "ha ha ha"
+    "Awe": {"lips": -0.8, "attack": 1.5, "length": 0.3},  # a round "ooh", swelling
+    "Excitement": {"pitch": 0.6, "slide": 0.7, "lips": 0.6},  # rising, smiling, high
+    "Amusement": {"laugh": 1.0, "breath": 0.35, "jaw": 0.2, "lips": 0.15, "pitch": 0.2},  # "ha ha ha"
     "Awkwardness": {"hum": 1.0, "jaw": -0.2, "pitch": -0.1},  # "mm", through the nose
     "Fear": {"pitch": 1.0, "tremor": 0.3, "jaw": -0.3},  # high, tight and trembling
     "Horror": {"pitch": 0.9, "rough": 1.0, "jaw": 0.5, "bright": 0.15},  # a harsh, open scream
     "Distress": {"rough": 0.6, "slide": -0.6, "jaw": -0.4, "lips": 0.3},  # a groan that falls
     "Triumph": {"jaw": 0.6, "bright": 0.25, "attack": -1.0, "pitch": -0.3, "length": 0.2},  # an open, ringing "yeah"
-    "Sadness": {"sob": 0.9, "bright": -0.25, "slide": -0.5, "pitch": -0.4, "breath": 0.15},  # dark sobs, sinking
+    "Sadness": {"sob": 0.9, "hum": 0.3, "bright": -0.25, "slide": -0.5, "pitch": -0.4},  # dark, nasal, sinking sobs
     "Surprise": {"breath": 0.85, "attack": -3.0, "fade": 4.0, "length": -0.6},  # a gasp
 }
 
@@ -77,7 +77,7 @@ class Voice:
     age_years: float
     pitch_hz: float
     tract_scale: float  # multiplies every formant: above 1 is a short vocal tract
-    hoarseness: float  # share of noise, and wobble of the pitch
+    hoarseness: float  # amplitude of hiss beside the voice, and wobble of the pitch
     softness: float  # pole of a low-pass, 0 bright to 0.9 dark
     vowel_hz: tuple[float, float, float]
 
@@ -86,7 +86,7 @@ def invent_voice(country: str, age_years: float, rng: np.random.Generator) -> Vo
     """A speaker of a country and an age, with what is nobody's but theirs.
 
     From 20 to 39.5 years the pitch falls by 0.9 octaves, the vocal tract grows (formants fall by 0.4 octaves), and the
-    voice turns hoarse and soft. The country sets the vowel, and in ``envelope`` the rhythm.
+    voice turns soft and hisses. The country sets the vowel, and in ``envelope`` the rhythm.
     """
     youngest, oldest = AGES_YEARS
     grown = (age_years - youngest) / (oldest - youngest)  # 0..1
@@ -95,8 +95,8 @@ def invent_voice(country: str, age_years: float, rng: np.random.Generator) -> Vo
         age_years=age_years,
         pitch_hz=300.0 * 2.0 ** (-0.9 * grown + 0.08 * rng.standard_normal()),
         tract_scale=2.0 ** (0.2 - 0.4 * grown + 0.02 * rng.standard_normal()),
-        hoarseness=0.35 * grown,
-        softness=0.1 + 0.6 * grown + 0.04 * rng.standard_normal(),
+        hoarseness=max(0.0, 0.45 * grown + 0.03 * rng.standard_normal()),
+        softness=0.2 + 0.4 * grown + 0.04 * rng.standard_normal(),
         vowel_hz=tuple(np.array(COUNTRY_VOWELS[country]) * 2.0 ** (0.06 * rng.standard_normal(3))),
     )
 
@@ -171,7 +171,12 @@ def speak(source: np.ndarray, voice: Voice, cues: dict) -> np.ndarray:
     nose = unit_power(sosfilt(resonators(np.array([250.0, 1000.0]), np.array([80.0, 300.0])), source))
     sound = np.sqrt(1.0 - cues["hum"]) * mouth + np.sqrt(cues["hum"]) * nose
     softness = np.clip(voice.softness - cues["bright"], -0.3, 0.95)
-    return lfilter([1.0 - softness], [1.0, -softness], sound)
+    return unit_power(lfilter([1.0 - softness], [1.0, -softness], sound))
+
+
+def hiss(samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of an old throat, of unit power, rising towards 8 kHz: it passes no formant, so no vowel hides it."""
+    return lfilter(np.array([1.0, -2.0, 1.0]) / np.sqrt(6.0), [1.0], rng.standard_normal(samples))
 
 
 def pulsing(seconds: np.ndarray, rate_hz: float, depth: float, start: float) -> np.ndarray:
@@ -203,8 +208,8 @@ def perform(voice: Voice, cues: dict, rng: np.random.Generator) -> np.ndarray:
     duration = float(np.clip(0.8 * 2.0 ** cues["length"], SHORTEST_SECONDS, LONGEST_SECONDS))
     seconds = np.arange(int(duration * SAMPLING_RATE)) / SAMPLING_RATE
     pitch_hz = pitch_contour(seconds, voice, cues, rng)
-    breath = min(cues["breath"] + voice.hoarseness, 1.0)
-    sound = speak(source_of(pitch_hz, breath, cues["rough"], rng), voice, cues)
+    sound = speak(source_of(pitch_hz, cues["breath"], cues["rough"], rng), voice, cues)
+    sound += voice.hoarseness * hiss(seconds.size, rng)
     return record(sound * envelope(seconds, voice, cues, rng), rng)
 
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from burst2vec.data.synthetic import KINSHIP, draw_clip, draw_intensities, write_synthetic_corpus
+from burst2vec.data.synthetic import KINSHIP, VERSION, draw_clip, draw_intensities, write_synthetic_corpus
 from burst2vec.data.synthetic_voices import (
     COUNTRY_VOWELS,
     CUES,
@@ -21,7 +21,6 @@ from burst2vec.data.synthetic_voices import (
     glottal_pulses,
     invent_voice,
     perform,
-    synthesise_burst,
 )
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
@@ -200,7 +199,7 @@ def test_arguments_that_make_no_corpus_are_refused(tmp_path, arguments, message)
 
 def test_the_marker_says_what_was_written(corpus):
     marker = json.loads((corpus / "synthetic.json").read_text())
-    assert marker == {"version": 1, "clips": 500, "speakers": 100, "seed": 0, "finished": True}
+    assert marker == {"version": VERSION, "clips": 500, "speakers": 100, "seed": 0, "finished": True}
 
 
 # Measurements, each independent of how the sound was made
@@ -347,18 +346,25 @@ def voices(**facts):
     ]
 
 
-def bursts(voices):
-    return [synthesise_burst(voice, np.zeros(10), np.random.default_rng(seed)) for seed, voice in enumerate(voices)]
+def share_above_6_khz(sound):
+    hertz, power = welch(sound, RATE, nperseg=512)
+    return power[hertz > 6000].sum() / power.sum()
 
 
-def test_with_age_the_pitch_falls_and_the_tract_grows():
-    pitches, centroids = [], []
+def test_with_age_the_pitch_falls_the_tract_grows_and_the_voice_hisses():
+    neutral = cues_of(np.zeros(10))
+    pitches, formants, hisses = [], [], []
     for age_years in (20.0, 30.0, 39.5):
-        sounds = bursts(voices(age_years=age_years))
-        pitches.append(np.median([pitch_hz(middle(sound)) for sound in sounds]))
-        centroids.append(np.mean([centroid_hz(sound) for sound in sounds]))
-    assert pitches == sorted(pitches, reverse=True) and centroids == sorted(centroids, reverse=True)
-    assert 1.5 < pitches[0] / pitches[-1] < 2.3  # 0.9 octaves
+        aged = voices(age_years=age_years)
+        clear = [perform(voice, neutral | {"breath": 0.0}, np.random.default_rng(0)) for voice in aged]
+        breathy = [perform(voice, neutral | {"breath": 1.0}, np.random.default_rng(0)) for voice in aged]
+        pitches.append(np.median([pitch_hz(middle(sound)) for sound in clear]))
+        formants.append(np.median([peak_hz(300, 1000)(sound) for sound in breathy]))
+        hisses.append(np.median([share_above_6_khz(sound) for sound in clear]))
+    assert pitches == sorted(pitches, reverse=True) and formants == sorted(formants, reverse=True)
+    assert hisses == sorted(hisses)
+    assert pitches[0] / pitches[-1] == pytest.approx(2**0.9, rel=0.15)
+    assert formants[0] / formants[-1] == pytest.approx(2**0.4, rel=0.15)
 
 
 def test_the_country_sets_the_formants():
