@@ -56,6 +56,11 @@ class SpeechEncoder(nn.Module):
             )
         self.model = model
         self.size = model.config.hidden_size
+        if self.count_frames(MIN_SAMPLES) < 1:
+            raise ValueError(
+                f"conv_kernel {list(model.config.conv_kernel)} with conv_stride {list(model.config.conv_stride)} makes no "
+                f"frame of the shortest burst, {MIN_SAMPLES} samples; choose smaller kernels or strides"
+            )
         if frozen_convolutions:
             model.freeze_feature_encoder() if hasattr(model, "freeze_feature_encoder") else (
                 model.feature_extractor._freeze_parameters()

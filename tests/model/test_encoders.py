@@ -116,3 +116,9 @@ def test_frozen_convolutions_stay_and_the_rest_learns():
 def test_an_encoder_of_text_is_refused():
     with pytest.raises(ValueError, match="BertModel is not a speech encoder"):
         SpeechEncoder(AutoModel.from_config(BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1)))
+
+
+def test_convolutions_too_wide_for_the_shortest_burst_are_refused():
+    config = tiny_encoder_config(conv_dim=[8, 8], conv_kernel=[200, 5], conv_stride=[100, 2])
+    with pytest.raises(ValueError, match="makes no frame of the shortest burst, 400 samples"):
+        SpeechEncoder.from_config(config)
