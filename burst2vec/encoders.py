@@ -57,9 +57,10 @@ class SpeechEncoder(nn.Module):
         self.model = model
         self.size = model.config.hidden_size
         if self.count_frames(MIN_SAMPLES) < 1:
+            kernels, strides = list(model.config.conv_kernel), list(model.config.conv_stride)
             raise ValueError(
-                f"conv_kernel {list(model.config.conv_kernel)} with conv_stride {list(model.config.conv_stride)} makes no "
-                f"frame of the shortest burst, {MIN_SAMPLES} samples; choose smaller kernels or strides"
+                f"conv_kernel {kernels} with conv_stride {strides} makes no frame of the shortest burst, "
+                f"{MIN_SAMPLES} samples; choose smaller kernels or strides"
             )
         if frozen_convolutions:
             model.freeze_feature_encoder() if hasattr(model, "freeze_feature_encoder") else (
