@@ -118,7 +118,7 @@ def _decode_with_soundfile(file, size: int, head: bytes, name: str) -> tuple[np.
         with soundfile.SoundFile(source, closefd=False) as audio:
             if audio.format not in SOUNDFILE_FORMATS:
                 raise AudioError(f"{name}: format {audio.format} is not one of: {ALLOWED}")
-            rate, channels, frames = audio.samplerate, audio.channels, audio.frames
+            format, rate, channels, frames = audio.format, audio.samplerate, audio.channels, audio.frames
             _check_header(rate, channels, frames, name)
             waveform = _read_mono(audio, channels, frames)
     except soundfile.LibsndfileError as error:
@@ -127,12 +127,14 @@ def _decode_with_soundfile(file, size: int, head: bytes, name: str) -> tuple[np.
             f"(libsndfile: {error.error_string.strip().rstrip('.')}); allowed: {ALLOWED}"
         ) from error
     claimed = frames
+    if format == "MP3":
+        claimed = _frames_claimed_by_mp3(file, size, head, frames, name)
+    if format == "OGG" and not _ogg_is_whole(file, size):
+        raise AudioError(f"{name}: cut short: the Ogg stream has no last page")
     if head[:4] == b"RIFF":
         claimed = _frames_claimed_by_wav(file, size, frames)
     if waveform.size < claimed:
         raise AudioError(f"{name}: cut short: the header claims {claimed} frames, the file holds {waveform.size}")
-    if head[:4] == b"OggS" and not _ogg_is_whole(file, size):
-        raise AudioError(f"{name}: cut short: the Ogg stream has no last page")
     return waveform, rate
 
 
@@ -177,6 +179,24 @@ def _frames_claimed_by_wav(file, size: int, frames: int) -> int:
             return length // frame_bytes if cut and frame_bytes else frames
         position += 8 + length + length % 2
     return frames
+
+
+def _frames_claimed_by_mp3(file, size: int, head: bytes, frames: int, name: str) -> int:
+    """The frames that the first frame tells of, or 0 where it does not and ``frames`` is a guess from the bit rate.
+
+    Raises:
+        AudioError: sound goes on where libsndfile stopped, because the guess or the first frame was wrong.
+    """
+    left_unread = size - file.tell()
+    after = file.read(2 * 1_441)  # 1,441 bytes is the longest frame; padding may leave two unread
+    start = 0
+    if head[:3] == b"ID3":  # the length of the tag is four times seven bits
+        start = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    file.seek(start)
+    first = file.read(200)
+    if left_unread > 2 * 1_441 and first[:2] in after:
+        raise AudioError(f"{name}: sound goes on after the {frames} frames that its header gives; encode it anew")
+    return frames if any(tag in first for tag in (b"Xing", b"Info", b"VBRI")) else 0
 
 
 def _ogg_is_whole(file, size: int) -> bool:

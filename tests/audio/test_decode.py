@@ -133,6 +133,31 @@ def test_a_wav_written_to_a_pipe_has_no_length_and_is_whole():
     assert load_audio(bytes(content)).size == 8_000
 
 
+def mp3_without_length(samples, bitrate_mode):
+    """An MP3 as some recorders write it: without the first frame, which tells how many there are."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, 48_000, format="MP3", bitrate_mode=bitrate_mode, compression_level=0.3)
+    content = file.getvalue()
+    return content[content.index(b"\xff\xfb", 10) :]
+
+
+def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end():
+    noise = np.random.default_rng(0).normal(size=48_000) / 5
+    for bitrate_mode in ("CONSTANT", "VARIABLE"):
+        content = mp3_without_length(np.concatenate([np.zeros(48_000), noise]), bitrate_mode)
+        assert 32_000 <= load_audio(content).size <= 33_200
+        assert load_audio(content + b"TAG" + b"\0" * 125).size == load_audio(content).size
+
+
+def test_an_mp3_whose_length_is_guessed_too_short_is_refused_and_not_cut(tmp_path):
+    noise = np.random.default_rng(0).normal(size=48_000) / 5
+    content = mp3_without_length(np.concatenate([noise, np.zeros(144_000)]), "VARIABLE")
+    refused(content, "sound goes on after the [0-9]+ frames that its header gives")
+    (tmp_path / "clip.mp3").write_bytes(content)
+    with pytest.raises(AudioError, match="sound goes on"):
+        load_audio(tmp_path / "clip.mp3")
+
+
 def test_a_wav_with_a_chunk_after_its_data_is_whole():
     content = encoded(tone()) + b"LIST" + struct.pack("<I", 4) + b"INFO"
     assert load_audio(content).size == 8_000
