@@ -86,6 +86,8 @@ def build_model(arguments: ModelArguments) -> tuple[Burst2VecForMultiTask, Burst
         model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=arguments.encoder, **arguments.knobs()))
     else:
         model = Burst2VecForMultiTask.from_encoder_pretrained(arguments.encoder, **arguments.knobs())
+        if Path(arguments.encoder).exists():  # a place of this machine, which must not travel with the configuration
+            model.config.encoder_config._name_or_path = Path(arguments.encoder).name
     return model, Burst2VecFeatureExtractor(**levels)
 
 

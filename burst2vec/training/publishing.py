@@ -6,6 +6,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from ..tasks import resolve_tasks
+from .model_card import model_card
+
 PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
 PUBLISHED += ("metrics.json", "recipe.yaml", "plots/*.png", "*.py")
 LICENSED = ("hume_vb",)  # corpora whose agreement forbids a public model
@@ -32,13 +35,15 @@ def published_files(folder: str | Path) -> list[Path]:
 def find_secrets(path: Path) -> list[str]:
     """What in a file should not be published: access tokens and local paths, each as it stands there.
 
-    Of weights only the header is read: a number that happens to spell a path is no secret.
+    Of weights and pictures only the header is read: a number that happens to spell a path is no secret.
     """
     with path.open("rb") as file:
         if path.suffix == ".safetensors":
             content = file.read(int.from_bytes(file.read(8), "little"))
         else:
             content = file.read()
+    if path.suffix == ".png":
+        content = content.split(b"IDAT")[0]
     places = [("a local path", re.compile(re.escape(str(place).encode()))) for place in (Path.home(), Path.cwd())]
     return [
         f"{kind}: {match.group().decode(errors='replace')[:12]}…"
@@ -66,11 +71,13 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
     folder = Path(folder)
     if not (folder / "metrics.json").is_file():
         raise ValueError(f"{folder} holds no metrics.json: give the output folder of a finished run")
-    corpus = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["corpus"]
-    if not private and corpus in LICENSED:
+    record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if not private and record["corpus"] in LICENSED:
         raise ValueError(
-            f"{folder}: trained on {corpus}, whose licence agreement allows no public copy; leave private=True"
+            f"{folder}: trained on {record['corpus']}, whose licence agreement allows no public copy; leave it private"
         )
+    tasks = resolve_tasks(json.loads((folder / "config.json").read_text(encoding="utf-8"))["tasks"])
+    model_card(repo_id, record, tasks).save(folder / "README.md")  # whose code now names the repository
     files = published_files(folder)
     for path in files:
         if secrets := find_secrets(path):

@@ -93,7 +93,7 @@ class Recipe:
             if isinstance(given.get("encoder"), str) and Path(given["encoder"]).exists():
                 given["encoder"] = Path(given["encoder"]).name
             record[section] = given
-        return {**record, "expects": dict(self.expects)}
+        return {**record, **({"expects": dict(self.expects)} if self.expects else {})}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from .progress import OneLineProgress
 from .recipes import RecipeError, Run, argument_parser, load_recipe, parse_run
 from .trainer import Burst2VecTrainer
 
-REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, TableError, AudioError)  # what a user can mend
+# What a user can mend; anything else is a fault of the program and keeps its traceback.
+REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, TableError, AudioError, FileExistsError)
 
 USAGE = """usage: accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
 

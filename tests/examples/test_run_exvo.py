@@ -14,13 +14,13 @@ import soundfile
 import torch
 import yaml
 from huggingface_hub import ModelCard
-from transformers import AutoFeatureExtractor, AutoModel
+from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
 from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.training.publishing import find_secrets, published_files
 from burst2vec.training.recipes import load_recipe
 from burst2vec.training.runs import main
-from tests.conftest import TINY
+from tests.conftest import TINY, tiny_encoder_config
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 TINY_ENCODER = {"model_type": "hubert", "feat_extract_norm": "layer", "apply_spec_augment": False, **TINY}
@@ -130,6 +130,16 @@ def test_nothing_published_holds_a_token_or_a_place(workplace):
     text = "".join(path.read_text() for path in files if path.suffix in (".json", ".yaml", ".md"))
     assert str(workplace) not in text and "hf_x" not in text
     assert not list((workplace / "run").rglob("training_args.bin"))
+
+
+def test_an_encoder_from_a_folder_leaves_only_its_name(command, tmp_path):
+    HubertModel(tiny_encoder_config(style="large")).save_pretrained(tmp_path / "my-hubert")
+    short = ["--encoder", tmp_path / "my-hubert", "--max_steps", "1", "--do_eval", "false", "--do_predict", "false"]
+    assert main(command(tmp_path / "run", *short), RECIPES) == 0
+    files = published_files(tmp_path / "run")
+    assert {str(path): find_secrets(path) for path in files if find_secrets(path)} == {}
+    assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").model["encoder"] == "my-hubert"
 
 
 def test_the_saved_recipe_is_the_run(workplace):

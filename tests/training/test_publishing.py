@@ -5,7 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from burst2vec.tasks import AGE
 from burst2vec.training.publishing import find_secrets, publish, published_files
+
+RECORD = {
+    "corpus": "synthetic",
+    "recipe": {"model": {}},
+    "seed": 0,
+    "steps": 1,
+    "clips": {},
+    "scores": {},
+    "trivial": {},
+    "versions": {},
+}
 
 
 class RecordingApi:
@@ -29,12 +41,13 @@ class RecordingApi:
 def run_folder(tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "checkpoint-8").mkdir()
-    (tmp_path / "metrics.json").write_text(json.dumps({"corpus": "synthetic"}))
+    (tmp_path / "metrics.json").write_text(json.dumps(RECORD))
+    (tmp_path / "config.json").write_text(json.dumps({"tasks": [AGE.to_dict()]}))
     header = b'{"heads.bias":{"dtype":"F32"}}'
     (tmp_path / "model.safetensors").write_bytes(
         len(header).to_bytes(8, "little") + header + b"/home/chance/in/weights"
     )
-    for name in ("README.md", "config.json", "training_args.bin", "predictions_test.csv", "plots/losses.png"):
+    for name in ("README.md", "recipe.yaml", "training_args.bin", "predictions_test.csv", "plots/losses.png"):
         (tmp_path / name).write_bytes(b"harmless")
     (tmp_path / "checkpoint-8" / "model.safetensors").write_bytes(b"x" * 16)
     return tmp_path
@@ -43,7 +56,9 @@ def run_folder(tmp_path):
 def test_only_listed_files_are_published(run_folder):
     api = RecordingApi()
     assert publish(run_folder, "someone/model", api=api) == "https://hub/commit"
-    assert api.uploaded == ["README.md", "config.json", "metrics.json", "model.safetensors", "plots/losses.png"]
+    assert api.uploaded == [
+        *("README.md", "config.json", "metrics.json", "model.safetensors", "plots/losses.png", "recipe.yaml")
+    ]
     assert api.created == {"repo_id": "someone/model", "private": True}
 
 
@@ -51,15 +66,20 @@ def test_only_listed_files_are_published(run_folder):
     "secret", ["hf_" + "a" * 34, "see /home/ann/corpus/1.wav", '"/tmp/run"', "C:\\Users\\ann", "/root/x"]
 )
 def test_a_token_or_a_path_stops_the_publishing_before_anything_is_sent(run_folder, secret):
-    (run_folder / "README.md").write_text(f"text {secret} text")
+    (run_folder / "recipe.yaml").write_text(f"text {secret} text")
     api = RecordingApi()
-    with pytest.raises(ValueError, match=r"README\.md holds (an access token|a local path)"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml holds (an access token|a local path)"):
         publish(run_folder, "someone/model", api=api)
     assert api.created is None and api.uploaded is None
 
 
+def test_the_card_names_the_repository_that_it_is_published_in(run_folder):
+    publish(run_folder, "someone/model", api=RecordingApi())
+    assert 'AutoModel.from_pretrained("someone/model")' in (run_folder / "README.md").read_text()
+
+
 def test_the_error_does_not_print_the_token(run_folder):
-    (run_folder / "config.json").write_text("hf_" + "a1b2" * 9)
+    (run_folder / "recipe.yaml").write_text("hf_" + "a1b2" * 9)
     with pytest.raises(ValueError) as error:
         publish(run_folder, "someone/model", api=RecordingApi())
     assert "a1b2" * 4 not in str(error.value)
@@ -70,9 +90,17 @@ def test_addresses_and_repository_names_are_not_paths(run_folder):
     assert find_secrets(run_folder / "README.md") == []
 
 
+def test_numbers_that_spell_a_path_are_not_one_but_a_pictures_comment_is(run_folder):
+    picture = run_folder / "plots" / "losses.png"
+    picture.write_bytes(b"\x89PNG tEXtSoftware matplotlib IDAT /home/chance c:\\good luck")
+    assert find_secrets(picture) == []
+    picture.write_bytes(b"\x89PNG tEXtComment drawn in /home/ann IDAT")
+    assert len(find_secrets(picture)) == 1
+
+
 def test_a_model_of_a_licensed_corpus_stays_private(run_folder):
-    (run_folder / "metrics.json").write_text(json.dumps({"corpus": "hume_vb"}))
-    with pytest.raises(ValueError, match="hume_vb.*leave private=True"):
+    (run_folder / "metrics.json").write_text(json.dumps({**RECORD, "corpus": "hume_vb"}))
+    with pytest.raises(ValueError, match="hume_vb.*leave it private"):
         publish(run_folder, "someone/model", private=False, api=RecordingApi())
 
 
