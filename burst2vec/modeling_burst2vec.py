@@ -108,6 +108,9 @@ class Burst2VecForMultiTask(PreTrainedModel):
         if isinstance(module, nn.Linear):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
 
     def forward(self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, **kwargs):
         """Hear a batch of bursts; with labels, also its loss.

@@ -37,8 +37,14 @@ def reverse_gradient(values: torch.Tensor) -> torch.Tensor:
 
 
 def extractor(input_size: int, output_size: int, dropout: float) -> nn.Sequential:
-    """Dropout, linear, ReLU: one extractor of the trunk."""
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(input_size, output_size), nn.ReLU())
+    """Dropout, linear, ReLU, layer norm: one extractor of the trunk.
+
+    The norm is what keeps the game of Eq. 8 finite: an extractor is rewarded for the errors that others make on its
+    view, cross-entropy has no upper bound, and without the norm the view grows until every head is saturated.
+    """
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(input_size, output_size), nn.ReLU(), nn.LayerNorm(output_size)
+    )
 
 
 class SharedPrivateTrunk(nn.Module):
