@@ -152,11 +152,12 @@ def half_delete(folder, **_):
 
 
 def run(output_dir, resume=None, kill_at_step=None, kill_in_save_at=None, **changes):
-    """Train, and leave the final weights in ``output_dir/final``; or die on the way."""
+    """Train, and leave the last weights in ``output_dir/final``; or die on the way."""
     if kill_in_save_at:
         kill_in_save(*kill_in_save_at)
     callbacks = [KillAtStep(kill_at_step)] if kill_at_step else []
-    trainer = tiny_trainer(output_dir, callbacks=callbacks, **changes)
+    last = {"load_best_model_at_end": False}  # the best weights may be older than the kill, and prove nothing
+    trainer = tiny_trainer(output_dir, callbacks=callbacks, **{**last, **changes})
     trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(str(Path(output_dir, "final")))
     predicted = trainer.predict(tiny_corpus(7, seed=3))
