@@ -13,7 +13,7 @@ exvo: .venv/.installed  ## train, score, save and predict with the quickstart re
 		examples/run_exvo.py $(RECIPE) --output_dir $(OUTPUT) $(ARGS)
 
 test: .venv/.installed  ## every test and doctest, with branch coverage of burst2vec/
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
 lint: .venv/.installed
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .

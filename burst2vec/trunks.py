@@ -42,9 +42,7 @@ def extractor(input_size: int, output_size: int, dropout: float) -> nn.Sequentia
     The norm is what keeps the game of Eq. 8 finite: an extractor is rewarded for the errors that others make on its
     view, cross-entropy has no upper bound, and without the norm the view grows until every head is saturated.
     """
-    return nn.Sequential(
-        nn.Dropout(dropout), nn.Linear(input_size, output_size), nn.ReLU(), nn.LayerNorm(output_size)
-    )
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(input_size, output_size), nn.ReLU(), nn.LayerNorm(output_size))
 
 
 class SharedPrivateTrunk(nn.Module):

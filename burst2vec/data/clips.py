@@ -81,6 +81,8 @@ def check_clips(
     if silent:
         logger.warning("%d of %d clips are silent (all zeros); they are kept", silent, len(dataset))
     dataset = dataset.add_column("samples", findings["samples"][:], feature=Value("int32"))
+    if bad and on_bad_clip == "raise":  # found by an earlier pass that skipped it
+        raise AudioError(f"{bad[0].reason}; on_bad_clip='skip' drops and counts such clips instead")
     if bad:
         first = "; ".join(clip.reason for clip in bad[:3]) + ("; …" if len(bad) > 3 else "")
         if 2 * len(bad) > len(dataset):

@@ -9,6 +9,12 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.training_args import OptimizerNames
 
+# "gradient_" until transformers 5.20, the last for Python 3.10; later releases deprecate that name.
+CHECKPOINTING = (
+    "activation_checkpointing" if hasattr(TrainingArguments, "activation_checkpointing") else ("gradient_checkpointing")
+)
+CHECKPOINTING_KWARGS = f"{CHECKPOINTING}_kwargs"
+
 
 def bf16_is_native(use_cpu: bool = False) -> bool:
     """Whether this machine multiplies bfloat16 matrices in hardware, so that bf16 autocast is faster and not slower.
@@ -95,8 +101,8 @@ class Burst2VecTrainingArguments(TrainingArguments):
         if IntervalStrategy(self.eval_strategy) == IntervalStrategy.NO:
             self.load_best_model_at_end = False  # there is no validation to choose by
         self.label_names = ["labels"]
-        if self.activation_checkpointing_kwargs is None and self.gradient_checkpointing_kwargs is None:
-            self.activation_checkpointing_kwargs = {"use_reentrant": False}  # reentrant fails on heads without gradient
+        if getattr(self, CHECKPOINTING_KWARGS) is None and self.gradient_checkpointing_kwargs is None:
+            setattr(self, CHECKPOINTING_KWARGS, {"use_reentrant": False})  # reentrant fails on heads without gradient
         self._refuse_out_of_range()
         super().__post_init__()
         self._refuse_not_honoured()
@@ -125,8 +131,8 @@ class Burst2VecTrainingArguments(TrainingArguments):
             (
                 "push_to_hub",
                 self.push_to_hub,
-                "it would upload training_args.bin, a pickle that holds hub_token; push the finished model with "
-                "model.push_to_hub(name, private=True)",
+                "it would upload training_args.bin, a pickle that holds hub_token; publish the finished model with "
+                "burst2vec.training.publishing.publish(folder, repo_id)",
             ),
             ("save_on_each_node", self.save_on_each_node, "give all nodes one shared output_dir"),
             (

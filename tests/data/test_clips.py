@@ -75,6 +75,14 @@ def test_the_first_bad_clip_raises_where_that_is_asked_for(eleven):
         check_clips(load(), on_bad_clip="raise")
 
 
+def test_an_earlier_pass_that_skipped_does_not_hide_the_bad_clip(eleven):
+    wav, load = eleven
+    (wav / "00003.wav").write_bytes(b"")
+    assert len(check_clips(load(), on_bad_clip="skip")[1]) == 1
+    with pytest.raises(AudioError, match="00003"):
+        check_clips(load(), on_bad_clip="raise")
+
+
 def test_silent_clips_are_kept_and_counted(eleven, caplog):
     wav, load = eleven
     write_wav(wav / "00003.wav", level=0.0)

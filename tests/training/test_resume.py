@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from burst2vec import Burst2VecForMultiTask
+from burst2vec.training.arguments import CHECKPOINTING
 from tests.training.tiny_run import tiny_corpus, tiny_trainer
 
 HERE = Path(__file__).parent
@@ -116,7 +117,7 @@ def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch
         "task_schedule": "joint",
         "per_device_train_batch_size": 3,
         "max_steps": 10,
-        "activation_checkpointing": True,
+        CHECKPOINTING: True,
     }
     assert launch(tmp_path / "whole", **settings) == 0
     assert launch(tmp_path / "killed", kill_at_step=6, **settings) == KILLED

@@ -12,6 +12,7 @@ from burst2vec import Burst2VecFeatureExtractor
 from burst2vec.scoring import score_tasks
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer, CheckpointError
+from burst2vec.training.arguments import CHECKPOINTING
 from tests.training.tiny_run import tiny_arguments, tiny_corpus, tiny_model, tiny_trainer
 
 EMOTION, AGE, COUNTRY = TASK_PRESETS["exvo"]
@@ -185,7 +186,7 @@ def test_gradient_checkpointing_changes_no_weight(tmp_path):
     finals = []
     for checkpointing in (False, True):
         trainer = tiny_trainer(
-            tmp_path, activation_checkpointing=checkpointing, max_steps=4, eval_strategy="no", save_strategy="no"
+            tmp_path, max_steps=4, eval_strategy="no", save_strategy="no", **{CHECKPOINTING: checkpointing}
         )
         trainer.train()
         finals.append(weights(trainer.model))
