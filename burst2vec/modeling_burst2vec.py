@@ -89,7 +89,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             kwargs: arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained convolutions are
                 frozen unless ``freeze_feature_encoder=False``.
         """
-        encoder = AutoModel.from_pretrained(encoder_name_or_path, use_safetensors=None)
+        encoder = AutoModel.from_pretrained(encoder_name_or_path, use_safetensors=True)  # never a pickle
         if config is None:
             config = Burst2VecConfig.for_encoder(encoder, **{"freeze_feature_encoder": True, **kwargs})
         elif kwargs:
