@@ -1,6 +1,7 @@
 """Burst2VecForMultiTask: assembles encoder, pooling, trunk, heads and losses; computes nothing of its own."""
 
 import copy
+import os
 from dataclasses import dataclass
 
 import torch
@@ -90,6 +91,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
                 frozen unless ``freeze_feature_encoder=False``.
         """
         encoder = AutoModel.from_pretrained(encoder_name_or_path, use_safetensors=True)  # never a pickle
+        if os.path.isdir(encoder.config._name_or_path):
+            encoder.config._name_or_path = ""  # a place on this machine, which the saved configuration would publish
         if config is None:
             config = Burst2VecConfig.for_encoder(encoder, **{"freeze_feature_encoder": True, **kwargs})
         elif kwargs:

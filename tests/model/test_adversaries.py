@@ -135,14 +135,14 @@ def test_a_clip_without_a_label_neither_teaches_its_task_nor_the_discriminator()
 
 
 def test_the_adversaries_game_stays_finite():
-    """Against a reversed cross-entropy, which has no bound, the views must not grow until every head is saturated."""
-    model = tiny_model(dropout=0.0, discriminator_weight=0.5, adversary_weight=0.25, initializer_range=0.02).train()
+    """A reversed cross-entropy has no bound: without the extractors' norm this run ends at 35, with no task learnt."""
+    model = tiny_model(dropout=0.0, discriminator_weight=0.5, adversary_weight=0.25, initializer_range=0.1).train()
     batch, labels = torch.randn(8, 2000, generator=torch.Generator().manual_seed(0)), exvo_labels(8)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(200):
         optimizer.zero_grad()
         output = model(batch, labels=labels)
         output.loss.backward()
         optimizer.step()
-    assert float(output.loss_parts["adversary"]) < 10  # three chance-level tasks, twice each, lose 5.1
-    assert float(output.loss_parts["country_combined"]) < 1.0 and float(output.loss_parts["emotion_combined"]) < 0.8
+    assert float(output.loss_parts["adversary"]) < 20
+    assert float(output.loss_parts["emotion_combined"]) < 0.5 and float(output.loss_parts["country_combined"]) < 0.5

@@ -120,6 +120,8 @@ def test_a_published_encoder_is_taken_weights_and_attention(tmp_path, family, st
     assert model.encoder.model.config._attn_implementation == attention
     assert set(model.heads) == {"emotion", "category"} and model.config.dropout == 0.0
     assert model.config.freeze_feature_encoder
+    model.save_pretrained(tmp_path / "saved")
+    assert str(tmp_path) not in (tmp_path / "saved" / "config.json").read_text()
     again = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config)
     assert set(again.heads) == {"emotion", "category"}
     with pytest.raises(ValueError, match="not both"):
