@@ -27,14 +27,14 @@ REQUIRES = [
 ]
 
 EXTRAS = {
-    "webm": ["av>=14"],  # raw recordings in webm, and m4a; carries its own FFmpeg
+    "webm": ["av>=14,<19"],  # raw recordings in webm, and m4a; carries its own FFmpeg; 19 changed how a file is opened
     "dev": [
         "pytest>=8",
         "pytest-cov>=5",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
         "scikit-learn>=1.4",  # an independent oracle for scores
-        "av>=14",
+        "av>=14,<19",
     ],
 }
 
