@@ -62,9 +62,7 @@ class SpeechEncoder(nn.Module):
                 f"{MIN_SAMPLES} samples; choose smaller kernels or strides"
             )
         if frozen_convolutions:
-            model.freeze_feature_encoder() if hasattr(model, "freeze_feature_encoder") else (
-                model.feature_extractor._freeze_parameters()
-            )
+            model.feature_extractor._freeze_parameters()  # not every family has a public name for it
         # transformers' default of at least two masked spans hides 71 % of a 0.3-second burst; 0 keeps the asked share.
         model.config.mask_time_min_masks = 0
         first = model.feature_extractor.conv_layers[0]
@@ -102,21 +100,21 @@ class SpeechEncoder(nn.Module):
         Returns:
             frames (batch, frames, features), and a boolean mask (batch, frames), or None where all are valid.
         """
-        if attention_mask is not None and not torch.compiler.is_compiling():
-            lengths = attention_mask.sum(-1)
-            check_lengths(lengths)
-            if int(lengths.min()) == waveforms.shape[1]:
-                attention_mask = None  # attention without a mask is faster, and equal
-        elif attention_mask is None:
+        lengths = frame_mask = first_layer_steps = None
+        if attention_mask is None:
             check_lengths(torch.tensor([waveforms.shape[1]]))
-        frame_mask = None
-        if attention_mask is not None:
+        else:
             lengths = attention_mask.sum(-1)
+            if not torch.compiler.is_compiling():
+                check_lengths(lengths)
+                if int(lengths.min()) == waveforms.shape[1]:
+                    attention_mask = lengths = None  # attention without a mask is faster, and equal
+        if lengths is not None:
             frame_count = self.count_frames(waveforms.shape[1])
             frame_mask = torch.arange(frame_count, device=waveforms.device) < self.count_frames(lengths)[:, None]
+            first_layer_steps = self.count_frames(lengths, layers=1)
         if self.length_aware:
-            norm = self.model.feature_extractor.conv_layers[0].layer_norm
-            norm.lengths = None if attention_mask is None else self.count_frames(lengths, layers=1)
+            self.model.feature_extractor.conv_layers[0].layer_norm.lengths = first_layer_steps
         frames = self.model(
             waveforms, attention_mask=attention_mask, **self._masking(waveforms.shape, waveforms.device)
         ).last_hidden_state
@@ -144,6 +142,3 @@ def check_lengths(lengths) -> None:
         raise ValueError(
             f"clip {row} of the batch has {int(lengths[row])} samples; {MIN_SAMPLES} to {MAX_SAMPLES} work"
         )
-
-
-ENCODERS = {"ssl": SpeechEncoder}

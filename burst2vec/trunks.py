@@ -75,6 +75,3 @@ class SharedPrivateTrunk(nn.Module):
             combined = self.combine[name](torch.cat([shared, specific], dim=-1))
             views[name] = Views(shared, specific, combined)
         return views
-
-
-TRUNKS = {"shared_private": SharedPrivateTrunk}

@@ -32,7 +32,7 @@ COLUMNS = ("File_ID", "Split", "Subject_ID", "Country", "Age", *EXVO_EMOTIONS)
 SPLITS = ("Train", "Val", "Test", "Train", "Train")  # of every five speakers of a country
 FEWEST_SPEAKERS = 3 * len(EXVO_COUNTRIES)  # each country in each split
 
-GOLDEN = 0.6180339887  # steps of the golden ratio fill an interval evenly, however many they are
+GOLDEN = 0.618034  # steps of the golden ratio fill an interval evenly, however many they are
 
 # How strongly an emotion brings another along, of its own intensity at most. It goes both ways.
 KINSHIP = {
@@ -97,9 +97,7 @@ def draw_speaker(speaker: int, seed: int) -> tuple[str, Voice]:
     rng = np.random.default_rng([seed, _SPEAKER, speaker])
     countries = len(EXVO_COUNTRIES)
     youngest, oldest = AGES_YEARS
-    spread = (
-        0.618034 * speaker + np.random.default_rng(seed).uniform()
-    ) % 1.0  # the golden ratio fills an interval evenly
+    spread = (GOLDEN * speaker + np.random.default_rng(seed).uniform()) % 1.0
     age_years = round(2 * (youngest + (oldest - youngest) * spread)) / 2  # half years, as HUME-VB
     return SPLITS[speaker // countries % len(SPLITS)], invent_voice(EXVO_COUNTRIES[speaker % countries], age_years, rng)
 
