@@ -19,6 +19,8 @@ REQUIRES = [
     "librosa>=0.11",  # numpy 2
     "numpy>=1.26",
     "scipy>=1.11",
+    "scikit-learn>=1.4",  # t-SNE of the emotions, in a corpus's report
+    "silero-vad>=6.0",  # voice activity; carries its weights
     "soundfile>=0.13",  # carries a libsndfile that reads MP3
     "soxr>=0.5",
     "pyyaml>=6",
@@ -33,8 +35,8 @@ EXTRAS = {
         "pytest-cov>=5",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
-        "scikit-learn>=1.4",  # an independent oracle for scores
         "av>=14,<19",
+        "noisereduce>=3.0",  # what the benchmark compares our denoising with
     ],
 }
 
