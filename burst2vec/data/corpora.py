@@ -1,44 +1,56 @@
-"""Corpora by name: a folder on disk to a ``DatasetDict`` of one shape."""
+"""Corpora by name: a folder on disk to a ``DatasetDict`` of one shape.
 
-import hashlib
-import json
-import os
+A corpus is one function here, from its folder and the settings that it takes to a ``datasets`` builder, and a line in
+``CORPORA``.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 
+from ..tasks import TASK_PRESETS, Task
 from . import emogator, hume_vb
+from .fingerprints import corpus_fingerprint
 from .tables import CorpusError
-
-CORPORA = ("hume_vb", "emogator", "synthetic")
 
 
 def load_bursts(
     name: str,
     data_dir=None,
+    *,
+    audio: str | None = None,
+    labels: str | None = None,
+    tasks=None,
+    table=None,
+    columns: dict | None = None,
     splits: dict | None = None,
+    allow_shared_speakers: bool = False,
+    streaming: bool = False,
     cache_dir=None,
     num_proc: int | None = None,
     clips: int | None = None,
     speakers: int | None = None,
     seed: int | None = None,
-) -> datasets.DatasetDict:
+) -> datasets.DatasetDict | datasets.IterableDatasetDict:
     """Load a corpus of vocal bursts: ``file_id``, ``audio`` (not decoded), ``speaker``, and a column for each task.
 
     What was read is cached under a fingerprint of the tables' bytes and of each audio file's name and size, so a
-    changed corpus is read anew.
+    changed corpus is read anew. A setting that a corpus does not take is refused.
 
     Args:
         name: ``"hume_vb"``, ``"emogator"``, or ``"synthetic"``: bursts that this package makes, to try everything with.
         data_dir: the corpus's folder. The synthetic corpus is written there if it is not there yet, by default in the
             datasets cache.
-        splits: EmoGator only: for each of "train", "validation", "test" a list of speakers, a fraction of them or how
+        splits: EmoGator: for each of "train", "validation", "test" a list of speakers, a fraction of them or how
             many; by default the first two thirds of the speakers train and the rest validate.
+        streaming: read rows as they are asked for, from the same files and in the same order, and cache nothing.
         cache_dir: of the datasets library.
         num_proc: processes that write the synthetic corpus.
-        clips: synthetic only: how many clips.
-        speakers: synthetic only: how many speakers.
-        seed: synthetic only: of the corpus; one seed gives one corpus.
+        clips: synthetic: how many clips.
+        speakers: synthetic: how many speakers.
+        seed: synthetic: of the corpus; one seed gives one corpus.
 
     Returns:
         splits "train", "validation" and "test", those that there are. Regressions are in the task's unit, NaN where
@@ -47,69 +59,91 @@ def load_bursts(
     Raises:
         CorpusError, TableError: names the file, the line and what is allowed.
     """
-    if name not in CORPORA:
-        raise CorpusError(f"unknown corpus {name!r}; known: {', '.join(CORPORA)}")
-    settings = {"clips": clips, "speakers": speakers, "seed": seed}
+    settings = {
+        "audio": audio,
+        "labels": labels,
+        "tasks": tasks,
+        "table": table,
+        "columns": columns,
+        "splits": splits,
+        "allow_shared_speakers": allow_shared_speakers or None,
+        "clips": clips,
+        "speakers": speakers,
+        "seed": seed,
+    }
     settings = {setting: value for setting, value in settings.items() if value is not None}
-    if name != "synthetic" and settings:
-        raise CorpusError(f"{', '.join(settings)}: only the synthetic corpus is made to order; {name} is what it is")
-    if name != "emogator" and splits is not None:
-        raise CorpusError(f"splits: {name} has its own, in its {hume_vb.TABLE}; leave splits out")
+    corpus = _corpus(name)
+    if refused := [setting for setting in settings if setting not in corpus.takes]:
+        alike = [setting for setting in refused if _ONLY[setting] == _ONLY[refused[0]]]
+        raise CorpusError(f"{', '.join(alike)}: {_ONLY[refused[0]].format(name=name)}")
     if name == "synthetic":
-        data_dir = _synthetic_corpus(data_dir, cache_dir, num_proc, settings)
-    elif data_dir is None:
-        raise CorpusError(_HOW_TO_GET[name])
-    folder = Path(data_dir).expanduser().resolve()
-    if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such folder. {_HOW_TO_GET.get(name, '')}".rstrip())
-
-    if name == "emogator":
-        found = emogator.find_clips(folder)
-        in_splits = emogator.split_speakers({clip["speaker"] for clip in found}, splits)
-        builder = emogator.EmoGator(
-            data_dir=str(folder),
-            cache_dir=cache_dir,
-            fingerprint=_fingerprint([], {Path(found[0]["audio"]["path"]).parent}),
-            speakers=in_splits,
-        )
-    else:
-        table = folder / hume_vb.TABLE
-        if not table.is_file():
-            raise CorpusError(f"{folder}: holds no {hume_vb.TABLE}; give the folder that has it beside wav/")
-        builder = hume_vb.HumeVB(
-            data_dir=str(folder),
-            cache_dir=cache_dir,
-            fingerprint=_fingerprint([table], {folder / place for place, _ in hume_vb.AUDIO_PLACES}),
-        )
+        data_dir = _synthetic_folder(data_dir, cache_dir, num_proc, settings)
+    builder = corpus.builder(_existing_folder(corpus, data_dir), cache_dir, **settings)
+    if streaming:
+        return builder.as_streaming_dataset()
     builder.download_and_prepare()
     return builder.as_dataset()
 
 
-_HOW_TO_GET = {
-    "hume_vb": (
-        "HUME-VB is handed out by its makers against a signed agreement; with its data_info.csv and wav/ in a folder: "
-        "load_bursts('hume_vb', data_dir='path/to/folder')"
-    ),
-    "emogator": (
-        "EmoGator is public: clone its repository (it is named in arXiv 2301.00508), then "
-        "load_bursts('emogator', data_dir='path/to/repository')"
-    ),
-}
+def corpus_tasks(name: str, labels: str | None = None, tasks=None) -> tuple[Task, ...]:
+    """The tasks whose labels the columns of ``load_bursts(name, labels=labels, tasks=tasks)`` hold, in their order.
+
+    >>> [task.name for task in corpus_tasks("emogator")]
+    ['emotion', 'category']
+    """
+    return _corpus(name).tasks(labels, tasks)
 
 
-def _fingerprint(tables: list[Path], audio_folders: set[Path]) -> str:
-    """A hash of the tables' bytes and of the sorted names and sizes of the audio files."""
-    digest = hashlib.sha256()
-    for table in tables:
-        digest.update(table.read_bytes())
-    for folder in sorted(audio_folders):
-        if folder.is_dir():
-            files = sorted((entry.name, entry.stat().st_size) for entry in os.scandir(folder) if entry.is_file())
-            digest.update(json.dumps([folder.name, files]).encode())
-    return digest.hexdigest()[:32]
+class Corpus(NamedTuple):
+    """How a corpus is opened, and what can be said about it."""
+
+    builder: Callable  # (folder, cache_dir, **settings) → its datasets builder
+    tasks: Callable  # (labels, tasks) → the tasks that its columns hold
+    takes: tuple[str, ...]  # the settings of load_bursts that it has a use for
+    how_to_get: str
 
 
-def _synthetic_corpus(data_dir, cache_dir, num_proc, settings: dict) -> Path:
+def _corpus(name: str) -> Corpus:
+    if name not in CORPORA:
+        raise CorpusError(f"unknown corpus {name!r}; known: {', '.join(CORPORA)}")
+    return CORPORA[name]
+
+
+def _existing_folder(corpus: Corpus, data_dir) -> Path:
+    if data_dir is None:
+        raise CorpusError(corpus.how_to_get)
+    folder = Path(data_dir).expanduser().resolve()
+    if not folder.is_dir():
+        raise CorpusError(f"{folder}: no such folder. {corpus.how_to_get}")
+    return folder
+
+
+def _hume_vb(folder: Path, cache_dir) -> datasets.DatasetBuilder:
+    table = folder / hume_vb.TABLE
+    if not table.is_file():
+        raise CorpusError(f"{folder}: holds no {hume_vb.TABLE}; give the folder that has it beside wav/")
+    return hume_vb.HumeVB(
+        data_dir=str(folder),
+        cache_dir=cache_dir,
+        fingerprint=corpus_fingerprint([table], {folder / place for place, _ in hume_vb.AUDIO_PLACES}),
+    )
+
+
+def _emogator(folder: Path, cache_dir, splits=None) -> datasets.DatasetBuilder:
+    found = emogator.find_clips(folder)
+    return emogator.EmoGator(
+        data_dir=str(folder),
+        cache_dir=cache_dir,
+        fingerprint=corpus_fingerprint([], [Path(found[0]["audio"]["path"]).parent]),
+        speakers=emogator.split_speakers({clip["speaker"] for clip in found}, splits),
+    )
+
+
+def _synthetic(folder: Path, cache_dir, **settings) -> datasets.DatasetBuilder:
+    return _hume_vb(folder, cache_dir)  # written in its layout, with the settings, before it is opened
+
+
+def _synthetic_folder(data_dir, cache_dir, num_proc, settings: dict) -> Path:
     """The folder of the synthetic corpus, written if it is not there yet."""
     from .synthetic import VERSION, write_synthetic_corpus
 
@@ -120,3 +154,39 @@ def _synthetic_corpus(data_dir, cache_dir, num_proc, settings: dict) -> Path:
     if (folder / hume_vb.TABLE).is_file() and not settings:
         return folder  # whatever it was made with
     return write_synthetic_corpus(folder, num_proc=num_proc, **settings)
+
+
+CORPORA = {
+    "hume_vb": Corpus(
+        _hume_vb,
+        tasks=lambda labels, tasks: TASK_PRESETS["exvo"],
+        takes=(),
+        how_to_get="HUME-VB is handed out by its makers against a signed agreement; with its data_info.csv and wav/ in "
+        "a folder: load_bursts('hume_vb', data_dir='path/to/folder')",
+    ),
+    "emogator": Corpus(
+        _emogator,
+        tasks=lambda labels, tasks: TASK_PRESETS["emogator"],
+        takes=("splits",),
+        how_to_get="EmoGator is public: clone its repository (it is named in arXiv 2301.00508), then "
+        "load_bursts('emogator', data_dir='path/to/repository')",
+    ),
+    "synthetic": Corpus(
+        _synthetic,
+        tasks=lambda labels, tasks: TASK_PRESETS["exvo"],
+        takes=("clips", "speakers", "seed"),
+        how_to_get="The synthetic corpus needs no folder: load_bursts('synthetic')",
+    ),
+}
+
+# What a corpus that does not take a setting says to it.
+_ONLY = {
+    "audio": "only hume_vb comes processed and raw; {name} has one kind of audio, leave it out",
+    "labels": "only hume_vb has the labels of two challenges; {name} has one set, leave it out",
+    "tasks": "only a folder of your own is told what its columns mean; {name} has its own tasks, leave it out",
+    "table": "only a folder of your own is told where its labels are; {name} knows, leave it out",
+    "columns": "only a folder of your own is told what its columns mean; {name} knows, leave it out",
+    "splits": "{name} has its own, in its data_info.csv; leave splits out",
+    "allow_shared_speakers": "{name} has no speaker in two splits; leave it out",
+    **dict.fromkeys(("clips", "speakers", "seed"), "only the synthetic corpus is made to order; {name} is what it is"),
+}

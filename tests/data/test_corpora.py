@@ -44,7 +44,10 @@ def test_audio_of_another_size_makes_another_fingerprint(tmp_path):
 def test_other_splits_of_one_corpus_are_cached_apart(tmp_path):
     folder = write_emogator(tmp_path / "mp3")
     sizes = [
-        {split: len(rows) for split, rows in load_bursts("emogator", folder, splits, tmp_path / "cache").items()}
+        {
+            split: len(rows)
+            for split, rows in load_bursts("emogator", folder, splits=splits, cache_dir=tmp_path / "cache").items()
+        }
         for splits in (None, {"train": 1, "test": 1}, None)
     ]
     assert sizes == [{"train": 6, "validation": 3}, {"train": 3, "test": 3}, {"train": 6, "validation": 3}]
