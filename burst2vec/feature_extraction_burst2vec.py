@@ -14,6 +14,9 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: of the clips, Hz; resample before (``burst2vec.audio.load_audio`` does).
         level_dbfs: root-mean-square level in dB of full scale that every clip is brought to, never clipped;
             None leaves levels as they are.
+        preprocess: what was done to the clips before this, in training: steps as ``burst2vec.audio.read_steps`` takes
+            them. They are recorded here and not done here: the steps need the package, which does not travel with the
+            weights. The pipeline does them; elsewhere, ``burst2vec.audio.apply_steps`` comes first.
 
     >>> batch = Burst2VecFeatureExtractor()([np.ones(400, "f"), np.ones(500, "f")], sampling_rate=16000)
     >>> batch["input_values"].shape, batch["attention_mask"].sum(axis=1).tolist()
@@ -22,9 +25,18 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
 
     model_input_names = ["input_values", "attention_mask"]
 
-    def __init__(self, feature_size=1, sampling_rate=SAMPLING_RATE, padding_value=0.0, level_dbfs=LEVEL_DBFS, **kwargs):
+    def __init__(
+        self,
+        feature_size=1,
+        sampling_rate=SAMPLING_RATE,
+        padding_value=0.0,
+        level_dbfs=LEVEL_DBFS,
+        preprocess=(),
+        **kwargs,
+    ):
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
         self.level_dbfs = level_dbfs
+        self.preprocess = list(preprocess)
 
     def __call__(self, clips, sampling_rate=None, names=None, return_tensors=None) -> BatchFeature:
         """Prepare clips for the model.

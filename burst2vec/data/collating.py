@@ -7,12 +7,13 @@ import torch
 from torch.utils.data import Dataset
 
 from ..tasks import Task, resolve_tasks
+from ..waveforms import MAX_SAMPLES, MIN_SAMPLES
 from .clips import read_clip
 from .sampling import Draw
 
 
 class DrawnClips(Dataset):
-    """A corpus as the batch sampler asks for it: by draws, whose task goes with the rows to the collator."""
+    """A corpus as the batch sampler asks for it: by draws, whose task and speed go with the rows to the collator."""
 
     def __init__(self, corpus):
         self.corpus = corpus
@@ -25,7 +26,7 @@ class DrawnClips(Dataset):
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[dict]:
         rows = self.corpus.__getitems__([draw.row for draw in draws])
-        return [{**row, "task": draw.task} for row, draw in zip(rows, draws, strict=True)]
+        return [{**row, "task": draw.task, "speed": draw.speed} for row, draw in zip(rows, draws, strict=True)]
 
 
 class BurstCollator:
@@ -35,8 +36,8 @@ class BurstCollator:
         feature_extractor: a ``Burst2VecFeatureExtractor``: checks each clip, levels it and pads with zeros.
         tasks: the task set, as ``resolve_tasks`` takes it.
 
-    Called with rows that hold ``file_id``, ``audio`` (``{"bytes", "path"}``, not decoded), a column for each task, and
-    ``task`` where the batch trains one. Returns
+    Called with rows that hold ``file_id``, ``audio`` (``{"bytes", "path"}``, not decoded), a column for each task,
+    ``task`` where the batch trains one, and ``speed`` where a clip is to be played faster or slower. Returns
 
     - ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples);
     - ``labels``: for every task, also where no clip has a label: float32 (batch, labels) in the task's unit, NaN where
@@ -54,7 +55,10 @@ class BurstCollator:
 
     def __call__(self, rows: Sequence[dict]) -> dict:
         names = [str(row["file_id"]) for row in rows]
-        clips = [read_clip(row["audio"], name) for row, name in zip(rows, names, strict=True)]
+        clips = [
+            at_speed(read_clip(row["audio"], name), row.get("speed", 1.0))
+            for row, name in zip(rows, names, strict=True)
+        ]
         inputs = self.feature_extractor(
             clips, sampling_rate=self.feature_extractor.sampling_rate, names=names, return_tensors="pt"
         )
@@ -66,6 +70,19 @@ class BurstCollator:
         if None not in trained:
             batch["task"] = trained.pop()
         return batch
+
+
+def at_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
+    """The clip played ``factor`` times as fast, or as it is where it would get shorter or longer than a burst may be.
+
+    >>> at_speed(np.zeros(8_800, dtype=np.float32), 1.1).shape, at_speed(np.zeros(400, dtype=np.float32), 1.1).shape
+    ((8000,), (400,))
+    """
+    if factor == 1.0 or not MIN_SAMPLES <= int(waveform.size / factor) < MAX_SAMPLES:
+        return waveform
+    from ..audio import change_speed
+
+    return change_speed(waveform, factor)
 
 
 def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None) -> np.ndarray:

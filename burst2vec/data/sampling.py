@@ -18,10 +18,11 @@ LENGTH_JITTER = 0.1  # share by which lengths are blurred before sorting, so tha
 
 
 class Draw(NamedTuple):
-    """One clip of a batch: its row, and the task that the batch trains (None: all of them)."""
+    """One clip of a batch: its row, the task that the batch trains (None: all of them), and how fast it is played."""
 
     row: int
     task: str | None
+    speed: float = 1.0
 
 
 class TaskAlternatingBatchSampler(Sampler):
@@ -48,6 +49,8 @@ class TaskAlternatingBatchSampler(Sampler):
         seed, epoch: all that the order depends on; :meth:`set_epoch` moves on.
         copies: how often each clip is drawn in an epoch, (clips,), 1 or more; default once. See
             :func:`oversampled_copies`.
+        speeds: factors of which each draw gets one by chance, all alike: speed perturbation (Ko et al. 2015 take 0.9,
+            1.0 and 1.1). The chance is of (seed, epoch) too, so a resumed run hears the same.
 
     Raises:
         ValueError: arrays of different lengths, a task without any labelled clip, or a number out of range.
@@ -61,7 +64,7 @@ class TaskAlternatingBatchSampler(Sampler):
     batch_size = None  # with a number here accelerate would lose the batches that are smaller
     drop_last = False
 
-    def __init__(self, labelled, lengths, clips_a_batch, world_size=1, seed=0, epoch=0, copies=None):
+    def __init__(self, labelled, lengths, clips_a_batch, world_size=1, seed=0, epoch=0, copies=None, speeds=(1.0,)):
         self.lengths = np.asarray(lengths, dtype=np.float64)
         self.copies = np.ones(len(self.lengths), dtype=np.int64) if copies is None else np.asarray(copies)
         self.clips_a_batch, self.world_size, self.seed, self.epoch = clips_a_batch, world_size, seed, epoch
@@ -72,6 +75,9 @@ class TaskAlternatingBatchSampler(Sampler):
         ):
             if value < least:
                 raise ValueError(f"{name} must be {least} or more, got {value}")
+        self.speeds = np.asarray(speeds, dtype=np.float64)
+        if not len(self.speeds) or not (self.speeds > 0).all():
+            raise ValueError(f"speeds must be one or more numbers above 0, got {list(speeds)}")
         if len(self.copies) != len(self.lengths) or (self.copies < 1).any():
             raise ValueError(f"copies must be 1 or more for each of the {len(self.lengths)} clips")
         self.rows = {}  # task → the rows it draws, each as often as it is drawn
@@ -98,13 +104,14 @@ class TaskAlternatingBatchSampler(Sampler):
         }
         for task in take_turns({task: self._groups(rows) for task, rows in self.rows.items()}):
             for _ in range(self.world_size):
-                yield [Draw(int(row), task) for row in next(streams[task])]
+                rows, speeds = next(streams[task])
+                yield [Draw(int(row), task, float(speed)) for row, speed in zip(rows, speeds, strict=True)]
 
     def _groups(self, rows: np.ndarray) -> int:
         return -(-len(rows) // (self.clips_a_batch * self.world_size))
 
-    def _batches_of(self, rows: np.ndarray, chance: np.random.Generator) -> Iterator[np.ndarray]:
-        """One task's batches: shuffled, sorted by length within mega-batches, cut, and the groups shuffled again."""
+    def _batches_of(self, rows: np.ndarray, chance: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """One task's batches, rows and speeds: shuffled, sorted by length within mega-batches, cut, shuffled again."""
         count = self.world_size * self._groups(rows)
         rows = chance.permutation(rows)
         rows = np.resize(rows, max(count, len(rows)))  # repeats clips only where there are fewer than batches
@@ -120,7 +127,7 @@ class TaskAlternatingBatchSampler(Sampler):
         groups = [groups[place] for place in chance.permutation(len(groups))]
         longest = max(range(len(groups)), key=lambda place: max(self.lengths[batch].max() for batch in groups[place]))
         groups[0], groups[longest] = groups[longest], groups[0]
-        return (batch for group in groups for batch in group)
+        return ((batch, chance.choice(self.speeds, len(batch))) for group in groups for batch in group)
 
 
 def take_turns(counts: dict[Hashable, int]) -> list:

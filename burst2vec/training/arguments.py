@@ -84,6 +84,9 @@ class Burst2VecTrainingArguments(TrainingArguments):
     )
     oversample: bool = _default(False, "Draw clips of rare combinations of labels several times an epoch (V7).")
     oversample_most: int = _default(4, "The most often that oversampling draws one clip in an epoch.")
+    speed_perturbation: list[float] | None = _default(
+        None, "Play each drawn clip at one of these speeds, such as 0.9 1.0 1.1 (Ko et al. 2015); null: as recorded."
+    )
     early_stopping_patience: int | None = _default(
         20, "Validations without a better score before the run ends (Burst2Vec, section 4); null never ends it early."
     )
@@ -115,6 +118,12 @@ class Burst2VecTrainingArguments(TrainingArguments):
             ("gradient_accumulation_steps", "1 or more", self.gradient_accumulation_steps >= 1),
             ("learning_rate", "a number above 0", 0 < self.learning_rate < float("inf")),
             ("oversample_most", "1 or more", self.oversample_most >= 1),
+            (
+                "speed_perturbation",
+                "factors in 0.5..2, such as [0.9, 1.0, 1.1], or null",
+                self.speed_perturbation is None
+                or (self.speed_perturbation and all(0.5 <= factor <= 2 for factor in self.speed_perturbation)),
+            ),
             ("seed", "0 or more", self.seed >= 0),
             ("data_seed", "0 or more, or null for seed", self.data_seed is None or self.data_seed >= 0),
             (

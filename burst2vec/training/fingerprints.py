@@ -28,6 +28,7 @@ DECISIVE = (
     "task_schedule",
     "oversample",
     "oversample_most",
+    "speed_perturbation",
     "eval_strategy",
     "eval_steps",
     "early_stopping_patience",

@@ -22,7 +22,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from .arguments import Burst2VecTrainingArguments
-from .sections import DataArguments, ModelArguments
+from .sections import CorpusArguments, DataArguments, ModelArguments
 
 SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2VecTrainingArguments}
 TEXTS = ("paper", "description")
@@ -88,8 +88,9 @@ class Recipe:
         """The recipe as plain data, without the places of the machine it ran on; ``load_recipe`` reads it back."""
         record = {key: getattr(self, key) for key in TEXTS if getattr(self, key)}
         for section in SECTIONS:
-            given = {key: value for key, value in getattr(self, section).items() if key not in PLACES}
-            given = {key: value for key, value in given.items() if "token" not in key}
+            given = _without_places(getattr(self, section))
+            if isinstance(given.get("mix"), list):
+                given["mix"] = [_without_places(corpus) for corpus in given["mix"]]
             if isinstance(given.get("encoder"), str) and Path(given["encoder"]).exists():
                 given["encoder"] = Path(given["encoder"]).name
             record[section] = given
@@ -104,6 +105,10 @@ class Run:
     data: DataArguments
     model: ModelArguments
     training: Burst2VecTrainingArguments
+
+
+def _without_places(given: dict) -> dict:
+    return {key: value for key, value in given.items() if key not in PLACES and "token" not in key}
 
 
 def section_of(key: str) -> str:
@@ -147,10 +152,41 @@ def parse_run(arguments: list[str]) -> Run:
             ModelArguments(**recipe.model),
             Burst2VecTrainingArguments(**training),
         )
+        corpora_of(run.data)
     except ValueError as error:
         raise RecipeError(f"{arguments[0]}, with the command line: {error}") from error
     run.training.do_eval = training["do_eval"]  # an eval_strategy switches it on, whatever was asked
     return run
+
+
+def corpora_of(data: DataArguments) -> dict[str, CorpusArguments]:
+    """The corpora that a run reads, by name: those of ``mix``, else the one that the section itself describes.
+
+    >>> list(corpora_of(DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "folder"}, {"corpus": "folder"}])))
+    ['emogator', 'folder', 'folder_2']
+
+    Raises:
+        RecipeError: an entry of ``mix`` that is no mapping of a corpus's keys, or another corpus described beside it.
+    """
+    keys = [entry.name for entry in fields(CorpusArguments)]
+    if data.mix is None:
+        return {data.corpus: CorpusArguments(**{key: getattr(data, key) for key in keys})}
+    if not isinstance(data.mix, list) or not data.mix:
+        raise RecipeError(f"data.mix must be a list of corpora, such as [{{corpus: emogator}}], got {data.mix!r}")
+    beside = [key for key in keys if getattr(data, key) != getattr(CorpusArguments(), key)]
+    if beside:
+        raise RecipeError(f"data.mix describes all corpora; move {', '.join(beside)} into the one that it belongs to")
+    corpora = {}
+    for place, given in enumerate(data.mix):
+        where = f"data.mix[{place}]"
+        if not isinstance(given, dict) or "corpus" not in given:
+            raise RecipeError(f"{where}: must be a mapping with the key corpus, got {given!r}")
+        _refuse_unknown(given, keys, where)
+        hints = _hints(CorpusArguments)
+        corpus = CorpusArguments(**{key: fit(value, hints[key], f"{where}.{key}") for key, value in given.items()})
+        again = sum(other.corpus == corpus.corpus for other in corpora.values())
+        corpora[corpus.corpus + (f"_{again + 1}" if again else "")] = corpus
+    return corpora
 
 
 def argument_parser() -> HfArgumentParser:

@@ -9,26 +9,56 @@ def _key(default: Any, about: str):
 
 
 @dataclass
-class DataArguments:
-    """What is read."""
+class CorpusArguments:
+    """One corpus, in the words of ``burst2vec.load_bursts``; those of the synthetic corpus with its name before them."""
 
-    corpus: Literal["hume_vb", "emogator", "synthetic"] = _key("synthetic", "The corpus to load.")
+    corpus: Literal["hume_vb", "emogator", "synthetic", "folder"] = _key(
+        "synthetic", "The corpus to load; folder: your own bursts."
+    )
     data_dir: str | None = _key(
         None,
         "The corpus's folder; the synthetic corpus is written there if it is not yet, by default in datasets' cache.",
     )
-    cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
-    splits: dict | str | None = _key(
-        None, "For EmoGator: JSON of each split's speakers, a list, a number or a fraction; nobody is in two splits."
+    audio: Literal["processed", "raw"] | None = _key(
+        None, "For HUME-VB: the organisers' 16 kHz wav files (processed, the default), or the raw webm recordings."
     )
+    labels: Literal["exvo", "avb", "all"] | None = _key(
+        None, "For HUME-VB: ExVo's labels (the default), the four A-VB label files, or all of them."
+    )
+    table: str | None = _key(None, "For a folder: its table of labels, in data_dir; by default metadata.csv.")
+    columns: dict | str | None = _key(
+        None, "For a folder: JSON of which column is what: file, speaker, split, and each task or label."
+    )
+    splits: dict | str | None = _key(
+        None,
+        "For EmoGator, or a folder without a column of splits: JSON of each split's speakers, a list, a number or a "
+        "fraction; nobody is in two splits.",
+    )
+    allow_shared_speakers: bool = _key(
+        False, "Go on although speakers of the training clips are in another split, which makes scores too good."
+    )
+    synthetic_clips: int | None = _key(None, "Clips of the synthetic corpus.")
+    synthetic_speakers: int | None = _key(None, "Speakers of the synthetic corpus.")
+    synthetic_seed: int | None = _key(None, "Seed of the synthetic corpus; the training has its own.")
+
+
+@dataclass
+class DataArguments(CorpusArguments):
+    """What is read: one corpus or several, and what is done to their clips."""
+
+    mix: list | str | None = _key(
+        None, "Several corpora instead of one: a list of mappings with the keys above, corpus, data_dir and so on."
+    )
+    preprocess: list | str | None = _key(
+        None,
+        "Steps that every clip goes through first, such as [highpass, mmse_stsa]; examples/preprocess.py lists them.",
+    )
+    cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
     max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
     max_eval_samples: int | None = _key(None, "Validate on so many clips.")
     max_predict_samples: int | None = _key(None, "Predict so many test clips.")
     on_bad_clip: Literal["skip", "raise"] = _key("skip", "An unreadable clip is skipped and counted, or ends the run.")
     preprocessing_num_workers: int | None = _key(None, "Processes that read and check the clips.")
-    synthetic_clips: int | None = _key(None, "Clips of the synthetic corpus.")
-    synthetic_speakers: int | None = _key(None, "Speakers of the synthetic corpus.")
-    synthetic_seed: int | None = _key(None, "Seed of the synthetic corpus; the training has its own.")
     team: str = _key("burst2vec", "Team in the submission file's name.")
     submission: int = _key(1, "Number in the submission file's name, 1 to 5.")
 

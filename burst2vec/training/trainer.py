@@ -136,6 +136,7 @@ class Burst2VecTrainer(Trainer):
             world_size=args.world_size,
             seed=args.seed if args.data_seed is None else args.data_seed,
             copies=copies,
+            speeds=args.speed_perturbation or (1.0,),
         )
         loader = DataLoader(
             DrawnClips(self.train_dataset),

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from datasets import ClassLabel, Dataset
 
-from burst2vec.data.collating import BurstCollator, DrawnClips, corpus_labels, label_array
+from burst2vec.data.collating import BurstCollator, DrawnClips, at_speed, corpus_labels, label_array
 from burst2vec.data.sampling import Draw
 from burst2vec.feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from burst2vec.tasks import TASK_PRESETS
@@ -117,12 +117,26 @@ def test_classes_numbered_in_another_order_are_refused():
     assert corpus_labels(corpus.cast_column("country", ClassLabel(names=list(COUNTRY.labels))), [COUNTRY])
 
 
-def test_the_task_of_a_draw_goes_with_its_rows():
+def test_the_task_and_the_speed_of_a_draw_go_with_its_rows():
     corpus = Dataset.from_dict({"file_id": ["a", "b", "c"]})
     clips = DrawnClips(corpus)
     assert len(clips) == 3
-    assert clips.__getitems__([Draw(2, "age"), Draw(0, "age")]) == [
-        {"file_id": "c", "task": "age"},
-        {"file_id": "a", "task": "age"},
+    assert clips.__getitems__([Draw(2, "age"), Draw(0, "age", 1.1)]) == [
+        {"file_id": "c", "task": "age", "speed": 1.0},
+        {"file_id": "a", "task": "age", "speed": 1.1},
     ]
-    assert clips[Draw(1, None)] == {"file_id": "b", "task": None}
+    assert clips[Draw(1, None)] == {"file_id": "b", "task": None, "speed": 1.0}
+
+
+def test_a_faster_clip_is_shorter_and_higher():
+    waveform = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
+    faster = at_speed(waveform, 1.1)
+    assert faster.size == pytest.approx(16_000 / 1.1, abs=1)
+    spectrum = np.abs(np.fft.rfft(faster * np.hanning(faster.size)))
+    assert spectrum.argmax() * 16_000 / faster.size == pytest.approx(484, abs=2)
+
+
+@pytest.mark.parametrize(("samples", "factor"), [(400, 1.1), (60 * 16_000, 0.9), (5_000, 1.0)])
+def test_no_speed_makes_a_clip_that_is_no_burst(samples, factor):
+    waveform = np.ones(samples, dtype=np.float32)
+    assert at_speed(waveform, factor) is waveform

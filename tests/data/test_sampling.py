@@ -164,9 +164,26 @@ def test_the_joint_schedule_is_one_stream_of_clips_with_any_label():
     assert {draw.task for batch in batches for draw in batch} == {None}
 
 
+def test_speeds_are_drawn_alike_and_again_in_a_resumed_epoch_and_change_no_batch():
+    sampler, _, _ = make_sampler(2, 1, 900, 8, speeds=(0.9, 1.0, 1.1))
+    plain, _, _ = make_sampler(2, 1, 900, 8)
+    first, again = list(sampler), list(sampler)
+    assert first == again
+    assert [[draw.row for draw in batch] for batch in first] == [[draw.row for draw in batch] for batch in plain]
+    counts = Counter(draw.speed for batch in first for draw in batch)
+    assert set(counts) == {0.9, 1.0, 1.1}
+    assert min(counts.values()) > 0.28 * counts.total()
+    sampler.set_epoch(1)
+    other = {draw.row: draw.speed for batch in sampler for draw in batch if draw.task == "emotion"}
+    before = {draw.row: draw.speed for batch in first for draw in batch if draw.task == "emotion"}
+    assert sum(other[row] != before[row] for row in before) > 400  # a clip's speed changes from epoch to epoch
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"speeds": (0.0, 1.0)}, r"speeds must be one or more numbers above 0, got \[0.0, 1.0\]"),
+        ({"speeds": ()}, "speeds must be one or more numbers above 0"),
         ({"labelled": {"age": np.zeros(3, dtype=bool)}}, "task 'age': no clip has its label"),
         ({"labelled": {"age": np.ones(2, dtype=bool)}}, "task 'age': 2 labels for 3 clips"),
         ({"clips_a_batch": 0}, "clips_a_batch must be 1 or more, got 0"),

@@ -80,6 +80,10 @@ def test_without_validation_the_last_model_is_the_result(tmp_path):
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
         ({"oversample_most": 0}, "oversample_most must be 1 or more, got 0"),
         ({"early_stopping_patience": 0}, "early_stopping_patience must be 1 or more validations, or null, got 0"),
+        (
+            {"speed_perturbation": [1.0, 3.0]},
+            r"speed_perturbation must be factors in 0.5..2, such as .* got \[1.0, 3.0\]",
+        ),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be 1 or more, got 0"),
         ({"push_to_hub": True}, "push_to_hub is not honoured here: .*hub_token"),

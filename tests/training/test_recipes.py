@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from burst2vec.configuration_burst2vec import Burst2VecConfig
-from burst2vec.training.recipes import SECTIONS, RecipeError, fit, load_recipe, parse_run
+from burst2vec.training.recipes import SECTIONS, RecipeError, corpora_of, fit, load_recipe, parse_run
 from burst2vec.training.sections import NOT_KNOBS, ModelArguments
 
 
@@ -73,7 +73,10 @@ def test_a_circle_of_extends_is_refused_and_shown(write):
             "training: {eval_strategy: no}",
             r'training\.eval_strategy: expected one of .*got False \(bool\).*put it in "quotes"',
         ),
-        ("data: {corpus: hume}", r"data\.corpus: expected one of \['hume_vb', 'emogator', 'synthetic'\], got 'hume'"),
+        (
+            "data: {corpus: hume}",
+            r"data\.corpus: expected one of \['hume_vb', 'emogator', 'synthetic', 'folder'\], got 'hume'",
+        ),
         ("expects: {s_mtl: high}", r"expects\.s_mtl: expected float, got 'high'"),
         ("model: 3", r"model must be a mapping"),
         ("extends: [a, b]", r"extends must be text"),
@@ -177,3 +180,29 @@ def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
 )
 def test_a_fitting_value_stays_what_it_is(value, hint):
     assert fit(value, hint, "x") is value
+
+
+def test_a_mix_is_several_corpora_each_with_its_own_keys(write):
+    run = parse_run(
+        [write("data: {mix: [{corpus: hume_vb, data_dir: H, labels: all}, {corpus: folder, data_dir: F}]}")]
+    )
+    corpora = corpora_of(run.data)
+    assert list(corpora) == ["hume_vb", "folder"]
+    assert (corpora["hume_vb"].labels, corpora["folder"].data_dir) == ("all", "F")
+    assert run.recipe.to_dict()["data"] == {"mix": [{"corpus": "hume_vb", "labels": "all"}, {"corpus": "folder"}]}
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        ("emogator", r"data.mix must be a list of corpora, such as .* got 'emogator'"),
+        ("[]", r"data.mix must be a list of corpora"),
+        ("[emogator]", r"data.mix\[0\]: must be a mapping with the key corpus, got 'emogator'"),
+        ("[{corpus: emogator, date_dir: E}]", r"data.mix\[0\]: unknown key 'date_dir'; did you mean 'data_dir'"),
+        ("[{corpus: emogator}, {corpus: hume}]", r"data.mix\[1\].corpus: expected one of \['hume_vb'"),
+        ("[{corpus: emogator}], data_dir: E", r"data.mix describes all corpora; move data_dir into the one"),
+    ],
+)
+def test_a_mix_that_says_something_else_is_refused(write, mix, message):
+    with pytest.raises(RecipeError, match=message):
+        parse_run([write("data: {mix: " + mix + "}")])
