@@ -15,11 +15,10 @@ import datasets
 
 from ..tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
+from .splits import split_speakers  # noqa: F401
 from .tables import CorpusError
 
 TASKS = TASK_PRESETS["emogator"]
-SPLITS = ("train", "validation", "test")
-DEFAULT_SPLITS = {"train": 2 / 3, "validation": 1 / 3}
 
 EMOTION_OF_CATEGORY = {
     "Amusement": "Amusement",
@@ -97,61 +96,3 @@ def find_clips(folder) -> list[dict]:
             }
         )
     return clips
-
-
-def split_speakers(speakers, splits: dict | None = None) -> dict[str, list[str]]:
-    """Who is in which split: sorted by id, the first go to train, the next to validation, the next to test.
-
-    Args:
-        speakers: ids there are.
-        splits: for each of "train", "validation", "test" a list of ids, a fraction of all speakers, or how many; a
-            split that is left out is not made. By default two thirds train and one third validation.
-
-    Raises:
-        CorpusError: a speaker in two splits or not there, a split unknown or empty, more speakers than there are.
-
-    >>> split_speakers(["000003", "000001", "000002"])
-    {'train': ['000001', '000002'], 'validation': ['000003']}
-    >>> split_speakers(["000001", "000002", "000003"], {"train": 1, "test": ["000001"]})
-    {'train': ['000002'], 'test': ['000001']}
-    """
-    speakers = sorted(set(speakers))
-    splits = DEFAULT_SPLITS if splits is None else splits
-    unknown = [split for split in splits if split not in SPLITS]
-    if unknown or not splits:
-        raise CorpusError(
-            f"splits {list(splits)}: allowed are {', '.join(SPLITS)}, such as {{'train': 0.8, 'test': 0.2}}"
-        )
-
-    chosen = {}
-    split_of = {}
-    for split, wanted in splits.items():
-        if isinstance(wanted, (int, float)):
-            continue
-        chosen[split] = sorted({f"{speaker:06d}" if isinstance(speaker, int) else speaker for speaker in wanted})
-        for speaker in chosen[split]:
-            if speaker not in speakers:
-                raise CorpusError(f"split {split}: no speaker {speaker!r} here; {_range_of(speakers)}")
-            if split_of.setdefault(speaker, split) != split:
-                raise CorpusError(
-                    f"speaker {speaker} is in {split_of[speaker]} and in {split}; a speaker has one split"
-                )
-
-    free = [speaker for speaker in speakers if speaker not in split_of]
-    fractions = 0.0
-    for split in SPLITS:
-        wanted = splits.get(split)
-        if isinstance(wanted, float):  # rounded where the parts meet, so that parts that sum to 1 use everyone
-            before, fractions = fractions, fractions + wanted
-            wanted = round(fractions * len(speakers)) - round(before * len(speakers))
-        if isinstance(wanted, int):
-            if wanted > len(free):
-                raise CorpusError(f"split {split}: {splits[split]} asks for {wanted} speakers, {len(free)} are left")
-            chosen[split], free = free[: max(wanted, 0)], free[max(wanted, 0) :]
-        if split in splits and not chosen[split]:
-            raise CorpusError(f"split {split}: {splits[split]} leaves it without a speaker; {_range_of(speakers)}")
-    return {split: chosen[split] for split in SPLITS if split in chosen}
-
-
-def _range_of(speakers: list[str]) -> str:
-    return f"the corpus has {len(speakers)} speakers, {speakers[0]} to {speakers[-1]}"

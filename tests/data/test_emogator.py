@@ -1,15 +1,14 @@
-"""EmoGator: labels from file names, speakers in one split each."""
+"""EmoGator: labels from file names."""
 
 import pytest
 
 from burst2vec import load_bursts
-from burst2vec.data.emogator import CorpusError, find_clips, split_speakers
+from burst2vec.data.emogator import CorpusError, find_clips
 from burst2vec.tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 
 from .corpora_on_disk import EMOGATOR, write_emogator
 
 EMOTIONS = TASK_PRESETS["emogator"][0].labels
-SIX = [f"{number:06d}" for number in range(1, 7)]
 
 
 def named_emotions(tmp_path):
@@ -53,59 +52,6 @@ def test_the_corpus_is_read_from_either_folder(tmp_path):
     assert whole["train"].features["category"].int2str(row["category"]) == "Amusement"
     assert (row["speaker"], sum(row["emotion"]), row["emotion"][EMOTIONS.index("Amusement")]) == ("000001", 1.0, 1.0)
     assert row["audio"]["path"] == str(mp3 / "000001-02-1.mp3")
-
-
-def test_by_default_two_thirds_of_the_speakers_train_and_the_rest_validate():
-    splits = split_speakers(f"{number:06d}" for number in range(1, 61))
-    assert (len(splits["train"]), len(splits["validation"])) == (40, 20)
-    assert splits["train"][-1] < splits["validation"][0]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "sizes"),
-    [
-        ({"train": 0.5, "validation": 0.25, "test": 0.25}, (3, 1, 2)),  # met at 3 and at round(4.5) = 4
-        ({"train": 1 / 3, "validation": 1 / 3, "test": 1 / 3}, (2, 2, 2)),
-        ({"train": 0.7, "test": 0.3}, (4, 0, 2)),
-        ({"train": 1.0}, (6, 0, 0)),
-        ({"train": 4, "validation": 1}, (4, 1, 0)),
-        ({"test": 2, "train": 1}, (1, 0, 2)),
-        ({"train": 0.5, "validation": [6, "000005"]}, (3, 2, 0)),
-    ],
-)
-def test_fractions_counts_and_lists_of_speakers(wanted, sizes):
-    splits = split_speakers(SIX, wanted)
-    assert tuple(len(splits.get(name, ())) for name in ("train", "validation", "test")) == sizes
-    everyone = [speaker for speakers in splits.values() for speaker in speakers]
-    assert len(set(everyone)) == len(everyone)
-
-
-def test_listed_speakers_are_taken_and_the_rest_is_shared_out():
-    assert split_speakers(SIX, {"train": 2, "test": ["000001", "000002"]}) == {
-        "train": ["000003", "000004"],
-        "test": ["000001", "000002"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        ({"train": ["000001"], "test": ["000001"]}, "speaker 000001 is in train and in test; a speaker has one split"),
-        ({"train": ["000009"]}, "no speaker '000009' here; the corpus has 6 speakers, 000001 to 000006"),
-        ({"train": 7}, "split train: 7 asks for 7 speakers, 6 are left"),
-        ({"train": 0.9, "test": 0.5}, "split test: 0.5 asks for 3 speakers, 1 are left"),
-        ({"train": 5, "test": 0}, "split test: 0 leaves it without a speaker"),
-        ({"train": 5, "test": -1}, "split test: -1 leaves it without a speaker"),
-        ({"train": 5, "test": 0.01}, "split test: 0.01 leaves it without a speaker"),
-        ({"train": []}, "leaves it without a speaker"),
-        ({"dev": 0.5}, "allowed are train, validation, test"),
-        ({}, "allowed are train, validation, test"),
-    ],
-)
-def test_splits_that_cannot_be_made_are_refused(wanted, message):
-    with pytest.raises(CorpusError) as caught:
-        split_speakers(SIX, wanted)
-    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Who is in which split: nobody is heard in training and scored upon later."""
+
+from collections.abc import Callable, Iterable
+
+from .tables import CorpusError
+
+SPLITS = ("train", "validation", "test")
+
+# Two to one and no test split: a first run needs clips to choose its checkpoint by, and which speakers to keep for a
+# last score is the user's to say.
+DEFAULT_SPLITS = {"train": 2 / 3, "validation": 1 / 3}
+
+
+def split_speakers(
+    speakers: Iterable[str], splits: dict | None = None, order: Callable[[str], object] | None = None
+) -> dict[str, list[str]]:
+    """Who is in which split: sorted by id, the first go to train, the next to validation, the next to test.
+
+    Args:
+        speakers: ids there are.
+        splits: for each of "train", "validation", "test" a list of ids, a fraction of all speakers, or how many; a
+            split that is left out is not made. A number in a list is the one id that reads as it: 6 is "000006". By
+            default two thirds train and one third validation.
+        order: of an id, what to sort by instead of the id.
+
+    Raises:
+        CorpusError: a speaker in two splits or not there, a split unknown or empty, more speakers than there are.
+
+    >>> split_speakers(["000003", "000001", "000002"])
+    {'train': ['000001', '000002'], 'validation': ['000003']}
+    >>> split_speakers(["000001", "000002", "000003"], {"train": 1, "test": [1]})
+    {'train': ['000002'], 'test': ['000001']}
+    """
+    speakers = sorted(set(speakers), key=order)
+    splits = DEFAULT_SPLITS if splits is None else splits
+    _check_wishes(splits)
+
+    chosen = {}
+    split_of = {}
+    for split, wanted in splits.items():
+        if isinstance(wanted, (int, float)):
+            continue
+        chosen[split] = sorted({_named(speaker, speakers, split) for speaker in wanted})
+        for speaker in chosen[split]:
+            if split_of.setdefault(speaker, split) != split:
+                raise CorpusError(
+                    f"speaker {speaker} is in {split_of[speaker]} and in {split}; a speaker has one split"
+                )
+
+    free = [speaker for speaker in speakers if speaker not in split_of]
+    fractions = 0.0
+    for split in SPLITS:
+        wanted = splits.get(split)
+        if isinstance(wanted, float):  # rounded where the parts meet, so that parts that sum to 1 use everyone
+            before, fractions = fractions, fractions + wanted
+            wanted = round(fractions * len(speakers)) - round(before * len(speakers))
+        if isinstance(wanted, int):
+            if wanted > len(free):
+                raise CorpusError(f"split {split}: {splits[split]} asks for {wanted} speakers, {len(free)} are left")
+            chosen[split], free = free[: max(wanted, 0)], free[max(wanted, 0) :]
+        if split in splits and not chosen[split]:
+            raise CorpusError(f"split {split}: {splits[split]} leaves it without a speaker; {_range_of(speakers)}")
+    return {split: chosen[split] for split in SPLITS if split in chosen}
+
+
+def _check_wishes(splits) -> None:
+    example = "such as {'train': 0.8, 'test': 0.2}"
+    if not isinstance(splits, dict) or not splits or any(split not in SPLITS for split in splits):
+        given = list(splits) if isinstance(splits, dict) else repr(splits)
+        raise CorpusError(f"splits {given}: allowed are {', '.join(SPLITS)}, {example}")
+    for split, wanted in splits.items():
+        listed = isinstance(wanted, (list, tuple, set))
+        if isinstance(wanted, bool) or not (listed or isinstance(wanted, (int, float))):
+            raise CorpusError(f"split {split}: {wanted!r} is no list of speakers, no fraction and no number, {example}")
+        if isinstance(wanted, float) and not wanted <= 1.0:
+            raise CorpusError(f"split {split}: {wanted} is no fraction, 0 to 1; a number of speakers has no point")
+
+
+def _named(speaker, speakers: list[str], split: str) -> str:
+    """The id that an entry of a list stands for."""
+    if isinstance(speaker, int):
+        found = [known for known in speakers if known.isdecimal() and int(known) == speaker]
+    else:
+        found = [speaker] if speaker in speakers else []
+    if len(found) > 1:
+        raise CorpusError(f"split {split}: {speaker} could be any of {', '.join(map(repr, found))}; put it in quotes")
+    if not found:
+        raise CorpusError(f"split {split}: no speaker {speaker!r} here; {_range_of(speakers)}")
+    return found[0]
+
+
+def _range_of(speakers: list[str]) -> str:
+    if not speakers:
+        return "the corpus has none"
+    return f"the corpus has {len(speakers)} speakers, {speakers[0]} to {speakers[-1]}"

@@ -1,0 +1,89 @@
+"""Who is in which split, by fractions, counts and names."""
+
+import pytest
+
+from burst2vec.data.splits import split_speakers
+from burst2vec.data.tables import CorpusError
+
+SIX = [f"{number:06d}" for number in range(1, 7)]
+
+
+def test_by_default_two_thirds_of_the_speakers_train_and_the_rest_validate():
+    splits = split_speakers(f"{number:06d}" for number in range(1, 61))
+    assert (len(splits["train"]), len(splits["validation"])) == (40, 20)
+    assert splits["train"][-1] < splits["validation"][0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sizes"),
+    [
+        ({"train": 0.5, "validation": 0.25, "test": 0.25}, (3, 1, 2)),  # met at 3 and at round(4.5) = 4
+        ({"train": 1 / 3, "validation": 1 / 3, "test": 1 / 3}, (2, 2, 2)),
+        ({"train": 0.7, "test": 0.3}, (4, 0, 2)),
+        ({"train": 1.0}, (6, 0, 0)),
+        ({"train": 4, "validation": 1}, (4, 1, 0)),
+        ({"test": 2, "train": 1}, (1, 0, 2)),
+        ({"train": 0.5, "validation": [6, "000005"]}, (3, 2, 0)),
+    ],
+)
+def test_fractions_counts_and_lists_of_speakers(wanted, sizes):
+    splits = split_speakers(SIX, wanted)
+    assert tuple(len(splits.get(name, ())) for name in ("train", "validation", "test")) == sizes
+    everyone = [speaker for speakers in splits.values() for speaker in speakers]
+    assert len(set(everyone)) == len(everyone)
+
+
+def test_listed_speakers_are_taken_and_the_rest_is_shared_out():
+    assert split_speakers(SIX, {"train": 2, "test": ["000001", "000002"]}) == {
+        "train": ["000003", "000004"],
+        "test": ["000001", "000002"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"train": ["000001"], "test": ["000001"]}, "speaker 000001 is in train and in test; a speaker has one split"),
+        ({"train": ["000009"]}, "no speaker '000009' here; the corpus has 6 speakers, 000001 to 000006"),
+        ({"train": 7}, "split train: 7 asks for 7 speakers, 6 are left"),
+        ({"train": 0.9, "test": 0.5}, "split test: 0.5 asks for 3 speakers, 1 are left"),
+        ({"train": 5, "test": 0}, "split test: 0 leaves it without a speaker"),
+        ({"train": 5, "test": -1}, "split test: -1 leaves it without a speaker"),
+        ({"train": 5, "test": 0.01}, "split test: 0.01 leaves it without a speaker"),
+        ({"train": []}, "leaves it without a speaker"),
+        ({"train": [9]}, "no speaker 9 here"),
+        ({"train": 1.5}, "1.5 is no fraction, 0 to 1; a number of speakers has no point"),
+        ({"train": float("nan")}, "nan is no fraction"),
+        ({"train": "000001"}, "'000001' is no list of speakers, no fraction and no number"),
+        ({"train": True}, "True is no list of speakers"),
+        ({"dev": 0.5}, "allowed are train, validation, test"),
+        ("train", "splits 'train': allowed are train, validation, test"),
+        ({}, "allowed are train, validation, test"),
+    ],
+)
+def test_splits_that_cannot_be_made_are_refused(wanted, message):
+    with pytest.raises(CorpusError) as caught:
+        split_speakers(SIX, wanted)
+    assert message in str(caught.value)
+
+
+def test_a_number_in_a_list_is_the_id_that_reads_as_it():
+    assert split_speakers(["7", "S1", "0012"], {"train": [7, "S1"], "test": [12]}) == {
+        "train": ["7", "S1"],
+        "test": ["0012"],
+    }
+    with pytest.raises(CorpusError, match="split train: 7 could be any of '07', '7'; put it in quotes"):
+        split_speakers(["7", "07"], {"train": [7]})
+    assert split_speakers(["7", "07"], {"train": ["7"], "test": ["07"]}) == {"train": ["7"], "test": ["07"]}
+
+
+def test_speakers_can_be_taken_in_another_order():
+    assert split_speakers("abc", {"train": 1, "test": 2}, order=lambda speaker: -ord(speaker)) == {
+        "train": ["c"],
+        "test": ["b", "a"],
+    }
+
+
+def test_nobody_cannot_be_split():
+    with pytest.raises(CorpusError, match="the corpus has none"):
+        split_speakers([], {"train": 1.0})
