@@ -30,6 +30,11 @@ EXVO_EMOTIONS = (
 # The class index of the official submission file.
 EXVO_COUNTRIES = ("China", "South Africa", "United States", "Venezuela")
 
+# The columns of A-VB's culture_info.csv, which stand there in another order: match by name.
+AVB_CULTURES = tuple(f"{country}_{emotion}" for country in EXVO_COUNTRIES for emotion in EXVO_EMOTIONS)
+
+AVB_TYPES = ("Gasp", "Laugh", "Cry", "Scream", "Grunt", "Groan", "Pant", "Other")
+
 EMOGATOR_CATEGORIES = (
     "Adoration",
     "Amusement",
@@ -140,6 +145,12 @@ TASK_PRESETS: dict[str, tuple[Task, ...]] = {
         Task("emotion", kind="regression", labels=EXVO_EMOTIONS, loss="ccc", metric="ccc"),
         AGE,
         Task("country", kind="classification", labels=EXVO_COUNTRIES, loss="cross_entropy", metric="uar"),
+    ),
+    "avb": (
+        Task("high", kind="regression", labels=EXVO_EMOTIONS, loss="ccc", metric="ccc"),
+        Task("two", kind="regression", labels=("Valence", "Arousal"), loss="ccc", metric="ccc"),
+        Task("culture", kind="regression", labels=AVB_CULTURES, loss="ccc", metric="ccc"),
+        Task("type", kind="classification", labels=AVB_TYPES, loss="cross_entropy", metric="uar"),
     ),
     "emogator": (
         Task(

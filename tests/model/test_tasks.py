@@ -10,6 +10,18 @@ def test_the_exvo_preset_is_the_challenge():
     assert [task.score_name for task in (emotion, age, country)] == ["emotion_ccc", "age_mae", "country_uar"]
 
 
+def test_the_avb_preset_is_the_four_tasks_of_the_challenge():
+    high, two, culture, voc_type = TASK_PRESETS["avb"]
+    assert high.labels == EXVO_EMOTIONS and two.labels == ("Valence", "Arousal")
+    assert len(set(culture.labels)) == 40
+    assert (culture.labels[0], culture.labels[-1]) == ("China_Awe", "Venezuela_Surprise")
+    assert {label.split("_")[0] for label in culture.labels} == {"China", "South Africa", "United States", "Venezuela"}
+    assert voc_type.labels == ("Gasp", "Laugh", "Cry", "Scream", "Grunt", "Groan", "Pant", "Other")
+    names = [task.score_name for task in (high, two, culture, voc_type)]
+    assert names == ["high_ccc", "two_ccc", "culture_ccc", "type_uar"]
+    assert {task.span for task in (high, two, culture)} == {(0.0, 1.0)}
+
+
 def test_emogator_has_nine_emotions_and_thirty_categories():
     emotion, category = TASK_PRESETS["emogator"]
     assert len(emotion.labels) == 9 and "Horror" not in emotion.labels and len(category.labels) == 30
@@ -46,7 +58,7 @@ def test_a_wrong_field_is_named(fields, message):
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
-        ("avb", "unknown task preset"),
+        ("avb2023", "unknown task preset"),
         ([], "one or more"),
         ([AGE, AGE], "different names"),
         ([{"nam": "x"}], "unknown task fields"),
