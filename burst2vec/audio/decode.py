@@ -60,6 +60,31 @@ def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | No
     >>> waveform.shape, float(waveform[8_000].round(4))
     ((16000,), 0.375)
     """
+    waveform, rate, name = _read(path_or_bytes, name)
+    resampled = waveform if rate == sampling_rate else soxr.resample(waveform, rate, sampling_rate, quality="HQ")
+    _check_finite(resampled, waveform, name)  # the resampler spreads a NaN, so the shorter array tells
+    return resampled
+
+
+def read_audio(path_or_bytes, name: str | None = None) -> tuple[np.ndarray, int]:
+    """Decode one audio file to one channel at the rate it was recorded at; else as ``load_audio``.
+
+    Returns:
+        float32, shape (samples,), finite, 25 ms to 60 s long; and its sampling rate in Hz.
+
+    >>> file = io.BytesIO()
+    >>> soundfile.write(file, np.full((48_000, 2), [0.5, 0.25]), 48_000, format="WAV", subtype="FLOAT")
+    >>> waveform, sampling_rate = read_audio(file.getvalue())
+    >>> waveform.shape, float(waveform[24_000]), sampling_rate
+    ((48000,), 0.375, 48000)
+    """
+    waveform, rate, name = _read(path_or_bytes, name)
+    _check_finite(waveform, waveform, name)
+    return waveform, rate
+
+
+def _read(path_or_bytes, name: str | None) -> tuple[np.ndarray, int, str]:
+    """One channel, its rate in Hz, and what to call it; not checked for NaN yet."""
     if isinstance(path_or_bytes, (bytes, bytearray, memoryview)):
         name = name or "audio bytes"
         waveform, rate = _decode(io.BytesIO(path_or_bytes), len(path_or_bytes), name)
@@ -74,11 +99,13 @@ def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | No
             f"{name}: {waveform.size} samples at {rate} Hz are {1000 * waveform.size / rate:.1f} ms; "
             f"a burst has {1000 * MIN_SAMPLES // SAMPLING_RATE} ms to {MAX_SECONDS:.0f} s"
         )
-    resampled = waveform if rate == sampling_rate else soxr.resample(waveform, rate, sampling_rate, quality="HQ")
-    if not np.isfinite(resampled).all():  # the resampler spreads a NaN, so the shorter array tells
-        where = int(np.argmin(np.isfinite(waveform)))
-        raise AudioError(f"{name}: sample {where} is {waveform[where]}; every sample must be a finite number")
-    return resampled
+    return waveform, rate, name
+
+
+def _check_finite(heard: np.ndarray, decoded: np.ndarray, name: str):
+    if not np.isfinite(heard).all():
+        where = int(np.argmin(np.isfinite(decoded)))
+        raise AudioError(f"{name}: sample {where} is {decoded[where]}; every sample must be a finite number")
 
 
 def _open_regular(path, name):
