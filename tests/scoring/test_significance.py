@@ -1,0 +1,59 @@
+"""Paired tests against numbers worked by hand, and against what they claim."""
+
+import numpy as np
+import pytest
+
+from burst2vec.scoring.significance import compare_paired, holm
+
+
+def test_the_sign_is_that_of_the_change():
+    assert compare_paired([0.5, 0.6, 0.7], [0.4, 0.55, 0.66]).difference < 0
+    assert compare_paired([0.4, 0.55, 0.66], [0.5, 0.6, 0.7]).difference > 0
+
+
+def test_p_agrees_with_the_t_distribution_of_two_degrees_of_freedom():
+    """With 2 degrees of freedom the two-sided p is 1 - t / sqrt(2 + t²), in closed form."""
+    for differences in ([1.0, 2.0, 3.0], [0.1, -0.2, 0.15], [5.0, 5.1, 4.9]):
+        differences = np.array(differences)
+        t = abs(differences.mean()) / (differences.std(ddof=1) / np.sqrt(3))
+        assert compare_paired(np.zeros(3), differences).p == pytest.approx(1 - t / np.sqrt(2 + t * t), rel=1e-9)
+
+
+def test_pairing_sees_what_means_alone_do_not():
+    seeds = np.array([0.1, 0.3, 0.5, 0.7])  # far apart, and each better by about the same
+    assert compare_paired(seeds, seeds + [0.010, 0.011, 0.009, 0.010]).p < 0.001
+
+
+def test_under_chance_one_test_in_twenty_finds_something():
+    chance = np.random.default_rng(0)
+    p_values = [compare_paired(chance.normal(size=5), chance.normal(size=5)).p for _ in range(1_000)]
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.02)
+
+
+def test_one_seed_tells_a_difference_and_no_p():
+    difference, low, high, p = compare_paired([0.5], [0.6])
+    assert difference == pytest.approx(0.1) and np.isnan([low, high, p]).all()
+
+
+def test_equal_scores_are_no_difference_and_a_constant_one_is_certain():
+    assert compare_paired([0.5, 0.6], [0.5, 0.6]) == (0.0, 0.0, 0.0, 1.0)
+    assert compare_paired([0.0, 1.0], [0.5, 1.5]) == (0.5, 0.5, 0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ([1, 2], [1], r"must be paired, one a seed, got shapes \(2,\) and \(1,\)"),
+        ([], [], "must be paired"),
+        ([1, np.nan], [1, 2], "every score must be a finite number"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(before, after, message):
+    with pytest.raises(ValueError, match=message):
+        compare_paired(before, after)
+
+
+def test_holm_leaves_out_what_was_not_tested_and_never_falls():
+    assert holm([np.nan, 0.02, 0.9]).tolist() == pytest.approx([np.nan, 0.04, 0.9], nan_ok=True)
+    assert holm([0.5, 0.6]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
