@@ -1,6 +1,25 @@
 """Waveform to waveform: what happens to a clip before a model hears it."""
 
 from ..waveforms import normalise_level
-from .decode import AudioError, load_audio
+from .channels import mono
+from .decode import AudioError, load_audio, read_audio
+from .highpass import highpass
+from .level import normalise_peak
+from .resampling import resample
+from .speed import change_speed
+from .voice_activity import trim_silence
+from .zero_frequency import zero_frequency_filter
 
-__all__ = ["AudioError", "load_audio", "normalise_level"]
+__all__ = [
+    "AudioError",
+    "change_speed",
+    "highpass",
+    "load_audio",
+    "mono",
+    "normalise_level",
+    "normalise_peak",
+    "read_audio",
+    "resample",
+    "trim_silence",
+    "zero_frequency_filter",
+]

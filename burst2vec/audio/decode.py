@@ -12,16 +12,16 @@ import struct
 
 import numpy as np
 import soundfile
-import soxr
 
 from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
+from .channels import mix_down
+from .resampling import convert_rate
+from .samples import MAX_CHANNELS, MAX_RATE, MIN_RATE
 
 SOUNDFILE_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 PYAV_FORMATS = {"matroska": ("opus", "vorbis"), "mp4": ("aac", "alac", "opus")}  # demuxer: the codecs let through
 ALLOWED = "wav, flac, ogg, mp3, and with burst2vec[webm] also webm and m4a"
 
-MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
-MAX_CHANNELS = 8
 MAX_SECONDS = MAX_SAMPLES / SAMPLING_RATE
 BLOCK_VALUES = 1 << 22  # decode at most 16 MB of float32 at a time: 22 s of 96 kHz stereo
 
@@ -61,7 +61,7 @@ def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | No
     ((16000,), 0.375)
     """
     waveform, rate, name = _read(path_or_bytes, name)
-    resampled = waveform if rate == sampling_rate else soxr.resample(waveform, rate, sampling_rate, quality="HQ")
+    resampled = convert_rate(waveform, rate, sampling_rate)
     _check_finite(resampled, waveform, name)  # the resampler spreads a NaN, so the shorter array tells
     return resampled
 
@@ -182,12 +182,11 @@ def _read_mono(audio, channels: int, frames: int) -> np.ndarray:
     parts = []
     remaining = frames
     while remaining > 0:
-        part = audio.read(min(block, remaining), dtype="float32")
+        part = audio.read(min(block, remaining), dtype="float32", always_2d=True)
         if not len(part):
             break
         remaining -= len(part)
-        # A product with 1/channels is three times as fast as mean(axis=1) on so short an axis.
-        parts.append(part if channels == 1 else part @ np.full(channels, 1 / channels, dtype=np.float32))
+        parts.append(mix_down(part))
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.float32), *parts])
 
 
