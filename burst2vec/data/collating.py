@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ..audio import change_speed
 from ..tasks import Task, resolve_tasks
-from ..waveforms import MAX_SAMPLES, MIN_SAMPLES
 from .clips import read_clip
 from .sampling import Draw
 
@@ -56,7 +56,7 @@ class BurstCollator:
     def __call__(self, rows: Sequence[dict]) -> dict:
         names = [str(row["file_id"]) for row in rows]
         clips = [
-            at_speed(read_clip(row["audio"], name), row.get("speed", 1.0))
+            change_speed(read_clip(row["audio"], name), row.get("speed", 1.0))
             for row, name in zip(rows, names, strict=True)
         ]
         inputs = self.feature_extractor(
@@ -70,19 +70,6 @@ class BurstCollator:
         if None not in trained:
             batch["task"] = trained.pop()
         return batch
-
-
-def at_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
-    """The clip played ``factor`` times as fast, or as it is where it would get shorter or longer than a burst may be.
-
-    >>> at_speed(np.zeros(8_800, dtype=np.float32), 1.1).shape, at_speed(np.zeros(400, dtype=np.float32), 1.1).shape
-    ((8000,), (400,))
-    """
-    if factor == 1.0 or not MIN_SAMPLES <= int(waveform.size / factor) < MAX_SAMPLES:
-        return waveform
-    from ..audio import change_speed
-
-    return change_speed(waveform, factor)
 
 
 def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None) -> np.ndarray:

@@ -8,7 +8,8 @@ import soundfile
 import torch
 from datasets import ClassLabel, Dataset
 
-from burst2vec.data.collating import BurstCollator, DrawnClips, at_speed, corpus_labels, label_array
+from burst2vec.audio import change_speed
+from burst2vec.data.collating import BurstCollator, DrawnClips, corpus_labels, label_array
 from burst2vec.data.sampling import Draw
 from burst2vec.feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from burst2vec.tasks import TASK_PRESETS
@@ -128,15 +129,10 @@ def test_the_task_and_the_speed_of_a_draw_go_with_its_rows():
     assert clips[Draw(1, None)] == {"file_id": "b", "task": None, "speed": 1.0}
 
 
-def test_a_faster_clip_is_shorter_and_higher():
-    waveform = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
-    faster = at_speed(waveform, 1.1)
-    assert faster.size == pytest.approx(16_000 / 1.1, abs=1)
-    spectrum = np.abs(np.fft.rfft(faster * np.hanning(faster.size)))
-    assert spectrum.argmax() * 16_000 / faster.size == pytest.approx(484, abs=2)
-
-
-@pytest.mark.parametrize(("samples", "factor"), [(400, 1.1), (60 * 16_000, 0.9), (5_000, 1.0)])
-def test_no_speed_makes_a_clip_that_is_no_burst(samples, factor):
-    waveform = np.ones(samples, dtype=np.float32)
-    assert at_speed(waveform, factor) is waveform
+def test_a_clip_is_heard_at_the_speed_of_its_draw():
+    collate = BurstCollator(Burst2VecFeatureExtractor(level_dbfs=None), [AGE])
+    row = {"file_id": "a", "audio": clip(16_500), "age": 30.0}
+    batch = collate([row, {**row, "speed": 1.1}])
+    assert batch["attention_mask"].sum(dim=1).tolist() == [16_500, 15_000]
+    recorded = batch["input_values"][0].numpy()
+    assert np.array_equal(batch["input_values"][1, :15_000], change_speed(recorded, 1.1))
