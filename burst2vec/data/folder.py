@@ -1,0 +1,330 @@
+"""A folder of your own bursts, with whatever labels you have.
+
+    folder/metadata.csv                      a line a clip: its file and what is known of it; see ``label_columns``
+    folder/001.wav, folder/any/place/2.mp3   and the clips
+
+or, without a table, clips in sub-folders that name their class, with or without folders of splits above them:
+
+    folder/laugh/001.wav
+    folder/train/laugh/001.wav
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+
+from ..tasks import LOSSES, METRICS, Task, resolve_tasks
+from .audio_files import AudioFiles, has_ending, plain_path, without_ending
+from .columns import burst_features, burst_table, parts_of
+from .label_columns import RESERVED, TableColumns, choose_columns
+from .splits import SPLITS, split_speakers
+from .tables import CorpusError, Row, TableError, read_table
+
+logger = logging.getLogger(__name__)
+
+TABLE = "metadata.csv"
+SPELLINGS = {  # of a split, in any capitals
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+@dataclass
+class FolderConfig(datasets.BuilderConfig):
+    """What ``read_folder`` takes, the tasks as plain records, and ``fingerprint`` of the folder's content."""
+
+    fingerprint: str = ""
+    tasks: list = field(default_factory=list)
+    table: str | None = None
+    columns: dict | None = None
+    splits: dict | None = None
+    allow_shared_speakers: bool = False
+
+
+class Folder(datasets.ArrowBasedBuilder):
+    """Reads the folder ``data_dir``; one row a clip, in the order of the table, or sorted by path."""
+
+    VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
+    BUILDER_CONFIG_CLASS = FolderConfig
+
+    def _info(self):
+        return datasets.DatasetInfo(features=burst_features(resolve_tasks(self.config.tasks)))
+
+    def _split_generators(self, dl_manager):
+        asked = self.config
+        tasks = resolve_tasks(asked.tasks)
+        rows = read_folder(asked.data_dir, tasks, asked.table, asked.columns, asked.splits, asked.allow_shared_speakers)
+        clips = {split: burst_table(rows[split], self.info.features) for split in rows}
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"clips": table, "parts": parts_of(len(table))})
+            for split, table in clips.items()
+        ]
+
+    def _generate_tables(self, clips: pa.Table, parts: list[range]):
+        for part in parts:
+            yield part.start, clips.slice(part.start, len(part))
+
+
+def folder_config(
+    folder, tasks, table=None, columns: dict | None = None, splits: dict | None = None, allow_shared_speakers=False
+) -> dict:
+    """The keyword arguments of ``Folder`` for a folder as it is now; see ``read_folder``.
+
+    Of the tasks only what decides the rows: another loss or weight finds what was read before.
+    """
+    path = find_table(folder, table)
+    state = hashlib.sha256(b"" if path is None else path.read_bytes())
+    state.update(json.dumps(list(AudioFiles(folder).sizes.items())).encode())
+    records = [
+        Task(task.name, task.kind, task.labels, task.unit, task.span, LOSSES[task.kind][0], METRICS[task.kind][0])
+        for task in resolve_tasks(tasks)
+    ]
+    return {
+        "fingerprint": state.hexdigest()[:32],
+        "tasks": [task.to_dict() for task in records],
+        "table": None if table is None else os.fspath(table),
+        "columns": columns,
+        "splits": splits,
+        "allow_shared_speakers": allow_shared_speakers,
+    }
+
+
+def read_folder(
+    folder,
+    tasks,
+    table=None,
+    columns: dict | None = None,
+    splits: dict | None = None,
+    allow_shared_speakers: bool = False,
+) -> dict[str, list[dict]]:
+    """The rows of each split that there is, checked.
+
+    A clip whose audio is not there keeps its row, with the path where it should be: whether clips can be heard is
+    ``check_clips``' business. What is missing (labels, speakers, files) is counted in the log.
+
+    Args:
+        folder: what holds the clips and the table.
+        tasks: whose labels to read, as ``resolve_tasks`` takes them.
+        table: the table's path below the folder; by default ``metadata.csv``, else the only ``.csv`` there.
+        columns: which column is what, where the table does not use the usual names; see ``choose_columns``.
+        splits: where no column says it, see ``split_speakers``. Where a clip has no speaker, each clip counts as a
+            speaker of its own, in an order that its name decides as if by chance: one voice may then be in two splits.
+        allow_shared_speakers: let a speaker be in two splits, with a warning.
+
+    Raises:
+        CorpusError: no table and no classes of sub-folders, several tables and none named, no audio file at all, names
+            that are reserved, splits that cannot be made.
+        TableError: a column that is not there, a file that is no path below the folder, named twice or found twice, a
+            label that is none, an unknown split, a speaker in two splits. The file, line, column and value are named.
+    """
+    tasks = resolve_tasks(tasks)
+    if reserved := [task.name for task in tasks if task.name in RESERVED]:
+        raise CorpusError(f"task {reserved[0]!r}: the names {', '.join(RESERVED)} are taken; call the task otherwise")
+    files = AudioFiles(folder)
+    path = find_table(folder, table)
+    if path is None:
+        if columns:
+            raise CorpusError(f"{files.folder}: columns are given, and there is no table; put a {TABLE} there")
+        rows = list(_rows_of_sub_folders(files, tasks))
+    else:
+        rows = _rows_of_table(files, path, tasks, columns, splits, allow_shared_speakers)
+    if rows[0]["split"] is None:
+        in_split = _split_of_each(rows, splits, path or files.folder)
+    elif splits is None:
+        in_split = [row["split"] for row in rows]
+    else:
+        raise CorpusError(f"splits: {files.folder} has folders of splits, {SPLITS[0]} and so on; leave splits out")
+    read = {split: [] for split in SPLITS}
+    for row, split in zip(rows, in_split, strict=True):
+        del row["split"]
+        if split is not None:
+            read[split].append(row)
+    return {split: rows for split, rows in read.items() if rows}
+
+
+def find_table(folder, table=None) -> Path | None:
+    """The table of a folder; None where it has none.
+
+    Raises:
+        CorpusError: the table is not there or not below the folder, or several could be meant.
+    """
+    folder = Path(folder).resolve()
+    there = sorted(path.name for path in folder.glob("*.csv") if path.is_file())
+    found = f"the folder has {', '.join(there) or 'no .csv file'}"
+    if table is not None:
+        name = plain_path(os.fspath(table))
+        if name is None or not (folder / name).resolve().is_relative_to(folder):
+            raise CorpusError(f"table {os.fspath(table)!r}: give its path below {folder}; {found}")
+        if not (folder / name).is_file():
+            raise CorpusError(f"{folder / name}: no such table; {found}")
+        return folder / name
+    if TABLE in there or len(there) == 1:
+        return folder / (TABLE if TABLE in there else there[0])
+    if there:
+        raise CorpusError(f"{folder}: which table? {found}; name one with table={there[0]!r}, or call it {TABLE}")
+    return None
+
+
+def _rows_of_table(
+    files: AudioFiles, path: Path, tasks: Sequence[Task], columns, splits, allow_shared_speakers: bool
+) -> list[dict]:
+    rows: list[dict] = []
+    chosen: TableColumns | None = None
+    line_of: dict[tuple, int] = {}
+    split_of: dict[str, str] = {}
+    shared, missing = set(), []
+    for row in read_table(path, ()):
+        if chosen is None:
+            chosen = choose_columns(row, tasks, columns)
+            if chosen.split and splits is not None:
+                raise TableError(
+                    f"{path}, line 1: splits are given, and column {chosen.split!r} has them too; leave splits out, or "
+                    "let the column be with columns={'split': None}"
+                )
+        file_id, audio, is_there = _locate(files, row, chosen.file)
+        for key in (("id", file_id), ("path", audio)):
+            if line_of.setdefault(key, row.line) != row.line:
+                raise row.error(chosen.file, f"new: line {line_of[key]} has it already")
+        if not is_there:
+            missing.append(audio)
+        split = _split_named(row, chosen.split) if chosen.split else None
+        speaker = row.fields[chosen.speaker] if chosen.speaker else ""
+        if speaker and split and split_of.setdefault(speaker, split) != split:
+            if not allow_shared_speakers:
+                raise row.error(
+                    chosen.speaker,
+                    f"of one split: it stands in {split_of[speaker]} and in {split}; let it with "
+                    "allow_shared_speakers=True, which makes scores too good",
+                )
+            shared.add(speaker)
+        labels = chosen.read_labels(row, tasks)
+        audio = {"bytes": None, "path": str(files.folder / audio)}
+        rows.append({"file_id": file_id, "audio": audio, "speaker": speaker, **labels, "split": split})
+    if len(missing) == len(rows):
+        raise CorpusError(
+            f"{path}: none of its {len(rows)} files is there; the first is looked for as {files.folder / missing[0]}; "
+            f"{len(files.sizes)} audio files are below the folder"
+        )
+    if missing:
+        logger.warning("%s: %d of %d files are not there, first %s", path, len(missing), len(rows), missing[0])
+    if shared:
+        logger.warning(
+            "%s: %d of %d speakers are in two splits or more, which makes scores too good",
+            path,
+            len(shared),
+            len(split_of),
+        )
+    _count_labels(path, rows, tasks, chosen)
+    return rows
+
+
+def _locate(files: AudioFiles, row: Row, column: str) -> tuple[str, str, bool]:
+    """The clip's id, its path below the folder, and whether there is such a file."""
+    name = plain_path(row.fields[column])
+    if name is None:
+        raise row.error(column, f"a path below {files.folder}, its parts joined by /")
+    try:
+        found = files.meant_by(name)
+    except CorpusError as error:
+        raise row.error(column, f"a file below the folder: {error}") from error
+    if len(found) > 1:
+        raise row.error(column, f"one file: there are {' and '.join(found)}; write which")
+    if found:
+        return without_ending(name), found[0], True
+    elsewhere = (files.folder / name).is_file()  # under an ending of no audio file that we know
+    return without_ending(name), name if elsewhere or has_ending(name) else f"{name}.wav", elsewhere
+
+
+def _split_named(row: Row, column: str) -> str:
+    split = SPELLINGS.get(row.fields[column].lower())
+    if split is None:
+        raise row.error(column, f"one of {', '.join(SPELLINGS)}")
+    return split
+
+
+def _count_labels(path: Path, rows: list[dict], tasks: Sequence[Task], chosen: TableColumns) -> None:
+    for task in tasks:
+        columns = chosen.labels[task.name]
+        if not columns:
+            logger.warning("%s: no column for the task %s: no clip has its label", path, task.name)
+            continue
+        if task.kind == "regression" and (absent := [label for label in task.labels if label not in columns]):
+            logger.warning("%s: task %s: no column for %s: no clip has it", path, task.name, ", ".join(absent))
+        if task.kind == "classification":
+            empty = sum(row[task.name] < 0 for row in rows)
+        else:  # NaN is not itself
+            values = [row[task.name] if len(task.labels) > 1 else [row[task.name]] for row in rows]
+            empty = sum(all(value != value for value in labels) for labels in values)
+        if empty:
+            logger.warning("%s: %d of %d clips have no label of the task %s", path, empty, len(rows), task.name)
+
+
+def _split_of_each(rows: list[dict], splits: dict | None, where) -> list[str | None]:
+    """The split of each row: speakers are shared out, or, where they are not known, clips."""
+    unknown = sum(not row["speaker"] for row in rows)
+    if unknown:
+        logger.warning(
+            "%s: %d of %d clips have no speaker: each counts as a speaker of its own, so one voice may be in two "
+            "splits and scores too good; name the speakers in a column, with columns={'speaker': …}",
+            where,
+            unknown,
+            len(rows),
+        )
+    units = [row["speaker"] or row["file_id"] for row in rows]
+    # Sorted by name, clips that one did not know apart would go by class or by recording; so by their names' hashes.
+    chosen = split_speakers(units, splits, order=_scattered if unknown else None)
+    split_of = {unit: split for split, chosen_units in chosen.items() for unit in chosen_units}
+    return [split_of.get(unit) for unit in units]
+
+
+def _scattered(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[dict]:
+    """A row a file, its class the name of its folder."""
+    classified = [task for task in tasks if task.kind == "classification"]
+    if len(classified) != 1:
+        raise CorpusError(
+            f"{files.folder}: has no table, so its sub-folders name the class of one classification, and the tasks "
+            f"have {len(classified)}; put a {TABLE} there, or give tasks with one classification"
+        )
+    (task,) = classified
+    if files.links:
+        raise CorpusError(f"{files.folder / files.links[0]}: is a link to a folder, or out of the corpus; not followed")
+    if not files.sizes:
+        raise CorpusError(f"{files.folder}: holds neither a table nor an audio file; put a {TABLE} beside your clips")
+    tops = {path.split("/")[0] for path in files.sizes if "/" in path}
+    has_splits = bool(tops) and all(top.lower() in SPELLINGS and top not in task.labels for top in tops)
+    example = f"{SPLITS[0]}/{task.labels[0]}/001.wav" if has_splits else f"{task.labels[0]}/001.wav"
+    holes = {
+        other.name: [float("nan")] * len(other.labels) if len(other.labels) > 1 else float("nan") for other in tasks
+    }
+    twice = Counter(map(without_ending, files.sizes))
+    for path in files.sizes:
+        *splits, name = path.split("/")[:-1] or [""]
+        if len(splits) != has_splits or name not in task.labels:
+            raise CorpusError(
+                f"{files.folder / path}: is in no folder of a class, as {example} is; the classes of {task.name} are "
+                f"{', '.join(task.labels)}; or put a {TABLE} there"
+            )
+        file_id = without_ending(path)
+        if twice[file_id] > 1:
+            raise CorpusError(f"{files.folder / path}: another file differs in its ending only; keep one of them")
+        yield {
+            "file_id": file_id,
+            "audio": {"bytes": None, "path": str(files.folder / path)},
+            "speaker": "",
+            **holes,
+            task.name: task.labels.index(name),
+            "split": SPELLINGS[splits[0].lower()] if has_splits else None,
+        }
