@@ -1,0 +1,338 @@
+"""Steps over every recording of a folder, or every clip of a corpus: done once, and kept.
+
+target/
+  preprocessing.jsonl    how the folder is made, and from which state of each recording
+  a/b.wav                made from source/a/b.mp3
+  failures.csv           file, reason; only where there were failures
+"""
+
+import csv
+import io
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+import threadpoolctl  # comes with scikit-learn
+import torch
+from datasets import Dataset, Features, Value
+from datasets.fingerprint import Hasher
+from tqdm.auto import tqdm
+
+from ..audio.decode import AudioError, read_audio
+from ..audio.encode import encode_wav
+from ..audio.steps import Step, StepError, apply_steps, read_steps
+from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
+from .clips import _file_states
+from .journal import Journal, Recording
+from .tables import CorpusError
+
+VERSION = 1  # raise it with every change that alters a sample: no folder or cache of another version is gone on with
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".webm", ".m4a")
+FAILURES = "failures.csv"
+_DRAFTS = ".drafts-"  # a folder beside the finished files, so that one rename puts a draft in its place
+_CLIPS_PER_WRITE = 100  # 14 MB of 2 s clips, 384 MB of the longest; one piece of an Arrow column holds 2 GB at most
+
+
+class Failure(NamedTuple):
+    """A recording of which nothing could be made, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """What ``preprocess_folder`` did.
+
+    Attributes:
+        made: recordings processed now.
+        kept: recordings that were processed before, with the same steps.
+        failures: recordings of which nothing could be made.
+        left_alone: files that are not audio by their suffix.
+        links: links to folders, or out of the source; they are not followed.
+        orphans: files in the target whose recording the source no longer has; they stay.
+        sound_seconds: length of the recordings processed now.
+        seconds: what it took.
+    """
+
+    made: int
+    kept: int
+    failures: tuple[Failure, ...]
+    left_alone: int
+    links: int
+    orphans: int
+    sound_seconds: float
+    seconds: float
+
+    @property
+    def mostly_failed(self) -> bool:
+        """Whether more than half of the recordings failed, in which case the fault is rarely theirs."""
+        return len(self.failures) > self.made + self.kept
+
+
+def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = None) -> Preprocessed:
+    """Apply steps to every recording under a folder, and write the results under another, in the same places.
+
+    ``source/a/b.mp3`` becomes ``target/a/b.wav``: 32-bit floats, because after levelling samples may exceed 1, and 16
+    bits would clip them. A file is written whole or not at all. A run that was killed is gone on with by the same call:
+    what is finished stays as it is. A recording whose size or date has changed is processed anew, one that failed is
+    tried anew.
+
+    Args:
+        source: folder with wav, flac, ogg, mp3, webm or m4a, at any depth.
+        target: folder to write into: new, empty, or written before with the same steps.
+        steps: as ``read_steps`` takes them; without ``resample`` each file keeps its sampling rate.
+        num_proc: processes, each of one thread; by default as many as there are cores.
+
+    Returns:
+        What was done. The failures also stand in ``target/failures.csv``; whether they are too many is the caller's
+        business.
+
+    Raises:
+        CorpusError: no such source, no recording in it, two recordings that would become one file, one folder inside
+            the other, a target that holds something else or that another run is writing into.
+        StepError: an unknown step or option.
+        ImportError: webm or m4a files where PyAV is not installed.
+        RuntimeError: a worker process was killed.
+    """
+    started = time.monotonic()
+    steps = read_steps(steps)
+    source, target = _check_folders(Path(source), Path(target))
+    recordings, left_alone, links = find_recordings(source)
+    if not recordings:
+        raise CorpusError(f"{source}: holds no recording ({', '.join(SUFFIXES)}); files of other kinds: {left_alone}")
+    _refuse_clashes(recordings)
+    with Journal(target, VERSION, [str(step) for step in steps]) as journal:
+        todo = [recording for recording in recordings if not journal.has(recording, target_of(recording.file))]
+        present = {recording.file for recording in recordings}
+        orphans = sum((target / target_of(file)).is_file() for file in journal.lines if file not in present)
+        bar = tqdm(total=len(recordings), initial=len(recordings) - len(todo), desc="Preprocessing", unit=" clips", mininterval=0.5)
+        with bar:
+            failures, sound_seconds = _make_all(source, todo, journal, steps, num_proc or _cores(), bar)
+    return Preprocessed(
+        made=len(todo) - len(failures),
+        kept=len(recordings) - len(todo),
+        failures=tuple(failures),
+        left_alone=left_alone,
+        links=links,
+        orphans=orphans,
+        sound_seconds=sound_seconds,
+        seconds=time.monotonic() - started,
+    )
+
+
+def find_recordings(source: Path) -> tuple[list[Recording], int, int]:
+    """Every audio file under a folder, sorted; how many files are something else; how many links are not followed.
+
+    Raises:
+        OSError: a folder that may not be read.
+    """
+
+    def refuse(error):
+        raise error
+
+    recordings, left_alone, links = [], 0, 0
+    for folder, folders, files in os.walk(source, onerror=refuse):
+        links += sum(os.path.islink(os.path.join(folder, name)) for name in folders)
+        for name in files:
+            path = Path(folder, name)
+            if path.suffix.lower() not in SUFFIXES:
+                left_alone += 1
+            elif path.is_symlink() and not path.resolve().is_relative_to(source):
+                links += 1
+            else:
+                try:
+                    state = path.stat()
+                    size, mtime_ns = state.st_size, state.st_mtime_ns
+                except OSError:  # a link to nothing, or gone since; the attempt to read it will say so
+                    size, mtime_ns = 0, 0
+                recordings.append(Recording(path.relative_to(source).as_posix(), size, mtime_ns))
+    return sorted(recordings), left_alone, links
+
+
+def target_of(file: str) -> str:
+    """Where, below the target, the processed clip of a recording goes.
+
+    >>> target_of("Lu/laugh.01.mp3")
+    'Lu/laugh.01.wav'
+    """
+    return PurePosixPath(file).with_suffix(".wav").as_posix()
+
+
+def preprocess_corpus(dataset: Dataset, steps: Iterable, num_proc: int | None = None) -> Dataset:
+    """Apply steps to every clip of a corpus, and resample at the end where they leave another rate than 16 kHz.
+
+    The clips are cached by ``datasets``, and found again as long as the dataset, the steps, and each audio file's size
+    and date are the same. They take 64 kB a second on disk; memory does not grow with the corpus.
+
+    Args:
+        dataset: with ``file_id`` and ``audio`` (not decoded), of clips that can be read: see ``check_clips``.
+        steps: as ``read_steps`` takes them.
+        num_proc: processes.
+
+    Returns:
+        The dataset with ``audio`` as the bytes of a WAV file of 32-bit floats at 16 kHz, under its bare name, and with
+        the new length in ``samples``, where it has that column. All else stays.
+
+    Raises:
+        AudioError, StepError: a clip that cannot be read, a step that fails or leaves less than 25 ms or more than
+            60 s; names the clip.
+    """
+    steps = read_steps(steps)
+    of_steps = [step.to_dict() for step in steps]
+    made_from = [dataset._fingerprint, "preprocess_corpus", VERSION, of_steps, _file_states(dataset)]
+    processed = dataset.map(
+        _process_clip,
+        input_columns=["file_id", "audio"],
+        fn_kwargs={"steps": steps, "count_samples": "samples" in dataset.features},
+        # A plain struct, because an Audio feature asks for torchcodec when it is written.
+        features=Features({**dataset.features, "audio": {"bytes": Value("binary"), "path": Value("string")}}),
+        num_proc=num_proc,
+        writer_batch_size=_CLIPS_PER_WRITE,
+        new_fingerprint=Hasher.hash(made_from),
+        desc="Preprocessing clips",
+    )
+    return processed.cast_column("audio", dataset.features["audio"])
+
+
+def _process_clip(file_id: str, audio: dict, steps: tuple[Step, ...], count_samples: bool) -> dict:
+    name = f"{file_id} ({audio['path']})" if audio["path"] else file_id
+    source = audio["path"] if audio["bytes"] is None else audio["bytes"]
+    if source is None:
+        raise AudioError(f"{name}: has neither bytes nor a path")
+    waveform, rate, _ = _process(source, steps, name)
+    if rate != SAMPLING_RATE:
+        waveform, rate = apply_steps(waveform, rate, ["resample"], name)
+    bare = Path(audio["path"]).with_suffix(".wav").name if audio["path"] else None
+    processed = {"audio": {"bytes": encode_wav(waveform, rate), "path": bare}}
+    return {**processed, "samples": waveform.size} if count_samples else processed
+
+
+def _process(source, steps: tuple[Step, ...], name: str) -> tuple[np.ndarray, int, float]:
+    """The processed clip, its rate in Hz, and how many seconds were recorded."""
+    recorded, rate = read_audio(source, name)
+    waveform, new_rate = apply_steps(recorded, rate, steps, name)
+    if not MIN_SAMPLES * new_rate <= waveform.size * SAMPLING_RATE <= MAX_SAMPLES * new_rate:
+        raise StepError(
+            f"{name}: the steps leave {waveform.size / new_rate:.3f} s of {recorded.size / rate:.3f} s; a burst has "
+            f"{MIN_SAMPLES / SAMPLING_RATE:.3f} to {MAX_SAMPLES // SAMPLING_RATE} s"
+        )
+    return waveform, new_rate, recorded.size / rate
+
+
+def _check_folders(source: Path, target: Path) -> tuple[Path, Path]:
+    source, target = source.expanduser().resolve(), target.expanduser().resolve()
+    if not source.is_dir():
+        raise CorpusError(f"{source}: no such folder; give the one that holds the recordings")
+    if source.is_relative_to(target) or target.is_relative_to(source):
+        raise CorpusError(f"{target} and {source}: one is in the other; give a target beside the source")
+    return source, target
+
+
+def _refuse_clashes(recordings: list[Recording]) -> None:
+    made_from = {}
+    for recording in recordings:
+        made = target_of(recording.file)
+        if made in made_from:
+            raise CorpusError(f"{made_from[made]} and {recording.file} would both become {made}; rename one of them")
+        made_from[made] = recording.file
+
+
+def _make_all(
+    source: Path, todo: list[Recording], journal: Journal, steps: tuple[Step, ...], num_proc: int, bar: tqdm
+) -> tuple[list[Failure], float]:
+    """The failures, sorted, and the seconds of sound of what was made."""
+    target = journal.target
+    _remove_drafts(target)
+    drafts = Path(tempfile.mkdtemp(prefix=_DRAFTS, dir=target))
+    jobs = ((source, recording, drafts / f"{number}.wav", steps) for number, recording in enumerate(todo))
+    failures, sound_seconds = [], 0.0
+    try:
+        for recording, draft, made in _in_parallel(_make_draft, jobs, num_proc):
+            place = target / target_of(recording.file)
+            place.unlink(missing_ok=True)  # made from an older state of the recording
+            if isinstance(made, str):
+                failures.append(Failure(recording.file, made))
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                journal.add(recording, made)  # before the rename, so that every file in its place is in the journal
+                os.replace(draft, place)
+                sound_seconds += made["recorded_seconds"]
+            bar.update()
+        _write_failures(target / FAILURES, sorted(failures), drafts)
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"{target}: a worker process was killed, most often because memory ran out. What is finished stays; the "
+            "same call with a smaller num_proc goes on from there"
+        ) from error
+    finally:
+        _remove_drafts(target)
+    return sorted(failures), sound_seconds
+
+
+def _make_draft(source: Path, recording: Recording, draft: Path, steps: tuple[Step, ...]) -> tuple:
+    """In a worker: the recording, where its processed clip was written, and a line about it, or why there is none."""
+    try:
+        waveform, rate, seconds = _process(source / recording.file, steps, recording.file)
+    except (AudioError, StepError) as error:
+        return recording, draft, str(error)
+    made_size = draft.write_bytes(encode_wav(waveform, rate))
+    return recording, draft, {"made_size": made_size, "sampling_rate": rate, "recorded_seconds": round(seconds, 4)}
+
+
+def _in_parallel(function: Callable, jobs: Iterable[tuple], num_proc: int) -> Iterator:
+    """The results as they come; only a few jobs wait at a time, however many there are."""
+    with ProcessPoolExecutor(num_proc, initializer=_begin_worker) as pool:
+        running = set()
+        for job in jobs:
+            if len(running) == 4 * num_proc:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            running.add(pool.submit(function, *job))
+        yield from (future.result() for future in running)
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the run
+    threadpoolctl.threadpool_limits(1)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _cores() -> int:
+    """Those that this process may use: a batch system grants fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _write_failures(path: Path, failures: list[Failure], drafts: Path) -> None:
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([Failure._fields, *failures])
+    draft = drafts / FAILURES
+    draft.write_text(table.getvalue(), encoding="utf-8", errors="backslashreplace", newline="\n")
+    os.replace(draft, path)
+
+
+def _remove_drafts(target: Path) -> None:
+    for folder in target.glob(f"{_DRAFTS}*"):
+        shutil.rmtree(folder, ignore_errors=True)  # a killed run's worker may still be writing there for a moment

@@ -1,0 +1,77 @@
+"""Clean a folder of recordings: each one through the same steps, into WAV files of 32-bit floats under another folder.
+
+    python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
+    python examples/preprocess.py IN_DIR OUT_DIR --steps mono resample highpass normalise_level:dbfs=-20
+"""
+
+import argparse
+import inspect
+import sys
+
+from burst2vec.audio.steps import STEPS, StepError, step_options
+from burst2vec.data.preprocessing import FAILURES, preprocess_folder
+from burst2vec.data.tables import CorpusError
+
+# Burst2Vec, section 4.1, has one channel at 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is below
+# the voice goes before the noise is estimated, silence is cut where noise no longer hides it, and the level is set last,
+# of what is left.
+DEFAULT_STEPS = ("mono", "resample", "highpass", "mmse_stsa", "trim_silence", "normalise_level")
+
+WORKED_EXAMPLE = """
+HUME-VB's raw recordings (48 kHz webm), beside its own wav/:
+
+  python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
+  cp HUME-VB/data_info.csv HUME-VB-clean/
+
+and then data_dir=HUME-VB-clean. Stop it whenever you like: the same command goes on where it was. What could not be
+read or cleaned stands in HUME-VB-clean/wav/failures.csv.
+"""
+
+
+def list_of_steps() -> str:
+    """One line a step, from its docstring, with its options and their defaults."""
+    lines = ["steps, in any order, each as often as wanted:"]
+    for name, step in STEPS.items():
+        first = inspect.getdoc(step).split("\n\n")[0].replace("\n", " ")
+        options = ",".join(f"{option}={default}" for option, default in step_options(name).items())
+        lines.append(f"  {name + (':' if options else '') + options}\n      {first.split('. ')[0].rstrip('.')}.")
+    return "\n".join(lines)
+
+
+def main(arguments=None) -> int:
+    """Returns 0; 1 where more than half of the recordings failed; 2 where the command cannot be done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=list_of_steps() + "\n" + WORKED_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("in_dir", help="wav, flac, ogg, mp3, webm, m4a, at any depth")
+    parser.add_argument("out_dir", help="new, or written before with the same steps")
+    parser.add_argument(
+        "--steps", nargs="*", default=DEFAULT_STEPS, help=f"in order; by default {' '.join(DEFAULT_STEPS)}"
+    )
+    parser.add_argument("--num_proc", type=int, help="processes; by default as many as there are cores")
+    options = parser.parse_args(arguments)
+    try:
+        done = preprocess_folder(options.in_dir, options.out_dir, options.steps, options.num_proc)
+    except (CorpusError, StepError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{done.made} made, {done.kept} kept from before, {len(done.failures)} failed")
+    print(f"{done.left_alone} files are not audio and {done.links} links lead elsewhere: left alone")
+    if done.orphans:
+        print(f"{done.orphans} files in {options.out_dir} are of recordings that {options.in_dir} no longer has")
+    speed = done.sound_seconds / done.seconds
+    print(f"{done.sound_seconds:.0f} s of sound in {done.seconds:.1f} s, {speed:.0f} times real time")
+    for file, reason in done.failures[:5]:
+        print(f"failed: {reason if reason.startswith(file) else f'{file}: {reason}'}".encode(errors="replace").decode())
+    if done.failures:
+        print(f"all failures: {options.out_dir}/{FAILURES}")
+    if done.mostly_failed:
+        print("error: more than half of the recordings failed", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
