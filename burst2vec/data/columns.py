@@ -1,5 +1,6 @@
 """The columns that every corpus is read into: the clip, who made it, and one column a task."""
 
+import numpy as np
 import pyarrow as pa
 from datasets import Audio, ClassLabel, Features, Sequence, Value
 
@@ -35,3 +36,24 @@ def burst_features(tasks: tuple[Task, ...]) -> Features:
 def burst_table(rows: list[dict], features: Features) -> pa.Table:
     """Rows as an Arrow table of the features' schema, which ``datasets`` takes without encoding any audio."""
     return pa.Table.from_pylist(rows, schema=features.arrow_schema)
+
+
+def label_column(values: np.ndarray) -> pa.Array:
+    """A task's labels, (clips, labels) numbers or (clips,) class indices, as the Arrow column of ``burst_features``.
+
+    >>> label_column(np.array([[0.5, 0.25]], dtype=np.float32)).type
+    FixedSizeListType(fixed_size_list<item: float>[2])
+    """
+    width = 1 if values.ndim == 1 else values.shape[1]
+    column = pa.array(values.ravel())
+    return column if width == 1 else pa.FixedSizeListArray.from_arrays(column, width)
+
+
+def parts_of(rows: int, most: int = 16) -> list[range]:
+    """A split's rows in at most so many runs, for workers to share out: a builder's ``gen_kwargs`` takes the list.
+
+    >>> parts_of(5, most=2)
+    [range(0, 2), range(2, 5)]
+    """
+    parts = min(rows, most)
+    return [range(part * rows // parts, (part + 1) * rows // parts) for part in range(parts)]

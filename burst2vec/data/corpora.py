@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 import datasets
 
-from ..tasks import TASK_PRESETS, Task
+from ..tasks import TASK_PRESETS, Task, resolve_tasks
 from . import emogator, hume_vb
 from .fingerprints import corpus_fingerprint
+from .folder import Folder, folder_config
+from .hume_vb_tables import EXVO, label_tasks
+from .splits import split_speakers
 from .tables import CorpusError
 
 
@@ -40,14 +43,27 @@ def load_bursts(
     changed corpus is read anew. A setting that a corpus does not take is refused.
 
     Args:
-        name: ``"hume_vb"``, ``"emogator"``, or ``"synthetic"``: bursts that this package makes, to try everything with.
+        name: ``"hume_vb"``, ``"emogator"``, ``"folder"``: bursts of your own, or ``"synthetic"``: bursts that this
+            package makes, to try everything with.
         data_dir: the corpus's folder. The synthetic corpus is written there if it is not there yet, by default in the
             datasets cache.
-        splits: EmoGator: for each of "train", "validation", "test" a list of speakers, a fraction of them or how
-            many; by default the first two thirds of the speakers train and the rest validate.
+        audio: HUME-VB: ``"processed"`` (wav, 16 kHz; the default) or ``"raw"`` (webm, 48 kHz).
+        labels: HUME-VB: ``"exvo"`` (emotion, age, country; the default), ``"avb"`` (high, two, culture, type; those
+            whose tables are there) or ``"all"`` seven.
+        tasks: folder: whose labels to read, a preset's name or a list; see ``burst2vec.tasks``.
+        table: folder: the table of labels, a path below the folder; by default ``metadata.csv``, else the only
+            ``.csv`` there. Without any, each clip's sub-folder names its class.
+        columns: folder: which column is what, where the table does not use the usual names, such as
+            ``{"file": "filename", "speaker": "who", "emotion": {"Awe": "awe_rating"}, "age": "Age"}``; see
+            ``burst2vec.data.label_columns.choose_columns``.
+        splits: EmoGator, and a folder without a column of splits: for each of "train", "validation", "test" a list of
+            speakers, a fraction of them or how many; by default the first two thirds of the speakers train and the rest
+            validate.
+        allow_shared_speakers: HUME-VB and folder: let a speaker be in two splits, with a warning: it makes scores too
+            good.
         streaming: read rows as they are asked for, from the same files and in the same order, and cache nothing.
         cache_dir: of the datasets library.
-        num_proc: processes that write the synthetic corpus.
+        num_proc: processes that write the synthetic corpus, and the cache; rows and their order are the same.
         clips: synthetic: how many clips.
         speakers: synthetic: how many speakers.
         seed: synthetic: of the corpus; one seed gives one corpus.
@@ -81,7 +97,7 @@ def load_bursts(
     builder = corpus.builder(_existing_folder(corpus, data_dir), cache_dir, **settings)
     if streaming:
         return builder.as_streaming_dataset()
-    builder.download_and_prepare()
+    builder.download_and_prepare(num_proc=num_proc)
     return builder.as_dataset()
 
 
@@ -118,14 +134,17 @@ def _existing_folder(corpus: Corpus, data_dir) -> Path:
     return folder
 
 
-def _hume_vb(folder: Path, cache_dir) -> datasets.DatasetBuilder:
-    table = folder / hume_vb.TABLE
-    if not table.is_file():
-        raise CorpusError(f"{folder}: holds no {hume_vb.TABLE}; give the folder that has it beside wav/")
+def _hume_vb(
+    folder: Path, cache_dir, audio="processed", labels="exvo", allow_shared_speakers=False
+) -> datasets.DatasetBuilder:
+    files = hume_vb.files_of(folder, labels, audio)
     return hume_vb.HumeVB(
         data_dir=str(folder),
         cache_dir=cache_dir,
-        fingerprint=corpus_fingerprint([table], {folder / place for place, _ in hume_vb.AUDIO_PLACES}),
+        fingerprint=corpus_fingerprint(*files),
+        labels=labels,
+        audio=audio,
+        allow_shared_speakers=allow_shared_speakers,
     )
 
 
@@ -135,8 +154,21 @@ def _emogator(folder: Path, cache_dir, splits=None) -> datasets.DatasetBuilder:
         data_dir=str(folder),
         cache_dir=cache_dir,
         fingerprint=corpus_fingerprint([], [Path(found[0]["audio"]["path"]).parent]),
-        speakers=emogator.split_speakers({clip["speaker"] for clip in found}, splits),
+        speakers=split_speakers({clip["speaker"] for clip in found}, splits),
     )
+
+
+def _folder(folder: Path, cache_dir, tasks=None, **settings) -> datasets.DatasetBuilder:
+    return Folder(data_dir=str(folder), cache_dir=cache_dir, **folder_config(folder, _given(tasks), **settings))
+
+
+def _given(tasks) -> tuple[Task, ...]:
+    if tasks is None:
+        raise CorpusError(
+            "a folder does not say what its labels are: give tasks, such as load_bursts('folder', data_dir=…, "
+            "tasks='exvo') or a list of burst2vec.Task"
+        )
+    return resolve_tasks(tasks)
 
 
 def _synthetic(folder: Path, cache_dir, **settings) -> datasets.DatasetBuilder:
@@ -151,7 +183,7 @@ def _synthetic_folder(data_dir, cache_dir, num_proc, settings: dict) -> Path:
         made_with = "-".join([f"v{VERSION}", *(f"{setting}{value}" for setting, value in settings.items())])
         data_dir = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "burst2vec" / f"synthetic-{made_with}"
     folder = Path(data_dir).expanduser()
-    if (folder / hume_vb.TABLE).is_file() and not settings:
+    if (folder / EXVO.path).is_file() and not settings:
         return folder  # whatever it was made with
     return write_synthetic_corpus(folder, num_proc=num_proc, **settings)
 
@@ -159,10 +191,10 @@ def _synthetic_folder(data_dir, cache_dir, num_proc, settings: dict) -> Path:
 CORPORA = {
     "hume_vb": Corpus(
         _hume_vb,
-        tasks=lambda labels, tasks: TASK_PRESETS["exvo"],
-        takes=(),
-        how_to_get="HUME-VB is handed out by its makers against a signed agreement; with its data_info.csv and wav/ in "
-        "a folder: load_bursts('hume_vb', data_dir='path/to/folder')",
+        tasks=lambda labels, tasks: label_tasks(labels or "exvo"),
+        takes=("audio", "labels", "allow_shared_speakers"),
+        how_to_get="HUME-VB is handed out by its makers against a signed agreement; with its data_info.csv and wav/ "
+        "(or A-VB's labels/ and audio/wav/) in a folder: load_bursts('hume_vb', data_dir='path/to/folder')",
     ),
     "emogator": Corpus(
         _emogator,
@@ -176,6 +208,13 @@ CORPORA = {
         tasks=lambda labels, tasks: TASK_PRESETS["exvo"],
         takes=("clips", "speakers", "seed"),
         how_to_get="The synthetic corpus needs no folder: load_bursts('synthetic')",
+    ),
+    "folder": Corpus(
+        _folder,
+        tasks=lambda labels, tasks: _given(tasks),
+        takes=("tasks", "table", "columns", "splits", "allow_shared_speakers"),
+        how_to_get="A corpus of your own is a folder of clips, with a metadata.csv of their labels: "
+        "load_bursts('folder', data_dir='path/to/folder', tasks=…)",
     ),
 }
 

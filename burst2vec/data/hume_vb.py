@@ -1,113 +1,167 @@
-"""HUME-VB, the corpus of the ExVo challenge, as its organisers hand it out; the synthetic corpus has the same layout.
+"""HUME-VB, the corpus of the ExVo and A-VB challenges, as its organisers hand it out.
 
-data_info.csv       File_ID ([00001]), Split (Train, Val, Test), Subject_ID, Country, Age, ten emotions in 0..1
-wav/00001.wav       16 kHz; or the raw recording wav/00001.webm, raw/00001.webm or webm/00001.webm
+    data_info.csv           ExVo's labels, and who speaks
+    labels/*_info.csv       A-VB's labels; see ``hume_vb_tables`` for all five
+    wav/00001.wav           processed audio, 16 kHz; audio/wav/ in A-VB
+    raw/00001.webm          raw audio, 48 kHz; also searched: webm/, wav/, audio/raw/ and audio/webm/, because where the
+                            organisers put it is not known to us
+
+The synthetic corpus has ExVo's layout.
 """
 
+import logging
 import os
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 
-from ..tasks import TASK_PRESETS
-from .columns import burst_features, burst_table
-from .tables import Row, TableError, read_table
+from .columns import burst_features, label_column, parts_of
+from .hume_vb_clips import SPLITS, join_tables
+from .hume_vb_tables import EXVO, label_tables, label_tasks
+from .tables import CorpusError
 
-TASKS = TASK_PRESETS["exvo"]
-TABLE = "data_info.csv"
-SPLITS = {"Train": "train", "Val": "validation", "Test": "test"}
-AUDIO_PLACES = (("wav", ".wav"), ("wav", ".webm"), ("raw", ".webm"), ("webm", ".webm"))  # the first that is there
+logger = logging.getLogger(__name__)
 
-_EMOTION, _AGE, _COUNTRY = TASKS
-COLUMNS = ("File_ID", "Split", "Subject_ID", "Country", "Age", *_EMOTION.labels)
-_FILE_ID = re.compile(r"\[([0-9A-Za-z_-]+)\]|([0-9A-Za-z_-]+)")  # no dot and no slash: it can name no other folder
-_NO_LABELS = {"emotion": [float("nan")] * len(_EMOTION.labels), "age": float("nan"), "country": -1}
+COLUMNS = ("File_ID", "Split", "Subject_ID", *EXVO.columns)  # of data_info.csv
+AUDIO_PLACES = {  # the first that has the clip
+    "processed": (("wav", ".wav"), ("audio/wav", ".wav")),
+    "raw": (("raw", ".webm"), ("webm", ".webm"), ("wav", ".webm"), ("audio/raw", ".webm"), ("audio/webm", ".webm")),
+}
 
 
 @dataclass
 class HumeVBConfig(datasets.BuilderConfig):
-    """``fingerprint`` stands for the corpus's content: without it a changed table would be read from the old cache."""
+    """What is read. ``fingerprint`` stands for the files: without it, changed ones would be read from the old cache."""
 
     fingerprint: str = ""
+    labels: str = "exvo"
+    audio: str = "processed"
+    allow_shared_speakers: bool = False
 
 
 class HumeVB(datasets.ArrowBasedBuilder):
-    """Reads the folder ``data_dir``; one row a clip, in the order of the table."""
+    """Reads the folder ``data_dir``; one row a clip, in the order of the tables."""
 
-    VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
+    VERSION = datasets.Version("2.0.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = HumeVBConfig
 
     def _info(self):
-        return datasets.DatasetInfo(features=burst_features(TASKS))
+        tables = label_tables(Path(self.config.data_dir), self.config.labels)
+        tasks = tuple(task for table in tables for task in table.tasks)
+        if absent := [task.name for task in label_tasks(self.config.labels) if task not in tasks]:
+            logger.warning(
+                "%s: has no tables for the columns %s; those there are: %s",
+                self.config.data_dir,
+                ", ".join(absent),
+                ", ".join(task.name for task in tasks),
+            )
+        return datasets.DatasetInfo(features=burst_features(tasks))
 
     def _split_generators(self, dl_manager):
-        rows = read_hume_vb(self.config.data_dir)
-        return [datasets.SplitGenerator(name=split, gen_kwargs={"rows": rows[split]}) for split in rows if rows[split]]
+        config = self.config
+        splits = read_hume_vb(config.data_dir, config.labels, config.audio, config.allow_shared_speakers)
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"clips": clips, "parts": parts_of(len(clips))})
+            for split, clips in splits.items()
+            if len(clips)
+        ]
 
-    def _generate_tables(self, rows):
-        yield 0, burst_table(rows, self.info.features)
+    def _generate_tables(self, clips: pa.Table, parts: list[range]):
+        for part in parts:
+            yield part.start, clips.slice(part.start, len(part))
 
 
-def read_hume_vb(folder) -> dict[str, list[dict]]:
+def files_of(folder: Path, labels: str, audio: str) -> tuple[list[Path], list[Path]]:
+    """The tables and the audio folders that are read, whether or not those folders are there.
+
+    Raises:
+        CorpusError: no such labels or audio, or not in this folder.
+    """
+    tables = [folder / table.path for table in label_tables(folder, labels)]
+    if (folder / EXVO.path).is_file():
+        tables.append(folder / EXVO.path)  # for the speakers, whatever the labels
+    return sorted(set(tables)), sorted({folder / place for place, _ in _places(audio)})
+
+
+def read_hume_vb(
+    folder, labels: str = "exvo", audio: str = "processed", allow_shared_speakers: bool = False
+) -> dict[str, pa.Table]:
     """The rows of each split, checked.
 
+    Tables are joined by File_ID. A clip has the labels that there are: where a table does not list it, there is a hole,
+    NaN or -1; where data_info.csv is not there (A-VB may come without it), its speaker is "", unknown. With
+    ``labels="avb"``, a clip that none of A-VB's tables lists is left out. The test rows of the challenges have no
+    labels: a test row whose labels are not all as they should be has none of that table.
+
     A clip whose audio is not there keeps its row, with the path where it should be: whether clips can be heard is
-    ``check_clips``' business. The test rows of the challenge have no labels: a test row whose labels are not all as
-    they should be has none at all, NaN and -1.
+    ``check_clips``' business.
+
+    Args:
+        labels: ``"exvo"`` for data_info.csv, ``"avb"`` for those of labels/*_info.csv that are there, or ``"all"``.
+        audio: ``"processed"`` or ``"raw"``.
+        allow_shared_speakers: speakers in two splits are counted in a warning, instead of an error at the first.
 
     Raises:
         TableError: a column missing, a File_ID twice or not made of letters, digits, - and _, an unknown split or
-            country, an age or emotion that is no number in its span, a speaker in two splits.
+            class, a number out of its span, a label missing in Train or Val, a speaker in two splits, a clip that
+            data_info.csv does not have, or whose split differs from another table's.
+        CorpusError: no such labels or audio; says which there are.
     """
     folder = Path(folder).resolve()
-    present = {
-        place: {entry.name for entry in os.scandir(folder / place)}
-        for place in {place for place, _ in AUDIO_PLACES}
-        if (folder / place).is_dir()
-    }
-    rows = {split: [] for split in SPLITS.values()}
-    line_of, split_of = {}, {}
-    for row in read_table(folder / TABLE, COLUMNS):
-        file_id = _file_id(row)
-        if file_id in line_of:
-            raise row.error("File_ID", f"new: line {line_of[file_id]} has it already")
-        line_of[file_id] = row.line
-        split = row.choice("Split", SPLITS)
-        speaker = row.fields["Subject_ID"]
-        if not speaker and split != "Test":
-            raise row.error("Subject_ID", "the name of a speaker")
-        if speaker and split_of.setdefault(speaker, split) != split:
-            raise row.error("Subject_ID", f"of one split: it stands in {split_of[speaker]} and in {split}")
-        audio = {"bytes": None, "path": str(_audio_path(folder, file_id, present))}
-        try:
-            labels = _labels(row)
-        except TableError:
-            if split != "Test":
-                raise
-            labels = _NO_LABELS
-        rows[SPLITS[split]].append({"file_id": file_id, "audio": audio, "speaker": speaker, **labels})
-    return rows
+    tables = label_tables(folder, labels)
+    clips = join_tables(folder, tables, allow_shared_speakers)
+    schema = burst_features(tuple(task for table in tables for task in table.tasks)).arrow_schema
+    paths = audio_paths(folder, audio, clips.file_ids)
+    rows = pa.table(
+        {
+            "file_id": pa.array(clips.file_ids, pa.string()),
+            "audio": pa.StructArray.from_arrays([pa.nulls(len(paths), pa.binary()), paths], ["bytes", "path"]),
+            "speaker": pa.array(clips.speakers, pa.string()),
+            **{name: label_column(values) for name, values in clips.labels.items()},
+        }
+    ).cast(schema)
+    return {split: rows.filter(pa.array(clips.splits == place)) for place, split in enumerate(SPLITS.values())}
 
 
-def _file_id(row: Row) -> str:
-    match = _FILE_ID.fullmatch(row.fields["File_ID"])
-    if not match:
-        raise row.error("File_ID", "made of letters, digits, - and _, such as [00001]")
-    return match[1] or match[2]
+def audio_paths(folder: Path, audio: str, file_ids: Iterable[str]) -> pa.Array:
+    """Where each clip's audio is, or, if it is not there, where it should be.
+
+    Raises:
+        CorpusError: not "processed" or "raw"; or the folder has none of it, and some of the other.
+    """
+    places = _places(audio)
+    found = _audio_files(folder, places)
+    if not any(found.values()):
+        (other,) = set(AUDIO_PLACES) - {audio}
+        if there := [place for place, names in _audio_files(folder, _places(other)).items() if names]:
+            searched = ", ".join(f"{place}/*{suffix}" for place, suffix in places)
+            raise CorpusError(
+                f"{folder}: has no {audio} audio ({searched}), but {other} audio in {there[0]}/; "
+                f"audio={other!r} reads it"
+            )
+    (usual, suffix), *_ = [entry for entry in places if entry[0] in found] or places
+    paths = []
+    for file_id in file_ids:
+        name = file_id + suffix
+        place = next((place for place, names in found.items() if name in names), usual)
+        paths.append(f"{folder}/{place}/{name}")
+    return pa.array(paths, pa.string())
 
 
-def _audio_path(folder: Path, file_id: str, present: dict[str, set[str]]) -> Path:
-    for place, suffix in AUDIO_PLACES:
-        if file_id + suffix in present.get(place, ()):
-            return folder / place / (file_id + suffix)
-    return folder / "wav" / f"{file_id}.wav"
+def _places(audio: str) -> tuple[tuple[str, str], ...]:
+    if audio not in AUDIO_PLACES:
+        raise CorpusError(f"audio {audio!r} is not one of {', '.join(AUDIO_PLACES)}")
+    return AUDIO_PLACES[audio]
 
 
-def _labels(row: Row) -> dict:
-    return {
-        "emotion": [row.number(label, *_EMOTION.span) for label in _EMOTION.labels],
-        "age": row.number("Age", *_AGE.span),
-        "country": _COUNTRY.labels.index(row.choice("Country", _COUNTRY.labels)),
-    }
+def _audio_files(folder: Path, places: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """By place, those that are there, the names of its files of the right suffix."""
+    files = {}
+    for place, suffix in places:
+        if (folder / place).is_dir():
+            with os.scandir(folder / place) as entries:
+                files[place] = {entry.name for entry in entries if entry.name.endswith(suffix)}
+    return files

@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from burst2vec.data.hume_vb import COLUMNS
+from burst2vec.tasks import AVB_CULTURES, EXVO_EMOTIONS
 
 EMOGATOR = Path(os.environ.get("EMOGATOR_DIR", Path(__file__).parents[2].parent / "shared/emogator"))
 
@@ -18,6 +20,44 @@ ROWS = [  # three clips to train with by two speakers, one to validate with, one
     ["[00004]", "Val", "C", "Venezuela", "20", *["0.5"] * 10],
     ["[00005]", "Test", "", "", "", *[""] * 10],
 ]
+
+
+AVB_ROWS = {  # of the same clips; type lists them in another order
+    "high": [
+        ["[00001]", "Train", *["0.1"] * 10],
+        ["[00002]", "Train", *["0.2"] * 10],
+        ["[00003]", "Train", "1.0", *["0"] * 9],
+        ["[00004]", "Val", *["0.5"] * 10],
+        ["[00005]", "Test", *[""] * 10],
+    ],
+    "two": [
+        ["[00001]", "Train", "0.1", "0.9"],
+        ["[00002]", "Train", "0.2", "0.8"],
+        ["[00003]", "Train", "0.3", "0.7"],
+        ["[00004]", "Val", "0.4", "0.6"],
+        ["[00005]", "Test", "", ""],
+    ],
+    "culture": [
+        ["[00001]", "Train", *["0.01"] * 10, *["0.02"] * 10, *["0.03"] * 10, *["0.04"] * 10],
+        ["[00002]", "Train", *["0.25"] * 40],
+        ["[00003]", "Train", *["0"] * 39, "1"],
+        ["[00004]", "Val", *["0.5"] * 40],
+        ["[00005]", "Test", *[""] * 40],
+    ],
+    "type": [
+        ["[00005]", "Test", ""],
+        ["[00004]", "Val", "Other"],
+        ["[00003]", "Train", "Gasp"],
+        ["[00002]", "Train", "Laugh"],
+        ["[00001]", "Train", "Laugh"],
+    ],
+}
+AVB_COLUMNS = {
+    "high": EXVO_EMOTIONS,
+    "two": ("Valence", "Arousal"),
+    "culture": AVB_CULTURES,
+    "type": ("Voc_Type",),
+}
 
 
 def write_wav(path, samples=4_000, level=0.1, seed=0):
@@ -33,6 +73,33 @@ def write_hume_vb(folder, rows=ROWS, columns=COLUMNS, line_end="\n", encoding="u
     with open(folder / "data_info.csv", "w", newline="", encoding=encoding) as file:
         csv.writer(file, lineterminator=line_end).writerows([columns, *rows])
     return folder
+
+
+def write_avb(folder, rows=AVB_ROWS, columns=AVB_COLUMNS, wavs=0):
+    """A-VB's label tables, those that ``rows`` has; ``rows`` and ``columns`` may be wrong on purpose."""
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    for clip in range(1, wavs + 1):
+        write_wav(folder / "audio/wav" / f"{clip:05d}.wav", samples=4_000 + clip, seed=clip)
+    for name, lines in rows.items():
+        with open(folder / "labels" / f"{name}_info.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([["File_ID", "Split", *columns[name]], *lines])
+    return folder
+
+
+def write_webm(path, seconds=0.25, seed=0):
+    """A raw recording as HUME-VB's: Opus in webm, 48 kHz; needs PyAV."""
+    av = pytest.importorskip("av")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waveform = 0.1 * np.random.default_rng(seed).normal(size=(1, int(48_000 * seconds)))
+    with av.open(str(path), "w", format="webm") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(waveform.astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48_000
+        context = stream.codec_context
+        cut = av.AudioResampler(format=context.format, rate=48_000, frame_size=context.frame_size or 1024)
+        for piece in [*cut.resample(frame), *cut.resample(None)]:
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
 
 
 def with_field(line, column, value, rows=ROWS):

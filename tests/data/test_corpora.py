@@ -17,7 +17,7 @@ def test_audio_is_not_decoded_so_that_torchcodec_is_not_needed(tmp_path):
 def test_a_corpus_is_read_once(tmp_path, monkeypatch):
     folder = write_hume_vb(tmp_path / "hume")
     before = load_bursts("hume_vb", data_dir=folder, cache_dir=tmp_path / "cache")
-    monkeypatch.setattr("burst2vec.data.hume_vb.read_hume_vb", lambda folder: pytest.fail("read again"))
+    monkeypatch.setattr("burst2vec.data.hume_vb.read_hume_vb", lambda *args: pytest.fail("read again"))
     monkeypatch.chdir(tmp_path)
     for same in (folder, str(folder), "hume", tmp_path / "x" / ".." / "hume"):
         after = load_bursts("hume_vb", data_dir=same, cache_dir=tmp_path / "cache")

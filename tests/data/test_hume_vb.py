@@ -9,7 +9,12 @@ from burst2vec.data.hume_vb import COLUMNS, read_hume_vb
 from burst2vec.data.tables import CorpusError, TableError
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
-from .corpora_on_disk import ROWS, with_field, write_hume_vb, write_wav
+from .corpora_on_disk import ROWS, with_field, write_hume_vb
+
+
+def splits_of(folder, **options):
+    """What is read, as plain rows."""
+    return {split: rows.to_pylist() for split, rows in read_hume_vb(folder, **options).items()}
 
 
 def test_splits_columns_and_values(tmp_path):
@@ -30,20 +35,21 @@ def test_columns_are_matched_by_name(tmp_path):
     rows = with_field(2, "Surprise", "0.9")
     shuffled = [[row[column] for column in order] for row in rows]
     folder = write_hume_vb(tmp_path / "hume", shuffled, [COLUMNS[column] for column in order])
-    assert read_hume_vb(folder) == read_hume_vb(write_hume_vb(tmp_path / "hume", rows))
-    assert read_hume_vb(folder)["train"][0]["emotion"][EXVO_EMOTIONS.index("Surprise")] == 0.9
+    found = splits_of(folder)
+    assert str(found) == str(splits_of(write_hume_vb(tmp_path / "hume", rows)))
+    assert found["train"][0]["emotion"][EXVO_EMOTIONS.index("Surprise")] == pytest.approx(0.9)
 
 
 def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
-    plain = read_hume_vb(write_hume_vb(tmp_path / "hume"))
-    windows = read_hume_vb(write_hume_vb(tmp_path / "hume", line_end="\r\n", encoding="utf-8-sig"))
+    plain = splits_of(write_hume_vb(tmp_path / "hume"))
+    windows = splits_of(write_hume_vb(tmp_path / "hume", line_end="\r\n", encoding="utf-8-sig"))
     assert str(windows) == str(plain)  # as text, because NaN is not equal to itself
 
 
 @pytest.mark.parametrize("unusable", ["", "-1", "nan", "?"])
 def test_test_rows_without_usable_labels_have_none(tmp_path, unusable):
     rows = ROWS[:-1] + [["[00005]", "Test", "D", *[unusable] * 12]]
-    (row,) = read_hume_vb(write_hume_vb(tmp_path, rows))["test"]
+    (row,) = splits_of(write_hume_vb(tmp_path, rows))["test"]
     assert all(math.isnan(value) for value in [*row["emotion"], row["age"]]) and row["country"] == -1
 
 
@@ -52,20 +58,70 @@ def test_a_test_row_with_labels_keeps_them_and_one_with_half_of_them_has_none(tm
         ["[00005]", "Test", "D", "China", "30", *["0.5"] * 10],
         ["[00006]", "Test", "D", "China", "30", *["0.5"] * 9, ""],
     ]
-    whole, half = read_hume_vb(write_hume_vb(tmp_path, rows))["test"]
+    whole, half = splits_of(write_hume_vb(tmp_path, rows))["test"]
     assert (whole["age"], whole["country"]) == (30.0, 0)
     assert math.isnan(half["age"]) and half["country"] == -1
 
 
-def test_the_raw_recording_is_taken_where_only_that_is_there(tmp_path):
-    folder = write_hume_vb(tmp_path, wavs=1)
-    for path in ("wav/00002.webm", "raw/00003.webm", "webm/00004.webm", "raw/00001.webm"):
-        write_wav(folder / "x.wav")
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / "x.wav").rename(folder / path)
-    rows = read_hume_vb(folder)
-    found = [row["audio"]["path"].removeprefix(f"{folder}/") for split in rows.values() for row in split]
-    assert found == ["wav/00001.wav", "wav/00002.webm", "raw/00003.webm", "webm/00004.webm", "wav/00005.wav"]
+def touch(folder, *paths):
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+
+
+def audio_of(folder, **options):
+    rows = [row for rows in splits_of(folder, **options).values() for row in rows]
+    return [row["audio"]["path"].removeprefix(f"{folder}/") for row in sorted(rows, key=lambda row: row["file_id"])]
+
+
+def test_raw_recordings_are_found_wherever_they_are(tmp_path):
+    folder = write_hume_vb(tmp_path)
+    places = ["webm/00002.webm", "wav/00003.webm", "audio/raw/00004.webm", "audio/webm/00005.webm"]
+    touch(folder, "raw/00001.webm", "webm/00001.webm", "audio/raw/00002.webm", *places)
+    assert audio_of(folder, audio="raw") == ["raw/00001.webm", *places]
+    assert audio_of(folder) == [f"wav/0000{clip}.wav" for clip in range(1, 6)]
+
+
+def test_processed_audio_is_found_in_the_layout_of_either_challenge(tmp_path):
+    folder = write_hume_vb(tmp_path, wavs=2)
+    touch(folder, "audio/wav/00002.wav", "audio/wav/00003.wav")
+    assert audio_of(folder)[:3] == ["wav/00001.wav", "wav/00002.wav", "audio/wav/00003.wav"]
+
+
+@pytest.mark.parametrize(
+    ("there", "audio", "should_be"),
+    [
+        ("wav/00001.wav", "processed", "wav/00002.wav"),
+        ("audio/wav/00001.wav", "processed", "audio/wav/00002.wav"),
+        ("audio/webm/00001.webm", "raw", "audio/webm/00002.webm"),
+        ("notes.txt", "processed", "wav/00002.wav"),
+        ("notes.txt", "raw", "raw/00002.webm"),
+    ],
+)
+def test_a_clip_without_audio_keeps_its_row_and_the_path_where_it_should_be(tmp_path, there, audio, should_be):
+    folder = write_hume_vb(tmp_path, wavs=0)
+    touch(folder, there)
+    assert audio_of(folder, audio=audio)[1] == should_be
+
+
+def test_the_other_kind_of_audio_is_never_taken_in_silence(tmp_path):
+    wav, webm = write_hume_vb(tmp_path / "wav"), write_hume_vb(tmp_path / "webm", wavs=0)
+    touch(webm, "wav/00001.webm")
+    with pytest.raises(CorpusError, match=r"has no raw audio \(raw/\*\.webm, .* processed .* wav/; audio='processed'"):
+        load_bursts("hume_vb", data_dir=wav, audio="raw", cache_dir=tmp_path / "cache")
+    with pytest.raises(CorpusError, match=r"has no processed audio \(wav/\*\.wav, .* raw audio in wav/; audio='raw'"):
+        load_bursts("hume_vb", data_dir=webm, cache_dir=tmp_path / "cache")
+    with pytest.raises(CorpusError, match="audio 'mp3' is not one of processed, raw"):
+        load_bursts("hume_vb", data_dir=wav, audio="mp3", cache_dir=tmp_path / "cache")
+
+
+def test_a_shared_speaker_can_be_allowed_and_is_counted(tmp_path, caplog):
+    folder = write_hume_vb(tmp_path / "h", with_field(5, "Subject_ID", "A"))
+    with pytest.raises(TableError, match="stands in Train and in Val; allow_shared_speakers=True lets it be"):
+        read_hume_vb(folder)
+    corpus = load_bursts("hume_vb", data_dir=folder, allow_shared_speakers=True, cache_dir=tmp_path / "cache")
+    assert corpus["train"]["speaker"][:] == ["A", "A", "B"] and corpus["validation"]["speaker"][:] == ["A"]
+    assert "1 of 2 speakers are in more than one split, such as A" in caplog.text
 
 
 def test_a_split_that_the_table_does_not_have_is_not_made(tmp_path):

@@ -1,0 +1,107 @@
+"""HUME-VB's five label tables: ExVo's own (Baird et al. 2022, arXiv 2205.01780) and A-VB's four (arXiv 2207.03572).
+
+    data_info.csv               File_ID,Split,Subject_ID,Country,Age,Awe,…,Surprise
+    labels/high_info.csv        File_ID,Split,Awe,…,Surprise                        0..1
+    labels/two_info.csv         File_ID,Split,Valence,Arousal                       0..1
+    labels/culture_info.csv     File_ID,Split,China_Awe,…,Venezuela_Surprise        0..1, ten emotions in four countries
+    labels/type_info.csv        File_ID,Split,Voc_Type                              Gasp, Laugh, …, Other
+
+A reader here turns one line into one entry a task, and raises ``TableError`` at a field that is not what it should be.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..tasks import EXVO_COUNTRIES, TASK_PRESETS, Task
+from .tables import CorpusError, Row
+
+_EMOTION, _AGE, _COUNTRY = TASK_PRESETS["exvo"]
+_HIGH, _TWO, _CULTURE, _TYPE = TASK_PRESETS["avb"]
+_RATED_IN = [[label for label in _CULTURE.labels if label.startswith(f"{country}_")] for country in EXVO_COUNTRIES]
+
+
+class LabelTable(NamedTuple):
+    """A table that some corpus folder holds, and how its lines are read."""
+
+    path: str  # from the corpus's folder
+    columns: tuple[str, ...]  # beside File_ID and Split
+    tasks: tuple[Task, ...]
+    read: Callable[[Row], tuple[list, ...]]  # a line → for each task its numbers, or its class index alone
+
+
+def _read_exvo(row: Row) -> tuple[list, ...]:
+    emotions = [row.number(label, *_EMOTION.span) for label in _EMOTION.labels]
+    age = row.number("Age", *_AGE.span)
+    return emotions, [age], [_COUNTRY.labels.index(row.choice("Country", _COUNTRY.labels))]
+
+
+def _read_high(row: Row) -> tuple[list, ...]:
+    return ([row.number(label, *_HIGH.span) for label in _HIGH.labels],)
+
+
+def _read_two(row: Row) -> tuple[list, ...]:
+    return ([row.number(label, *_TWO.span) for label in _TWO.labels],)
+
+
+def _read_culture(row: Row) -> tuple[list, ...]:
+    """Forty numbers; ten of them NaN where all ten fields of a country are empty, as of a clip that nobody there rated.
+
+    Whether the official table has such clips is not known to us. Some empty fields of ten, or all forty, are a fault.
+    """
+    intensities = []
+    for labels in _RATED_IN:
+        rated = any(row.fields[label] for label in labels)
+        intensities += [row.number(label, *_CULTURE.span) if rated else float("nan") for label in labels]
+    if not any(row.fields[label] for label in _CULTURE.labels):
+        raise row.error(_CULTURE.labels[0], "a number from 0 to 1, and no country has any")
+    return (intensities,)
+
+
+def _read_type(row: Row) -> tuple[list, ...]:
+    return ([_TYPE.labels.index(row.choice("Voc_Type", _TYPE.labels))],)
+
+
+EXVO = LabelTable("data_info.csv", ("Country", "Age", *_EMOTION.labels), TASK_PRESETS["exvo"], _read_exvo)
+AVB = (
+    LabelTable("labels/high_info.csv", _HIGH.labels, (_HIGH,), _read_high),
+    LabelTable("labels/two_info.csv", _TWO.labels, (_TWO,), _read_two),
+    LabelTable("labels/culture_info.csv", _CULTURE.labels, (_CULTURE,), _read_culture),
+    LabelTable("labels/type_info.csv", ("Voc_Type",), (_TYPE,), _read_type),
+)
+LABELS = {"exvo": (EXVO,), "avb": AVB, "all": (EXVO, *AVB)}
+
+
+def label_tables(folder: Path, labels: str) -> tuple[LabelTable, ...]:
+    """The tables that ``labels`` asks for, those that ``folder`` holds.
+
+    data_info.csv must be there where it is asked for, and one of A-VB's four where they are.
+
+    Raises:
+        CorpusError: an unknown set of labels, or a folder without them; says which other set it holds.
+    """
+    asked = _tables_of(labels)
+    present = [table for table in LABELS["all"] if (folder / table.path).is_file()]
+    if EXVO in asked and EXVO not in present:
+        instead = "; labels='avb' reads those in its labels/" if present else ""
+        raise CorpusError(f"{folder}: holds no {EXVO.path}; give the folder that has it beside wav/{instead}")
+    if asked != LABELS["exvo"] and not set(AVB) & set(present):
+        names = ", ".join(table.path for table in AVB)
+        instead = f"; labels='exvo' reads its {EXVO.path}" if present else ""
+        raise CorpusError(f"{folder}: holds none of {names}; give the folder that has labels/{instead}")
+    return tuple(table for table in asked if table in present)
+
+
+def label_tasks(labels: str) -> tuple[Task, ...]:
+    """The tasks of a set of labels, in the order of their columns.
+
+    >>> [task.name for task in label_tasks("all")]
+    ['emotion', 'age', 'country', 'high', 'two', 'culture', 'type']
+    """
+    return tuple(task for table in _tables_of(labels) for task in table.tasks)
+
+
+def _tables_of(labels: str) -> tuple[LabelTable, ...]:
+    if labels not in LABELS:
+        raise CorpusError(f"labels {labels!r} is not one of {', '.join(LABELS)}")
+    return LABELS[labels]
