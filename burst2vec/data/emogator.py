@@ -15,7 +15,6 @@ import datasets
 
 from ..tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
-from .splits import split_speakers  # noqa: F401
 from .tables import CorpusError
 
 TASKS = TASK_PRESETS["emogator"]
