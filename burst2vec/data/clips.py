@@ -190,7 +190,7 @@ def _examine(file_id: str, audio: dict, raise_if_bad: bool) -> dict:
 
 
 def _file_states(clips: Dataset) -> str:
-    """A hash of each audio file's size and date; a clip that carries its bytes is known by the dataset's fingerprint."""
+    """A hash of each file's size and date; a clip that carries its bytes is known by the dataset's own fingerprint."""
     states = xxhash.xxh3_128()
     for rows in clips.select_columns("audio").with_format("arrow").iter(_ROWS_AT_A_TIME):
         audio = rows["audio"].combine_chunks()

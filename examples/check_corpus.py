@@ -1,0 +1,85 @@
+"""Look over a corpus before training on it: what is in it, what is wrong with it, and a report to read and to share.
+
+    python examples/check_corpus.py hume_vb --data_dir HUME-VB --out reports/hume_vb
+    python examples/check_corpus.py --recipe RECIPE.yaml [--data_dir DIR]      # the corpus and the tasks of a recipe
+
+Exit status: 0 nothing is wrong; 1 there are problems that a run would survive (clips that it would skip, silent clips,
+duplicates, labels that are all missing); 2 refused: a speaker in two splits, more than half of a split unreadable, or a
+corpus or command line that cannot be read at all.
+"""
+
+import argparse
+import sys
+
+from burst2vec.data.check_report import FORMATS, write_report
+from burst2vec.data.check_tables import contents_table, sound_table
+from burst2vec.data.checking import CorpusCheck, check_corpus
+from burst2vec.data.corpora import CORPORA, corpus_tasks, load_bursts
+from burst2vec.tasks import resolve_tasks
+from burst2vec.training.corpora import read_corpora
+from burst2vec.training.recipes import corpora_of, parse_run
+from burst2vec.training.runs import REFUSALS
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
+    options.add_argument("--recipe", help="a recipe, whose sections data and model say what to read")
+    options.add_argument("--data_dir", help="the corpus's folder")
+    options.add_argument("--audio", choices=["processed", "raw"], help="HUME-VB: which recordings")
+    options.add_argument("--labels", choices=["exvo", "avb", "all"], help="HUME-VB: which labels")
+    options.add_argument("--cache_dir", help="of the datasets library")
+    options.add_argument("--num_proc", type=int, help="processes to decode with (default: as many as there are cores)")
+    options.add_argument("--out", help="folder of the report; without it the check is printed only")
+    options.add_argument("--format", choices=[*FORMATS, "both"], default="both", help="of the report (default: both)")
+    options.add_argument("--seed", type=int, default=0, help="draws the clips of the map of emotions (default: 0)")
+    options.add_argument(
+        "--allow_shared_speakers", action="store_true", help="a speaker in two splits is a problem, no refusal"
+    )
+    return options
+
+
+def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
+    """The corpus's name and its check. Readers let speakers in two splits through here: the check names them all."""
+    allow = options.allow_shared_speakers
+    if options.recipe is not None:
+        places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+        settings = {**places, "audio": options.audio, "labels": options.labels}
+        words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", value)]
+        run = parse_run([options.recipe, *words])
+        corpora = corpora_of(run.data)
+        first = next(iter(corpora.values()))
+        tasks = resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
+        allow = allow or any(corpus.allow_shared_speakers for corpus in corpora.values())
+        for corpus, given in zip(corpora.values(), run.data.mix or [vars(run.data)], strict=True):
+            given["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[corpus.corpus].takes
+        title, corpus = " + ".join(corpora), read_corpora(run.data, tasks)
+    else:
+        settings = {"audio": options.audio, "labels": options.labels, "cache_dir": options.cache_dir}
+        let_through = "allow_shared_speakers" in CORPORA[options.corpus].takes
+        corpus = load_bursts(options.corpus, options.data_dir, allow_shared_speakers=let_through, **settings)
+        title, tasks = options.corpus, corpus_tasks(options.corpus, options.labels)
+    return title, check_corpus(corpus, tasks, options.num_proc, allow)
+
+
+def main(arguments: list[str]) -> int:
+    options = parser().parse_args(arguments)
+    if (options.corpus is None) == (options.recipe is None):
+        parser().error("name a corpus, or give --recipe with a file; one of the two")
+    try:
+        title, found = check(options)
+        print(found.summary(), end="\n\n")
+        for table in (contents_table(found), sound_table(found)):
+            print(table.to_string(), end="\n\n")
+        if options.out is not None:
+            formats = FORMATS if options.format == "both" else (options.format,)
+            print("\n".join(f"wrote {path}" for path in write_report(found, options.out, title, formats, options.seed)))
+        found.raise_if_refused()
+    except REFUSALS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return found.status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
