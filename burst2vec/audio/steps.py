@@ -163,7 +163,7 @@ def _read_step(step) -> Step:
     for option, value in given.items():
         if option not in options:
             known = f"Its options: {', '.join(options)}" if options else "It has no options"
-            raise StepError(f"step {name}: unknown option {option!r}. {_nearest(option, options)}{known}")
+            raise StepError(f"step {name}: unknown option {option!r}: {_nearest(option, options)}{known}")
         options[option] = _checked(value, types.get(option), f"step {name}: {option}={value!r}")
     missing = [option for option, value in options.items() if value is inspect.Parameter.empty]
     if missing:
