@@ -36,7 +36,7 @@ def trim_silence(
         waveform: float, shape (samples,), of any length.
         sampling_rate: in Hz, 4,000 to 192,000; the network hears a copy at 16 kHz, the cut is made in the original.
         threshold: probability of voice, 0 to 1, from which a window is voiced.
-        keep_db: windows up to this many dB below the loudest one stay, voiced or not; 0 leaves it to the network.
+        keep_db: windows less than this many dB below the loudest one stay, voiced or not; 0 leaves it to the network.
         margin_seconds: of what holds nothing that stays at each end, as far as there is any.
 
     Returns:
@@ -67,7 +67,7 @@ def trim_silence(
     if not voiced.any():
         return waveform
     levels = np.pad(heard, (0, -heard.size % WINDOW)).reshape(-1, WINDOW).std(axis=1)  # no offset in it
-    kept = np.flatnonzero(voiced | (levels >= levels.max() * 10 ** (-keep_db / 20)))
+    kept = np.flatnonzero(voiced | (levels > levels.max() * 10 ** (-keep_db / 20)))
     window = WINDOW * sampling_rate / SAMPLING_RATE  # in samples of the clip
     start = max(0, round(kept[0] * window - margin_seconds * sampling_rate))
     end = min(waveform.size, round((kept[-1] + 1) * window + margin_seconds * sampling_rate))

@@ -29,17 +29,19 @@ def zero_frequency_filter(
     is scaled by one constant, so that the filter's largest gain over all frequencies is 1: it is a fixed linear
     operation, and leaves a clip's level in.
 
-    In a microphone signal of usual polarity the closing of the glottis is a negative peak, and the output crosses zero
-    upwards there (by the definition above, one to two samples before it); its swing follows the pitch.
+    With 10 ms that gain is at 70 Hz; half of it is left at 23 and 135 Hz, 1/146 at 500 Hz and 1/1180 at 1 kHz, among
+    the vocal tract's resonances. In a microphone signal of usual polarity the closing of the glottis is a negative
+    peak, and the output crosses zero upwards there (on bare impulses, by the definition above, one to two samples
+    before them).
 
     Before its first sample and after its last the clip is taken to stand still: an offset changes nothing.
 
     Args:
         waveform: float, shape (samples,), of any length.
         sampling_rate: in Hz, 4,000 to 192,000.
-        window_seconds: over which the trend is taken, 0.002 to 0.05: one to two periods of the voice. The default of
-            10 ms suits 100 to 200 Hz; a longer one lets harmonics' beating through, a shorter one doubles crossings
-            of low voices.
+        window_seconds: over which the trend is taken, 0.002 to 0.05: one to two periods of the voice. 10 ms suits 100
+            to 200 Hz. Much under one period the output crosses zero several times in each; far over two, as 10 ms are
+            for a shriek of 300 Hz, slight differences between periods outweigh the periods themselves.
 
     Returns:
         float32, shape (samples,). Silence, like any constant, becomes zeros.
