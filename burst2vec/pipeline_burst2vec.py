@@ -1,17 +1,17 @@
 """``pipeline("vocal-burst-analysis", model=…)``: recordings in, words and numbers out."""
 
 import numpy as np
-import soxr
 from transformers import Pipeline
 
-from .audio import load_audio
+from .audio import apply_steps, read_audio, resample
 
 
 class Burst2VecPipeline(Pipeline):
     """Hears bursts and says what is in them.
 
     Inputs, alone or in a list: a path, the bytes of a file, a waveform (samples,) at the model's rate (16 kHz), or a
-    dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched.
+    dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched. A clip goes through
+    the steps that the model's clips went through in training, as its feature extractor tells them.
 
     For each clip, one entry per task and, on request, ``"embedding"``, the clip's vector as a list of numbers:
 
@@ -39,17 +39,23 @@ class Burst2VecPipeline(Pipeline):
         return {}, {}, {} if return_embedding is None else {"return_embedding": return_embedding}
 
     def preprocess(self, clip):
-        name, rate = "clip", self.feature_extractor.sampling_rate
+        waveform, rate, name = self._recording(clip)
+        if steps := self.feature_extractor.preprocess:
+            waveform, rate = apply_steps(waveform, rate, steps, name)
+        heard = self.feature_extractor.sampling_rate
+        if rate != heard:
+            waveform = resample(waveform, rate, heard)
+        return self.feature_extractor(waveform, sampling_rate=heard, names=[name], return_tensors="pt")
+
+    def _recording(self, clip) -> tuple[np.ndarray, int, str]:
+        """Waveform, its sampling rate, and what to call it in an error."""
         if isinstance(clip, dict):
             if not {"array", "sampling_rate"} <= set(clip):
                 raise ValueError(f"a clip given as a dictionary needs 'array' and 'sampling_rate', got {sorted(clip)}")
-            clip, own_rate = np.asarray(clip["array"], dtype=np.float32), clip["sampling_rate"]
-            if own_rate != rate and clip.size:
-                clip = soxr.resample(clip, own_rate, rate)
-        elif isinstance(clip, bytes) or hasattr(clip, "__fspath__") or isinstance(clip, str):
-            name = "bytes" if isinstance(clip, bytes) else str(clip)
-            clip = load_audio(clip, rate)
-        return self.feature_extractor(np.asarray(clip), sampling_rate=rate, names=[name], return_tensors="pt")
+            return np.asarray(clip["array"], dtype=np.float32), clip["sampling_rate"], "clip"
+        if isinstance(clip, bytes) or hasattr(clip, "__fspath__") or isinstance(clip, str):
+            return *read_audio(clip), "bytes" if isinstance(clip, bytes) else str(clip)
+        return np.asarray(clip), self.feature_extractor.sampling_rate, "clip"
 
     def _forward(self, batch):
         output = self.model(**batch)

@@ -7,11 +7,16 @@ from .highpass import highpass
 from .level import normalise_peak
 from .resampling import resample
 from .speed import change_speed
+from .steps import STEPS, Step, StepError, apply_steps, read_steps
 from .voice_activity import trim_silence
 from .zero_frequency import zero_frequency_filter
 
 __all__ = [
     "AudioError",
+    "STEPS",
+    "Step",
+    "StepError",
+    "apply_steps",
     "change_speed",
     "highpass",
     "load_audio",
@@ -19,6 +24,7 @@ __all__ = [
     "normalise_level",
     "normalise_peak",
     "read_audio",
+    "read_steps",
     "resample",
     "trim_silence",
     "zero_frequency_filter",

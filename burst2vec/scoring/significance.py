@@ -46,8 +46,8 @@ def compare_paired(before, after) -> PairedComparison:
     mean = float(differences.mean())
     if differences.size == 1:
         return PairedComparison(mean, np.nan, np.nan, np.nan)
-    if np.ptp(differences) == 0:
-        return PairedComparison(mean, mean, mean, float(mean == 0))
+    if np.ptp(differences) <= 1e-12 * max(np.abs(before).max(), np.abs(after).max()):  # but for rounding the same
+        return PairedComparison(mean, mean, mean, float(abs(mean) <= 1e-12))
     test = stats.ttest_rel(after, before)
     low, high = test.confidence_interval(0.95)
     return PairedComparison(mean, float(low), float(high), float(test.pvalue))

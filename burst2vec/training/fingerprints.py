@@ -40,12 +40,13 @@ DECISIVE = (
 DESCRIPTIVE = ("transformers_version", "architectures", "auto_map", "dtype", "torch_dtype", "use_cache", "return_dict")
 
 
-def run_fingerprint(args, config, train_digest: str, eval_digest: str) -> dict:
+def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str) -> dict:
     """The settings of a run that decide its weights, as plain JSON values by name.
 
     Args:
         args: the run's ``Burst2VecTrainingArguments``.
         config: the model's ``Burst2VecConfig``; each entry comes as ``model.<name>``.
+        extractor: the ``Burst2VecFeatureExtractor``, or None: how clips were preprocessed and levelled.
         train_digest, eval_digest: see :func:`corpus_digest`.
     """
     settings = args.to_dict()
@@ -53,6 +54,7 @@ def run_fingerprint(args, config, train_digest: str, eval_digest: str) -> dict:
     decisive["world_size"] = args.world_size
     if decisive["lr_scheduler_type"] != "constant":  # the others stretch over the steps planned
         decisive |= {"max_steps": args.max_steps, "num_train_epochs": args.num_train_epochs}
+    decisive |= {name: getattr(extractor, name, None) for name in ("preprocess", "level_dbfs")}
     decisive |= {"train_data": train_digest, "eval_data": eval_digest}
     decisive |= {f"model.{name}": value for name, value in _flat(config.to_dict()).items()}
     return json.loads(json.dumps(decisive, default=str))

@@ -19,6 +19,7 @@ METRIC_NAMES = {
 CORPORA = {
     "hume_vb": "HUME-VB, the corpus of the ExVo 2022 challenge; its licence agreement binds this model too",
     "emogator": "EmoGator, vocal bursts by category",
+    "folder": "recordings of the author's own",
     "synthetic": "a synthetic corpus of made-up voices: **its scores say nothing about people**",
 }
 
@@ -39,7 +40,7 @@ import burst2vec  # or trust_remote_code=True below, without the package
 
 model = AutoModel.from_pretrained("{name}").eval()
 extractor = AutoFeatureExtractor.from_pretrained("{name}")
-inputs = extractor(waveform, sampling_rate=16000, return_tensors="pt")  # float samples, one channel, 25 ms to 60 s
+{apply}inputs = extractor(waveform, sampling_rate=16000, return_tensors="pt")  # one channel, floats, 25 ms to 60 s
 predictions = model(**inputs).predictions  # {shapes}
 ```
 
@@ -80,6 +81,10 @@ and Origin from Vocal Bursts. arXiv:2206.12469.
 """
 
 
+# The steps that the clips went through in training need the package; the pipeline does them by itself.
+_APPLY = "waveform, _ = burst2vec.audio.apply_steps(waveform, 16000, extractor.preprocess)\n"
+
+
 def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
     """The entries of the ``model-index``: each task's score and S_MTL on each split, as ``metrics.json`` has them.
 
@@ -92,8 +97,8 @@ def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
         EvalResult(
             task_type="audio-classification",
             task_name="Vocal burst analysis",
-            dataset_type=record["corpus"],
-            dataset_name=record["corpus"],
+            dataset_type="+".join(record["corpora"]),
+            dataset_name=" + ".join(record["corpora"]),
             dataset_split=split,
             metric_type=titles[name][0],
             metric_name=titles[name][1] + (" (years)" if name == "age_mae" else ""),
@@ -117,7 +122,7 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="audio-classification",
-        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", record["corpus"]],
+        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record["corpora"]],
         base_model=encoder if isinstance(encoder, str) and encoder.count("/") == 1 else None,
         metrics=sorted({task.metric for task in tasks}),
         model_name=name,
@@ -132,7 +137,8 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
             tasks=_listed([_described(task) for task in tasks]),
             about=about,
             shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
-            corpus=CORPORA.get(record["corpus"], record["corpus"]),
+            apply=_APPLY if record["preprocess"] else "",
+            corpus="; and ".join(CORPORA[corpus] for corpus in record["corpora"]),
             reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
             clips=_clips(record["clips"]),
             seed=record["seed"],

@@ -191,6 +191,31 @@ def plot_predictions(
     return drawn
 
 
+def plot_study(study, path: str | Path) -> Path:
+    """A panel for each score: a dot for each seed, one colour a seed, and mean and standard deviation of each stage.
+
+    Args:
+        study: a ``training.study.Study``.
+    """
+    names = list(study.scores)
+    stages = list(study.scores[names[0]])
+    figure = Figure(figsize=(4.2 * len(names), 1.2 + 0.55 * len(stages)), layout="constrained")
+    places = np.arange(len(stages))[::-1]
+    for axis, name in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names, strict=True):
+        values = np.array([study.scores[name][stage] for stage in stages])  # stages, seeds
+        for column, seed in enumerate(study.seeds):
+            colour = COLOURS[column % len(COLOURS)]
+            axis.plot(values[:, column], places, "o-", color=colour, alpha=0.5, linewidth=0.8, label=f"seed {seed}")
+        spread = values.std(axis=1, ddof=1) if len(study.seeds) > 1 else None
+        axis.errorbar(values.mean(axis=1), places, xerr=spread, fmt="D", color="black", capsize=4, label="mean ± sd")
+        axis.set_yticks(places, stages)
+        axis.set(xlabel=name, title=f"{name}, {'less' if name.endswith('_mae') else 'more'} is better")
+        axis.grid(alpha=0.3)
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(8, len(labels)), fontsize=8)
+    return _save(figure, path)
+
+
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else "undefined"
 

@@ -1,47 +1,21 @@
-"""What a run stands on before its first step: an output folder of its own, a model, and clips that can be heard."""
+"""What a run stands on before its first step: an output folder of its own, and a model."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from accelerate import PartialState
-from datasets import Dataset, DatasetDict
 
+from ..audio import Step, read_steps
 from ..configuration_burst2vec import Burst2VecConfig
-from ..data import load_bursts
-from ..data.clips import check_clips
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..tasks import Task, resolve_tasks
-from .sections import DataArguments, ModelArguments
+from .sections import ModelArguments
 
 
 class RunError(ValueError):
     """A run that cannot start; the message says what stands in the way and which call mends it."""
-
-
-@dataclass(frozen=True)
-class Clips:
-    """The clips of one split that a run uses, and the names and reasons of those that it could not hear."""
-
-    dataset: Dataset
-    skipped: list
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {"used": len(self.dataset), "skipped": len(self.skipped)}
-
-    def describe(self, split: str) -> str:
-        """One line for the console, and one for each of the first unreadable clips.
-
-        >>> Clips(range(100), []).describe("train")
-        'train: 100 clips'
-        """
-        first = [f"  {clip.reason}" for clip in self.skipped[:3]] + ["  …"] * (len(self.skipped) > 3)
-        skipped = f", {len(self.skipped):,} unreadable left out:" if self.skipped else ""
-        return "\n".join([f"{split}: {len(self.dataset):,} clips{skipped}", *first])
 
 
 def resume_from(asked: str | None) -> str | bool | None:
@@ -65,18 +39,31 @@ def claim_folder(folder: Path, resume: str | bool | None) -> None:
     PartialState().wait_for_everyone()
 
 
-def build_model(arguments: ModelArguments) -> tuple[Burst2VecForMultiTask, Burst2VecFeatureExtractor]:
+def build_model(
+    arguments: ModelArguments, steps: Sequence[Step] | None = None
+) -> tuple[Burst2VecForMultiTask, Burst2VecFeatureExtractor]:
     """The model that the recipe describes, or the saved one at ``model_path``, and what prepares its clips.
 
+    Args:
+        steps: of preprocessing, as the recipe asks for them; None for what a saved model was trained with.
+
     Raises:
-        RunError: no encoder, or a saved model with other tasks or knobs than the recipe's.
+        RunError: no encoder, or a saved model with other tasks, knobs or preprocessing than the recipe's.
     """
-    levels = {} if arguments.level_dbfs is None else {"level_dbfs": arguments.level_dbfs}
+    settings = {} if arguments.level_dbfs is None else {"level_dbfs": _level(arguments.level_dbfs)}
     if arguments.model_path is not None:
         refuse_other_tasks(arguments.model_path, arguments.tasks)
         model = Burst2VecForMultiTask.from_pretrained(arguments.model_path, use_safetensors=True)
         _refuse_other_knobs(model.config, arguments)
-        return model, Burst2VecFeatureExtractor.from_pretrained(arguments.model_path, **levels)
+        extractor = Burst2VecFeatureExtractor.from_pretrained(arguments.model_path, **settings)
+        saved = read_steps(extractor.preprocess)
+        if steps is not None and tuple(steps) != saved:
+            raise RunError(
+                f"{arguments.model_path} was trained on clips after the steps {_listed(saved)}, and the recipe asks "
+                f"for {_listed(steps)}; leave preprocess out to take the model's own"
+            )
+        return model, extractor
+    settings["preprocess"] = [step.to_dict() for step in steps or ()]
     if arguments.encoder is None:
         raise RunError(
             'no encoder is named; give --encoder facebook/hubert-base-ls960, or --encoder \'{"model_type": "hubert"}\' '
@@ -88,7 +75,20 @@ def build_model(arguments: ModelArguments) -> tuple[Burst2VecForMultiTask, Burst
         model = Burst2VecForMultiTask.from_encoder_pretrained(arguments.encoder, **arguments.knobs())
         if Path(arguments.encoder).exists():  # a place of this machine, which must not travel with the configuration
             model.config.encoder_config._name_or_path = Path(arguments.encoder).name
-    return model, Burst2VecFeatureExtractor(**levels)
+    return model, Burst2VecFeatureExtractor(**settings)
+
+
+def _level(asked: float | str) -> float | None:
+    if asked == "off":
+        return None
+    try:
+        return float(asked)
+    except ValueError:
+        raise RunError(f"level_dbfs {asked!r}: give a number of dB, or off to leave levels as recorded") from None
+
+
+def _listed(steps: Sequence[Step]) -> str:
+    return "[" + ", ".join(map(str, steps)) + "]"
 
 
 def refuse_other_tasks(saved: str | Path, tasks) -> None:
@@ -123,55 +123,3 @@ def _refuse_other_knobs(saved: Burst2VecConfig, arguments: ModelArguments) -> No
             f"{arguments.model_path} was saved with {', '.join(other)} as the recipe asks; take the recipe that it was "
             "trained with (its folder has it as recipe.yaml)"
         )
-
-
-def read_corpus(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:
-    """The corpus that the recipe names; the synthetic one is written first if it is not there yet.
-
-    Raises:
-        RunError: the corpus has no label of a task.
-    """
-    if arguments.corpus != "synthetic" and arguments.data_dir is None:
-        raise RunError(f"the corpus {arguments.corpus} is read from a folder; give it with --data_dir FOLDER")
-    corpus = load_bursts(
-        arguments.corpus,
-        data_dir=arguments.data_dir,
-        splits=arguments.splits,
-        cache_dir=arguments.cache_dir,
-        num_proc=arguments.preprocessing_num_workers,
-        clips=arguments.synthetic_clips,
-        speakers=arguments.synthetic_speakers,
-        seed=arguments.synthetic_seed,
-    )
-    columns = [name for name in corpus["train"].column_names if name not in ("file_id", "audio", "speaker")]
-    if missing := [task.name for task in tasks if task.name not in columns]:
-        raise RunError(
-            f"the corpus {arguments.corpus} has no labels for the tasks {missing}; it has {columns}; change --tasks "
-            "or --corpus"
-        )
-    return corpus
-
-
-def choose_clips(
-    corpus: DatasetDict, wanted: dict[str, int | None], arguments: DataArguments, seed: int
-) -> dict[str, Clips]:
-    """The wanted splits, cut to so many clips and freed of unreadable ones.
-
-    Args:
-        wanted: for each split the most clips to take of it, None for all; which ones is drawn by ``seed``.
-    """
-    chosen = {}
-    for split, most in wanted.items():
-        if split in corpus:
-            dataset = draw_clips(corpus[split], most, seed)
-            chosen[split] = Clips(
-                *check_clips(dataset, arguments.on_bad_clip, num_proc=arguments.preprocessing_num_workers)
-            )
-    return chosen
-
-
-def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
-    """At most so many clips, drawn by ``seed``, in the dataset's order: a sorted corpus must not lose whole classes."""
-    if most is None or most >= len(dataset):
-        return dataset
-    return dataset.select(np.sort(np.random.default_rng(seed).permutation(len(dataset))[:most]))

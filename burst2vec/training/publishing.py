@@ -72,9 +72,10 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
     if not (folder / "metrics.json").is_file():
         raise ValueError(f"{folder} holds no metrics.json: give the output folder of a finished run")
     record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    if not private and record["corpus"] in LICENSED:
+    licensed = [corpus for corpus in record["corpora"] if corpus in LICENSED]
+    if not private and licensed:
         raise ValueError(
-            f"{folder}: trained on {record['corpus']}, whose licence agreement allows no public copy; leave it private"
+            f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
         )
     tasks = resolve_tasks(json.loads((folder / "config.json").read_text(encoding="utf-8"))["tasks"])
     model_card(repo_id, record, tasks).save(folder / "README.md")  # whose code now names the repository

@@ -6,29 +6,21 @@ from pathlib import Path
 import yaml
 from transformers import ProgressCallback, set_seed
 
-from ..audio import AudioError
-from ..data.corpora import CorpusError
-from ..data.tables import TableError
+from ..audio import AudioError, StepError, read_steps
+from ..data.checking import check_corpus
+from ..data.tables import CorpusError
 from .checkpoints import CheckpointError, checkpoint_steps
+from .corpora import choose_clips, draw_clips, prepare_clips, read_corpora
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
 from .plots import plot_losses
-from .preparation import (
-    RunError,
-    build_model,
-    choose_clips,
-    claim_folder,
-    draw_clips,
-    read_corpus,
-    refuse_other_tasks,
-    resume_from,
-)
+from .preparation import RunError, build_model, claim_folder, refuse_other_tasks, resume_from
 from .progress import OneLineProgress
-from .recipes import RecipeError, Run, argument_parser, load_recipe, parse_run
+from .recipes import RecipeError, Run, argument_parser, corpora_of, load_recipe, parse_run
 from .trainer import Burst2VecTrainer
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
-REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, TableError, AudioError, FileExistsError)
+REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, AudioError, StepError, FileExistsError)
 
 USAGE = """usage: accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
 
@@ -82,13 +74,16 @@ def execute(run: Run) -> dict:
     resume = resume_from(training.resume_from_checkpoint)
     claim_folder(folder, resume)
     set_seed(training.seed)  # for weights that start from scratch
-    model, extractor = build_model(run.model)
+    model, extractor = build_model(run.model, read_steps(run.data.preprocess) if run.data.preprocess else None)
     tasks = model.config.task_records
     if checkpoint := _latest(folder) if resume is True else resume:
         refuse_other_tasks(checkpoint, tasks)
     with training.main_process_first(desc="reading the corpus"):
-        corpus = read_corpus(run.data, tasks)
-        clips = choose_clips(corpus, _wanted(run), run.data, training.seed)
+        corpus = read_corpora(run.data, tasks)
+        chosen = choose_clips(corpus, _wanted(run), training.seed)
+        check = check_corpus(chosen, tasks, run.data.preprocessing_num_workers, _shares_speakers(run))
+        check.raise_if_refused()
+        clips = prepare_clips(chosen, run.data, extractor.preprocess)
         train_clips = clips["train"].dataset if training.do_train else None
         seen = train_clips or draw_clips(corpus["train"], run.data.max_train_samples, training.seed)
     trainer = Burst2VecTrainer(
@@ -103,8 +98,8 @@ def execute(run: Run) -> dict:
     is_main = trainer.is_world_process_zero()
     if is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        for split, chosen in clips.items():
-            print(chosen.describe(split))
+        print(check.summary())
+        print("\n".join(clips[split].describe(split) for split in clips))
     if training.do_train:
         trainer.train(resume_from_checkpoint=resume)
         trainer.save_model(folder)
@@ -115,8 +110,9 @@ def execute(run: Run) -> dict:
             if is_main:
                 print(outcome.add(split, clips[split].dataset, predictions, run.data))
     record = {
-        "corpus": run.data.corpus,
+        "corpora": [corpus.corpus for corpus in corpora_of(run.data).values()],
         "recipe": run.recipe.to_dict(),
+        "preprocess": extractor.preprocess,
         "seed": training.seed,
         "steps": trainer.state.global_step,
         "clips": {split: chosen.counts for split, chosen in clips.items()},
@@ -138,6 +134,10 @@ def execute(run: Run) -> dict:
 
 def _latest(folder: Path) -> Path | None:
     return next(reversed(checkpoint_steps(folder).values()), None)
+
+
+def _shares_speakers(run: Run) -> bool:
+    return any(corpus.allow_shared_speakers for corpus in corpora_of(run.data).values())
 
 
 def _wanted(run: Run) -> dict[str, int | None]:

@@ -10,7 +10,7 @@ def _key(default: Any, about: str):
 
 @dataclass
 class CorpusArguments:
-    """One corpus, in the words of ``burst2vec.load_bursts``; those of the synthetic corpus with its name before them."""
+    """One corpus, in the words of ``burst2vec.load_bursts``; what only the synthetic one takes bears its name."""
 
     corpus: Literal["hume_vb", "emogator", "synthetic", "folder"] = _key(
         "synthetic", "The corpus to load; folder: your own bursts."
@@ -74,7 +74,9 @@ class ModelArguments:
         None, "A pretrained encoder's name or folder, or a config {model_type: hubert, …} to build from scratch."
     )
     model_path: str | None = _key(None, "A saved Burst2Vec model to go on from, or to evaluate with --do_train false.")
-    level_dbfs: float | None = _key(None, "Root-mean-square level that every clip is brought to.")
+    level_dbfs: float | str | None = _key(
+        None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
+    )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
     pooling: str | None = _key(None, "How frames become one vector.")
     projection_size: int | None = _key(None, "Width of the projection between pooling and extractors.")

@@ -249,7 +249,11 @@ class Burst2VecTrainer(Trainer):
             FloatingPointError: a loss that is not finite.
         """
         self._run = run_fingerprint(
-            self.args, self.model.config, self._digest(self.train_dataset), self._digest(self.eval_dataset)
+            self.args,
+            self.model.config,
+            self.processing_class,
+            self._digest(self.train_dataset),
+            self._digest(self.eval_dataset),
         )
         folder = self._choose_checkpoint(resume_from_checkpoint)
         self._resumed = folder is not None

@@ -87,7 +87,7 @@ def test_the_record_holds_scores_beside_trivial_ones(workplace):
         scores, trivial = record["scores"][split], record["trivial"][split]
         assert {"emotion_ccc", "emotion_ccc/Awe", "age_mae", "country_uar", "s_mtl"} <= scores.keys() == trivial.keys()
         assert trivial["country_uar"] == 0.25 and trivial["emotion_ccc"] == 0
-    assert record["seed"] == 42 and record["corpus"] == "synthetic" and "torch" in record["versions"]
+    assert record["seed"] == 42 and record["corpora"] == ["synthetic"] and "torch" in record["versions"]
 
 
 def test_the_submission_answers_for_each_test_clip(workplace):
@@ -205,7 +205,7 @@ def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path,
     ("more", "message"),
     [
         (["--tasks", "emogator"], r"has no labels for the tasks \['category'\]"),
-        (["--corpus", "hume_vb"], "clips, speakers, seed: only the synthetic corpus is made to order"),
+        (["--corpus", "hume_vb"], "synthetic_clips, synthetic_speakers: only the synthetic corpus is made to order"),
         (["--learning_rate", "-1"], "learning_rate must be a number above 0, got -1.0"),
         (["--model_path", "/nowhere"], "no config.json"),
     ],

@@ -6,7 +6,7 @@ import soundfile
 from transformers import pipeline
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
-from burst2vec.audio import AudioError
+from burst2vec.audio import AudioError, apply_steps
 from burst2vec.waveforms import WaveformError
 from tests.conftest import noise_clips, tiny_model
 
@@ -80,7 +80,7 @@ def test_the_embedding_comes_on_request(hear):
         (np.zeros(399, "f"), WaveformError, "399 samples"),
         (np.zeros((2, 8000), "f"), WaveformError, "one channel"),
         ({"raw": [0.0]}, ValueError, "needs 'array' and 'sampling_rate'"),
-        ({"array": np.zeros(0, "f"), "sampling_rate": 8000}, WaveformError, "0 samples"),
+        ({"array": np.zeros(0, "f"), "sampling_rate": 8000}, WaveformError, "no samples"),
     ],
 )
 def test_what_it_cannot_hear_is_refused_by_name(hear, given, error, message):
@@ -91,3 +91,16 @@ def test_what_it_cannot_hear_is_refused_by_name(hear, given, error, message):
 def test_an_unknown_argument_is_named(hear):
     with pytest.raises(TypeError, match="top_k"):
         hear(noise_clips(8000)[0], top_k=3)
+
+
+def test_a_clip_goes_through_the_steps_that_training_clips_went_through(tmp_path):
+    steps = [{"highpass": {}}, {"normalise_peak": {"dbfs": -6.0}}]
+    tiny_model().save_pretrained(tmp_path)
+    Burst2VecFeatureExtractor(level_dbfs=None, preprocess=steps).save_pretrained(tmp_path)
+    hear = pipeline("vocal-burst-analysis", model=str(tmp_path))
+    clip = noise_clips(8000)[0] / 10 + 0.5  # an offset that the high-pass takes away
+    heard = hear.preprocess({"array": clip, "sampling_rate": 16000})["input_values"][0].numpy()
+    assert abs(float(heard.mean())) < 1e-3
+    assert float(np.abs(heard).max()) == pytest.approx(10 ** (-6 / 20), rel=1e-4)
+    expected, _ = apply_steps(clip, 16000, steps)
+    assert np.array_equal(heard, expected)

@@ -8,7 +8,8 @@ from burst2vec.training.model_card import model_card
 
 SCORES = {"emotion_ccc": 0.645, "emotion_ccc/Awe": 0.7, "age_mae": 3.709, "country_uar": 0.676, "s_mtl": 0.445}
 RECORD = {
-    "corpus": "synthetic",
+    "corpora": ["synthetic"],
+    "preprocess": [],
     "recipe": {"description": "A test", "data": {}, "model": {"encoder": "facebook/hubert-base-ls960"}, "training": {}},
     "seed": 7,
     "steps": 12,

@@ -9,7 +9,8 @@ from burst2vec.tasks import AGE
 from burst2vec.training.publishing import find_secrets, publish, published_files
 
 RECORD = {
-    "corpus": "synthetic",
+    "corpora": ["synthetic"],
+    "preprocess": [],
     "recipe": {"model": {}},
     "seed": 0,
     "steps": 1,
@@ -99,7 +100,7 @@ def test_numbers_that_spell_a_path_are_not_one_but_a_pictures_comment_is(run_fol
 
 
 def test_a_model_of_a_licensed_corpus_stays_private(run_folder):
-    (run_folder / "metrics.json").write_text(json.dumps({**RECORD, "corpus": "hume_vb"}))
+    (run_folder / "metrics.json").write_text(json.dumps({**RECORD, "corpora": ["emogator", "hume_vb"]}))
     with pytest.raises(ValueError, match="hume_vb.*leave it private"):
         publish(run_folder, "someone/model", private=False, api=RecordingApi())
 

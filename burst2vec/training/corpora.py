@@ -1,0 +1,112 @@
+"""What a run listens to: the corpora that its recipe names, mixed, checked and preprocessed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from ..data import load_bursts
+from ..data.clips import check_clips
+from ..data.corpora import corpus_tasks
+from ..data.mixing import mix_corpora
+from ..data.preprocessing import preprocess_corpus
+from ..tasks import Task
+from .preparation import RunError
+from .recipes import corpora_of
+from .sections import CorpusArguments, DataArguments
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of one split that a run uses, and the names and reasons of those that it could not hear."""
+
+    dataset: Dataset
+    skipped: list
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"used": len(self.dataset), "skipped": len(self.skipped)}
+
+    def describe(self, split: str) -> str:
+        """One line for the console, and one for each of the first unreadable clips.
+
+        >>> Clips(range(100), []).describe("train")
+        'train: 100 clips'
+        """
+        first = [f"  {clip.reason}" for clip in self.skipped[:3]] + ["  …"] * (len(self.skipped) > 3)
+        skipped = f", {len(self.skipped):,} unreadable left out:" if self.skipped else ""
+        return "\n".join([f"{split}: {len(self.dataset):,} clips{skipped}", *first])
+
+
+def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:
+    """The corpus that the recipe names, or several as one; a synthetic one is written first if it is not there yet.
+
+    Raises:
+        RunError: a corpus without its folder, or no label of a task.
+    """
+    described = corpora_of(arguments)
+    corpora = {name: _read(corpus, arguments, tasks) for name, corpus in described.items()}
+    if arguments.mix is not None:
+        tasks_of = {name: corpus_tasks(corpus.corpus, corpus.labels, tasks) for name, corpus in described.items()}
+        return mix_corpora(corpora, tasks_of, tasks)
+    ((name, corpus),) = corpora.items()
+    columns = [column for column in corpus["train"].column_names if column not in ("file_id", "audio", "speaker")]
+    if missing := [task.name for task in tasks if task.name not in columns]:
+        raise RunError(
+            f"the corpus {name} has no labels for the tasks {missing}; it has {columns}; change --tasks or --corpus"
+        )
+    return corpus
+
+
+def _read(corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:
+    if corpus.corpus != "synthetic" and corpus.data_dir is None:
+        raise RunError(f"the corpus {corpus.corpus} is read from a folder; give it with --data_dir FOLDER")
+    keys = ("synthetic_clips", "synthetic_speakers", "synthetic_seed")
+    made_to_order = [key for key in keys if getattr(corpus, key) is not None]
+    if corpus.corpus != "synthetic" and made_to_order:
+        raise RunError(
+            f"{', '.join(made_to_order)}: only the synthetic corpus is made to order; for {corpus.corpus}, null them"
+        )
+    return load_bursts(
+        corpus.corpus,
+        data_dir=corpus.data_dir,
+        audio=corpus.audio,
+        labels=corpus.labels,
+        tasks=tasks if corpus.corpus == "folder" else None,
+        table=corpus.table,
+        columns=corpus.columns,
+        splits=corpus.splits,
+        allow_shared_speakers=corpus.allow_shared_speakers,
+        cache_dir=arguments.cache_dir,
+        num_proc=arguments.preprocessing_num_workers,
+        clips=corpus.synthetic_clips,
+        speakers=corpus.synthetic_speakers,
+        seed=corpus.synthetic_seed,
+    )
+
+
+def choose_clips(corpus: DatasetDict, wanted: dict[str, int | None], seed: int) -> dict[str, Dataset]:
+    """The wanted splits that there are, cut to so many clips.
+
+    Args:
+        wanted: for each split the most clips to take of it, None for all; which ones is drawn by ``seed``.
+    """
+    return {split: draw_clips(corpus[split], most, seed) for split, most in wanted.items() if split in corpus}
+
+
+def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
+    """At most so many clips, drawn by ``seed``, in the dataset's order: a sorted corpus must not lose whole classes."""
+    if most is None or most >= len(dataset):
+        return dataset
+    return dataset.select(np.sort(np.random.default_rng(seed).permutation(len(dataset))[:most]))
+
+
+def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: Sequence) -> dict[str, Clips]:
+    """The chosen clips without those that cannot be heard, and after the steps of preprocessing; both are cached."""
+    num_proc = arguments.preprocessing_num_workers
+    prepared = {}
+    for split, dataset in chosen.items():
+        audible, skipped = check_clips(dataset, arguments.on_bad_clip, num_proc)
+        prepared[split] = Clips(preprocess_corpus(audible, steps, num_proc) if steps else audible, skipped)
+    return prepared
