@@ -20,8 +20,8 @@ from .preparation import RunError
 from .recipes import RecipeLoader, parse_run
 from .runs import execute
 
-# Each stage is the last one and a step more, in the order of Sharma et al., section 2. In the first two the model sets no
-# level either, so that the gain can be seen on its own.
+# Each stage is the last one and a step more, in the order of Sharma et al., section 2. In the first two the model sets
+# no level either, so that the gain can be seen on its own.
 STAGES = {
     "as recorded": {"preprocess": [], "level_dbfs": "off"},
     "+ high-pass": {"preprocess": ["highpass"], "level_dbfs": "off"},
