@@ -1,20 +1,20 @@
 """Clean a folder of recordings: each one through the same steps, into WAV files of 32-bit floats under another folder.
 
-    python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
-    python examples/preprocess.py IN_DIR OUT_DIR --steps mono resample highpass normalise_level:dbfs=-20
+python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
+python examples/preprocess.py IN_DIR OUT_DIR --steps mono resample highpass normalise_level:dbfs=-20
 """
 
 import argparse
 import inspect
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 from burst2vec.audio.steps import STEPS, StepError, step_options
 from burst2vec.data.preprocessing import FAILURES, preprocess_folder
 from burst2vec.data.tables import CorpusError
 
-# Burst2Vec, section 4.1, has one channel at 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is below
-# the voice goes before the noise is estimated, silence is cut where noise no longer hides it, and the level is set last,
-# of what is left.
+# Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than any voice
+# goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is left.
 DEFAULT_STEPS = ("mono", "resample", "highpass", "mmse_stsa", "trim_silence", "normalise_level")
 
 WORKED_EXAMPLE = """
@@ -52,15 +52,17 @@ def main(arguments=None) -> int:
     )
     parser.add_argument("--num_proc", type=int, help="processes; by default as many as there are cores")
     options = parser.parse_args(arguments)
+    if options.num_proc is not None and options.num_proc < 1:
+        parser.error(f"--num_proc {options.num_proc}: give 1 or more")
     try:
         done = preprocess_folder(options.in_dir, options.out_dir, options.steps, options.num_proc)
-    except (CorpusError, StepError, ImportError, OSError) as error:
+    except (CorpusError, StepError, ImportError, OSError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{done.made} made, {done.kept} kept from before, {len(done.failures)} failed")
-    print(f"{done.left_alone} files are not audio and {done.links} links lead elsewhere: left alone")
+    print(f"left alone: {done.left_alone} files that are not audio, {done.links} links that lead elsewhere")
     if done.orphans:
-        print(f"{done.orphans} files in {options.out_dir} are of recordings that {options.in_dir} no longer has")
+        print(f"in {options.out_dir}, of recordings that are not in {options.in_dir} any more: {done.orphans}")
     speed = done.sound_seconds / done.seconds
     print(f"{done.sound_seconds:.0f} s of sound in {done.seconds:.1f} s, {speed:.0f} times real time")
     for file, reason in done.failures[:5]:

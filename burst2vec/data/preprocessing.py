@@ -105,7 +105,7 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
             the other, a target that holds something else or that another run is writing into.
         StepError: an unknown step or option.
         ImportError: webm or m4a files where PyAV is not installed.
-        RuntimeError: a worker process was killed.
+        BrokenProcessPool: a worker process was killed.
     """
     started = time.monotonic()
     steps = read_steps(steps)
@@ -118,7 +118,13 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
         todo = [recording for recording in recordings if not journal.has(recording, target_of(recording.file))]
         present = {recording.file for recording in recordings}
         orphans = sum((target / target_of(file)).is_file() for file in journal.lines if file not in present)
-        bar = tqdm(total=len(recordings), initial=len(recordings) - len(todo), desc="Preprocessing", unit=" clips", mininterval=0.5)
+        bar = tqdm(
+            total=len(recordings),
+            initial=len(recordings) - len(todo),
+            desc="Preprocessing",
+            unit=" clips",
+            mininterval=0.5,
+        )
         with bar:
             failures, sound_seconds = _make_all(source, todo, journal, steps, num_proc or _cores(), bar)
     return Preprocessed(
@@ -273,7 +279,7 @@ def _make_all(
             bar.update()
         _write_failures(target / FAILURES, sorted(failures), drafts)
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise BrokenProcessPool(
             f"{target}: a worker process was killed, most often because memory ran out. What is finished stays; the "
             "same call with a smaller num_proc goes on from there"
         ) from error

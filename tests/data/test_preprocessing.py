@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_without_pyav_a_webm_ends_the_run_with_what_to_install(source, target, m
 
 def test_a_killed_worker_is_told_from_a_bad_clip(source, target, monkeypatch):
     monkeypatch.setitem(STEPS, "die", lambda waveform: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(RuntimeError, match="a worker process was killed.*smaller num_proc goes on from there"):
+    with pytest.raises(BrokenProcessPool, match="a worker process was killed.*smaller num_proc goes on from there"):
         preprocess_folder(source, target, ["die"], num_proc=1)
     assert set(files_in(target)) == {JOURNAL}
 
