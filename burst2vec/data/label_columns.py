@@ -38,17 +38,30 @@ class TableColumns:
         >>> TableColumns("file", None, None, {"age": {"age": "Age"}, "call": "kind"}).read_labels(row, [age, call])
         {'age': 31.0, 'call': 1}
         """
-        labels = {}
+        labels = no_labels(tasks)
         for task in tasks:
             columns = self.labels.get(task.name)
-            if task.kind == "classification":
-                empty = not columns or not row.fields[columns]
-                labels[task.name] = -1 if empty else task.labels.index(row.choice(columns, task.labels))
+            if not columns:
                 continue
-            columns = columns or {}
-            values = [_number(row, columns.get(label), task) for label in task.labels]
-            labels[task.name] = values if len(values) > 1 else values[0]
+            if task.kind == "regression":
+                values = [_number(row, columns.get(label), task) for label in task.labels]
+                labels[task.name] = values if len(values) > 1 else values[0]
+            elif row.fields[columns]:
+                labels[task.name] = task.labels.index(row.choice(columns, task.labels))
         return labels
+
+
+def no_labels(tasks: Sequence[Task]) -> dict:
+    """The labels of a clip that has none: NaN and -1.
+
+    >>> no_labels([Task("mood", "regression", ("Awe", "Fear")), Task("age", "regression", ("age",))])
+    {'mood': [nan, nan], 'age': nan}
+    """
+    holes = {}
+    for task in tasks:
+        several = [math.nan] * len(task.labels)
+        holes[task.name] = -1 if task.kind == "classification" else several if len(several) > 1 else math.nan
+    return holes
 
 
 def _number(row: Row, column: str | None, task: Task) -> float:

@@ -340,6 +340,16 @@ def test_sub_folders_name_the_class(tmp_path, caplog):
     assert "3 of 3 clips have no speaker" in caplog.text
 
 
+def test_of_several_classifications_sub_folders_are_of_the_one_that_has_their_names(tmp_path):
+    write_wav(tmp_path / "mine/laugh/1.wav")
+    kin = Task("kin", "classification", ("laugh", "giggle"), loss="cross_entropy", metric="uar")
+    country = Task("country", "classification", ("China", "Venezuela"), loss="cross_entropy", metric="uar")
+    (clip,) = load(tmp_path / "mine", [country, CALL], splits={"train": 1})["train"]
+    assert (clip["call"], clip["country"]) == (0, -1)
+    with pytest.raises(CorpusError, match="of the tasks kin, call, 2 can be meant"):
+        read_folder(tmp_path / "mine", [kin, CALL])
+
+
 def test_folders_of_splits_may_stand_above_those_of_classes(tmp_path):
     for file in ("Train/laugh/1.wav", "Train/cry/1.wav", "dev/laugh/1.wav"):
         write_wav(tmp_path / "mine" / file)
@@ -371,7 +381,9 @@ def test_files_in_no_folder_of_a_class_are_refused(tmp_path, files, message):
 
 def test_what_sub_folders_cannot_say_is_refused(tmp_path):
     write_wav(tmp_path / "mine/laugh/1.wav")
-    with pytest.raises(CorpusError, match="the tasks have 0; put a metadata.csv there"):
+    with pytest.raises(
+        CorpusError, match="one classification, and of the tasks age, 0 can be meant; put a metadata.csv"
+    ):
         read_folder(tmp_path / "mine", [AGE])
     with pytest.raises(CorpusError, match="columns are given, and there is no table"):
         read_folder(tmp_path / "mine", [CALL], columns={"call": "kind"})
