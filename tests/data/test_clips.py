@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from burst2vec import load_bursts
 from burst2vec.audio import AudioError
-from burst2vec.data.clips import BadClip, check_clips, read_clip
+from burst2vec.data.clips import FINDINGS, BadClip, check_clips, examine_clips, examine_waveform, read_clip
 
 from .corpora_on_disk import ROWS, write_hume_vb, write_wav
 
@@ -147,3 +147,66 @@ def test_clips_in_memory_and_in_part_are_checked(eleven):
 def test_test_rows_are_checked_like_others(tmp_path):
     corpus = load_bursts("hume_vb", data_dir=write_hume_vb(tmp_path / "h", ROWS), cache_dir=tmp_path / "cache")
     assert check_clips(corpus["test"])[0]["samples"][:] == [4_005]
+
+
+def test_what_is_measured_agrees_with_the_plain_way():
+    waveform = np.random.default_rng(0).normal(size=16_000).astype(np.float32) * 0.3
+    waveform[3_000:9_000] *= 1e-4
+    waveform[100:110] = -1.5
+    waveform = waveform[:15_990]  # 49 frames of 320 samples and one of 310
+    frames = [waveform[start : start + 320].astype(np.float64) for start in range(0, 15_990, 320)]
+    quiet = [20 * np.log10(np.sqrt(np.mean(frame**2))) < -60 for frame in frames]
+    found = examine_waveform(waveform)
+    assert found["samples"] == 15_990 and found["peak"] == 1.5
+    assert found["rms"] == pytest.approx(np.sqrt(np.mean(waveform.astype(np.float64) ** 2)), rel=1e-6)
+    assert found["clipped"] == sum(abs(float(sample)) >= np.float32(0.999) for sample in waveform) >= 10
+    assert found["silent_share"] == sum(quiet) / 50 and not found["silent"]
+
+
+@pytest.mark.parametrize("tail", [0, 80])
+def test_a_frame_is_silent_below_minus_60_dbfs(tail):
+    below, above = (np.full(640 + tail, level, dtype=np.float32) for level in (0.0009, 0.0011))
+    assert examine_waveform(below)["silent"] and examine_waveform(below)["silent_share"] == 1.0
+    assert not examine_waveform(above)["silent"] and examine_waveform(above)["silent_share"] == 0.0
+
+
+def test_a_clip_of_zeros_is_silent_and_measured_without_a_warning():
+    found = examine_waveform(np.zeros(500, dtype=np.float32))
+    assert (found["peak"], found["rms"], found["clipped"], found["silent"]) == (0.0, 0.0, 0, True)
+
+
+def test_full_scale_counts_as_clipped_and_just_below_does_not():
+    for level, count in ((0.998, 0), (0.999, 400), (-1.0, 400), (1.2, 400)):
+        assert examine_waveform(np.full(400, level, dtype=np.float32))["clipped"] == count
+
+
+def test_a_digest_is_of_the_sound_and_changes_with_one_sample():
+    waveform = np.random.default_rng(0).normal(size=1_000).astype(np.float32)
+    other = waveform.copy()
+    other[500] += 1e-6
+    digests = [examine_waveform(sound)["digest"] for sound in (waveform, waveform.copy(), other, waveform[:-1])]
+    assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+def test_findings_of_every_clip_in_order_with_the_reason_of_an_unreadable_one(eleven):
+    wav, load = eleven
+    (wav / "00002.wav").write_bytes(b"")
+    findings = examine_clips(load())
+    assert findings.features == FINDINGS and len(findings) == 11
+    assert findings["samples"][:3] == [4_001, 0, 4_003] and findings["peak"][1] == 0.0
+    assert findings["problem"][0] == "" and "00002.wav): the file is empty" in findings["problem"][1]
+    assert findings["rms"][0] == pytest.approx(0.1, rel=0.05)
+    assert len(set(findings["digest"])) == 11
+
+
+def test_no_clips_have_no_findings(eleven):
+    _, load = eleven
+    findings = examine_clips(load().select([]))
+    assert len(findings) == 0 and findings.features == FINDINGS
+
+
+def test_checking_finds_what_examining_cached_whatever_the_number_of_processes(eleven, monkeypatch):
+    _, load = eleven
+    examine_clips(load(), num_proc=2)
+    monkeypatch.setattr("burst2vec.data.clips.load_audio", lambda *args, **kwargs: pytest.fail("decoded again"))
+    assert check_clips(load(), on_bad_clip="raise")[0]["samples"][0] == 4_001

@@ -1,0 +1,390 @@
+"""A corpus is counted as one would count it by hand, and what would spoil a run is said before it."""
+
+import io
+import json
+import warnings
+
+import numpy as np
+import pytest
+import soundfile
+from datasets import Dataset, IterableDataset
+
+from burst2vec import Task
+from burst2vec.data.check_plots import draw_corpus
+from burst2vec.data.check_report import write_report
+from burst2vec.data.check_tables import contents_table, label_table, sound_table
+from burst2vec.data.checking import check_corpus
+from burst2vec.data.duplicates import find_duplicates
+from burst2vec.data.tables import CorpusError
+
+TASKS = (
+    Task("emotion", kind="regression", labels=("Awe", "Fear", "Joy")),
+    Task("age", kind="regression", labels=("age",), unit="years", span=(15, 45), loss="mae", metric="mae"),
+    Task("country", kind="classification", labels=("China", "Venezuela"), loss="cross_entropy", metric="uar"),
+)
+NAN = float("nan")
+
+
+def wav(seed=0, samples=1_600, level=0.1):
+    file = io.BytesIO()
+    sound = level * np.random.default_rng(seed).standard_normal(samples)
+    soundfile.write(file, sound.clip(-1, 1), 16_000, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def split(*clips, **left_out):
+    """A split in memory; a clip is a dictionary of what is not as it usually is."""
+    rows = []
+    for number, clip in enumerate(clips):
+        row = {"file_id": f"clip{number}", "sound": wav(clip.get("seed", 100 + number)), "speaker": f"S{number}"}
+        row |= {
+            "emotion": [0.1 * number, 0.5 + 0.05 * number, 1.0 - 0.1 * number],
+            "age": 20.0 + number,
+            "country": number % 2,
+            **clip,
+        }
+        row["audio"] = {"bytes": row.pop("sound"), "path": None}
+        row.pop("seed", None)
+        rows.append(row)
+    dataset = Dataset.from_list(rows)
+    return dataset.remove_columns([name for name in left_out if left_out[name]])
+
+
+def sentences(check):
+    return [f"{remark.severity}: {remark.text}" for remark in check.remarks]
+
+
+@pytest.fixture(scope="module")
+def sound_corpus():
+    """Two splits with nothing wrong."""
+    train = split({"speaker": "A"}, {"speaker": "A"}, {"speaker": "B"}, {"speaker": "B", "sound": wav(1, 3_200)})
+    return {"train": train, "validation": split(*({"speaker": "C", "seed": seed} for seed in range(200, 203)))}
+
+
+def test_nothing_wrong_has_no_remarks_and_status_0(sound_corpus):
+    check = check_corpus(sound_corpus, TASKS)
+    assert check.remarks == () and check.status == 0 and check.flagged.empty
+    check.raise_if_refused()
+    assert check.splits == ("train", "validation")
+    assert check.summary().splitlines()[0].startswith("train: 4 clips, 00:00:00, 2 speakers, 0.10 to 0.20 s, median")
+
+
+def test_facts_are_those_counted_by_hand(sound_corpus):
+    facts = check_corpus(sound_corpus, TASKS).facts
+    train = facts["train"]
+    assert (train["clips"], train["speakers"], train["unreadable"], train["unnamed"]) == (4, 2, 0, 0)
+    assert train["duration_seconds"] == pytest.approx(0.5)  # three of 0.1 s and one of 0.2 s
+    assert train["seconds"] == pytest.approx({"min": 0.1, "median": 0.1, "mean": 0.125, "max": 0.2})
+    assert train["level_dbfs"]["median"] == pytest.approx(-20, abs=0.5)
+    assert train["labels"]["age"]["age"] == {"min": 20.0, "mean": 21.5, "max": 23.0, "missing": 0}
+    awe = train["labels"]["emotion"]["Awe"]
+    assert awe == pytest.approx({"min": 0.0, "mean": 0.15, "max": 0.3, "missing": 0})
+    china = {"clips": 2, "speakers": 2}  # clips 0 and 2, by A and B
+    assert train["labels"]["country"] == {"classes": {"China": china, "Venezuela": china}, "missing": 0}
+    assert facts["all"]["clips"] == 7 and facts["all"]["speakers"] == 3
+    assert facts["all"]["duration_seconds"] == pytest.approx(0.8)
+
+
+def test_levels_are_percentiles_of_the_clips(sound_corpus):
+    levels = [-40.0, -30.0, -20.0]
+    constant = [{"sound": _constant(10 ** (level / 20))} for level in levels]
+    found = check_corpus({"train": split(*constant)}, TASKS).facts["train"]["level_dbfs"]
+    assert found == pytest.approx({"5 %": -39.0, "median": -30.0, "95 %": -21.0}, abs=1e-3)
+
+
+def _constant(level, samples=1_600):
+    file = io.BytesIO()
+    soundfile.write(file, np.full(samples, level), 16_000, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def test_tables_read_as_the_white_papers(sound_corpus):
+    check = check_corpus(sound_corpus, TASKS)
+    contents = contents_table(check)
+    assert list(contents.columns) == ["train", "validation", "all"]
+    assert list(contents.loc["Clips"]) == ["4", "3", "7"]
+    assert list(contents.loc["Country: China"]) == ["2 (2)", "2 (1)", "4 (3)"]
+    assert sound_table(check).loc["Length (s): longest", "train"] == "0.20"
+    assert label_table(check).loc["Age (years)", "train"] == "20.0 / 21.5 / 23.0"
+    assert label_table(check).loc["Emotion: Fear", "train"] == "0.50 / 0.58 / 0.65"  # 0.575, rounded
+
+
+def test_speakers_in_two_splits_are_refused_by_name_and_forced_on_request(sound_corpus):
+    corpus = {**sound_corpus, "test": split({"speaker": "A", "seed": 7}, {"speaker": "C", "seed": 8}, {"seed": 9})}
+    check = check_corpus(corpus, TASKS)
+    assert check.status == 2 and "2 speakers are in more than one split" in check.remarks[0].text
+    with pytest.raises(CorpusError, match=r"allow_shared_speakers: A \(train, test\); C \(validation, test\)"):
+        check.raise_if_refused()
+    assert list(check.flagged["name"]) == ["A", "C"] and "A (train, test)" in check.summary()
+    forced = check_corpus(corpus, TASKS, allow_shared_speakers=True)
+    assert forced.status == 1 and forced.remarks[0].severity == "problem"
+    forced.raise_if_refused()
+
+
+@pytest.mark.parametrize("nobody", ["", "  ", None])
+def test_a_clip_of_nobody_shares_no_speaker(nobody):
+    named = {"speaker": "A", "seed": 1}
+    check = check_corpus({"train": split({"speaker": nobody}, named), "test": split({"speaker": nobody})}, TASKS)
+    assert check.status != 2 and check.facts["all"]["speakers"] == 1
+    assert "note: train: 1 of 2 clips name no speaker; one in two splits could not be seen" in sentences(check)
+
+
+def test_unreadable_clips_are_counted_and_all_listed_with_the_reason():
+    corpus = {
+        "train": split({}, {}, {"sound": b""}),
+        "test": split({"sound": b"nothing like sound", "seed": 5}, {}, {}),
+    }
+    corpus["test"] = corpus["test"].map(lambda row: {"speaker": ""})
+    check = check_corpus(corpus, TASKS)
+    assert "problem: train: 1 of 3 clips cannot be read" in sentences(check) and check.status == 1
+    listed = check.flagged[check.flagged["finding"] == "unreadable"]
+    assert list(zip(listed["split"], listed["name"], strict=True)) == [("train", "clip2"), ("test", "clip0")]
+    assert "the file is empty" in listed["detail"].iloc[0] and "not audio" in listed["detail"].iloc[1]
+    assert check.facts["train"]["duration_seconds"] == pytest.approx(0.2)
+
+
+def test_a_split_mostly_unreadable_is_refused_and_all_unreadable_still_has_a_report(tmp_path):
+    check = check_corpus({"train": split({"sound": b""}, {"sound": b""}, speaker=True)}, TASKS)
+    assert check.summary().splitlines()[0] == "train: 2 clips, 00:00:00"
+    assert check.status == 2 and "2 of 2 clips cannot be read, too many to skip" in check.remarks[0].text
+    assert check.facts["train"]["seconds"] is None and check.facts["train"]["level_dbfs"] is None
+    write_report(check, tmp_path, "broken")
+    assert "there is no clip to measure" in (tmp_path / "report.md").read_text()
+
+
+def test_silent_and_clipped_clips_are_told_apart_from_the_rest():
+    silent, faint, loud = {"sound": _constant(0.0)}, {"sound": _constant(0.0005)}, {"sound": _constant(1.0)}
+    check = check_corpus({"train": split({}, {}, silent, faint, loud)}, TASKS)
+    assert "problem: 2 of 5 clips are silent: below -60 dBFS in every 20 ms" in sentences(check)
+    often = "problem: 1 of 5 clips reach full scale, 1 of them in more than 0.1 % of their samples"
+    assert often in sentences(check)
+    assert check.clips["level_dbfs"].isna().tolist() == [False, False, True, False, False]
+    assert list(check.flagged["finding"]) == ["silent", "silent", "clipped"]
+
+
+def test_a_peak_or_two_at_full_scale_is_only_a_note():
+    sound = np.zeros(3_200)
+    sound[::2], sound[7] = 0.1, 1.0
+    file = io.BytesIO()
+    soundfile.write(file, sound, 16_000, format="WAV", subtype="FLOAT")
+    check = check_corpus({"train": split({}, {}, {"sound": file.getvalue()})}, TASKS)
+    assert check.status == 0 and check.remarks[0].severity == "note" and "0 of them" in check.remarks[0].text
+
+
+def test_duplicates_across_splits_and_of_other_labels_are_flagged_apart():
+    same = {"emotion": [0.1, 0.2, 0.3], "age": 30.0, "country": 0}
+    train = split({"seed": 1, **same}, {"seed": 1, **same}, {"seed": 2}, {"seed": 2}, {"seed": 3, **same}, {"seed": 9})
+    test = split({"seed": 3, "speaker": "T", "emotion": [NAN] * 3, "age": NAN, "country": -1})
+    check = check_corpus({"train": train, "test": test}, TASKS)
+    assert sentences(check) == [
+        "problem: 2 clips sound exactly like one of another split: what was trained on is scored",
+        "problem: 2 clips sound exactly like one that has other labels",
+        "problem: 2 clips sound exactly like another of their split",
+    ]
+    details = dict(zip(check.flagged["name"], check.flagged["detail"], strict=False))
+    assert details["clip2"] == "group 2 of 2 clips, other labels"
+    assert check.flagged.iloc[-1].tolist() == ["test", "clip0", "duplicate", "group 3 of 2 clips, across splits"]
+    assert check.facts["train"]["duplicates"] == 5 and check.facts["all"]["duplicates"] == 6
+
+
+def test_two_silences_of_one_length_are_no_duplicates():
+    check = check_corpus({"train": split({"sound": _constant(0.0)}, {"sound": _constant(0.0)}, {}, {}, {})}, TASKS)
+    assert check.facts["train"]["duplicates"] == 0 and check.facts["train"]["silent"] == 2
+
+
+def test_duplicates_agree_with_looking_at_every_pair():
+    rng = np.random.default_rng(0)
+    digests, splits = rng.integers(0, 12, 40), rng.integers(0, 2, 40)
+    considered, classes = rng.random(40) < 0.8, rng.integers(-1, 2, 40)
+    ages = np.where(rng.random((40, 1)) < 0.3, np.nan, rng.integers(20, 22, (40, 1)).astype(float))
+    found = find_duplicates(digests, considered, splits, {"country": classes, "age": ages}).set_index("row")
+    for one in range(40):
+        alike = [other for other in range(40) if considered[[one, other]].all() and digests[one] == digests[other]]
+        assert (one in found.index) == (len(alike) > 1)
+        if one in found.index:
+            assert found.loc[one, "across_splits"] == any(splits[other] != splits[alike[0]] for other in alike)
+            known = {classes[other] for other in alike} - {-1}
+            years = {ages[other, 0] for other in alike if not np.isnan(ages[other, 0])}
+            assert found.loc[one, "other_labels"] == (len(known) > 1 or len(years) > 1)
+
+
+def test_no_clips_considered_have_no_duplicates():
+    found = find_duplicates(np.zeros(3, int), np.zeros(3, bool), np.zeros(3, int), {})
+    assert found.empty and list(found) == ["row", "group", "across_splits", "other_labels", "detail"]
+
+
+def test_labels_that_are_missing_absent_or_constant_are_said(sound_corpus):
+    lonely = {"emotion": [0.5, 0.2, NAN], "country": 1}
+    train = split(lonely, {**lonely, "emotion": None, "age": None}, {**lonely, "emotion": [0.5, 0.3, NAN]}, {**lonely})
+    check = check_corpus({"train": train}, TASKS)
+    assert check.facts["train"]["labels"]["emotion"]["Joy"] == {"min": None, "mean": None, "max": None, "missing": 4}
+    assert check.facts["train"]["labels"]["emotion"]["Awe"]["missing"] == 1
+    assert "problem: train: no clip of China (country)" in sentences(check)
+    assert "note: train: 1 of 4 clips lack the label of the task age" in sentences(check)
+    assert label_table(check).loc["Emotion: Joy", "train"] == "–"
+    some = [{"age": 30.0}, {"age": 30.0, "country": -1}, {"age": NAN}, {"age": 30.0, "country": None}]
+    again = sentences(check_corpus({"train": split(*some)}, TASKS))
+    assert "problem: train: no clip of Venezuela (country)" in again
+    assert "note: train: 2 of 4 clips lack the label of the task country" in again
+    assert "problem: train: all clips have one value of age (age)" in again
+
+
+def test_a_split_without_labels_matters_only_where_one_learns_from_it(tmp_path):
+    unlabelled = split({"seed": 1}, {"seed": 2}, emotion=True, age=True, country=True, speaker=True)
+    check = check_corpus({"test": unlabelled}, TASKS)
+    assert check.status == 0 and contents_table(check).loc["Country: China", "test"] == "–"
+    check = check_corpus({"train": unlabelled}, TASKS)
+    assert [f"problem: train: no clip has the label of the task {task.name}" for task in TASKS] == [
+        sentence for sentence in sentences(check) if sentence.startswith("problem")
+    ]
+    assert "  problem: train: no clip has the label of the task age" in check.summary().splitlines()
+    write_report(check, tmp_path, "unlabelled")
+    text = (tmp_path / "report.md").read_text()
+    assert (
+        "Left out: no clip has the label of the task country." in text
+        and "of the task emotion." in text
+        and "Left out: no clip has both" in text
+    )
+
+
+def test_a_corpus_without_speakers_or_countries_has_a_report(tmp_path):
+    check = check_corpus({"train": split({}, {}, speaker=True)}, TASKS[:2])
+    assert contents_table(check).loc["Speakers", "all"] == "–" and check.status == 0 or check.status == 1
+    assert any("2 of 2 clips name no speaker" in sentence for sentence in sentences(check))
+    write_report(check, tmp_path, "nobody")
+    assert "no labels of both age and country" in (tmp_path / "report.md").read_text()
+
+
+def test_a_split_of_one_clip_has_a_report_and_is_called_too_few(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check = check_corpus({"train": split({})}, TASKS)
+        write_report(check, tmp_path, "one")
+    assert "problem: train: has 1 clip, too few to learn or score anything by" in sentences(check)
+    assert len([sentence for sentence in sentences(check) if sentence.startswith("problem")]) == 1
+
+
+def test_what_is_no_corpus_is_refused(sound_corpus):
+    with pytest.raises(CorpusError, match="the corpus has no split"):
+        check_corpus({}, TASKS)
+    with pytest.raises(CorpusError, match="split train: has no clips"):
+        check_corpus({"train": sound_corpus["train"].select([])}, TASKS)
+    streamed = IterableDataset.from_generator(lambda: iter([]))
+    with pytest.raises(
+        CorpusError, match="split train: a IterableDataset is not checked; load it with streaming=False"
+    ):
+        check_corpus({"train": streamed}, TASKS)
+
+
+def test_two_processes_count_what_one_counts():
+    many = {"train": split(*({} for _ in range(220)))}
+    assert check_corpus(many, TASKS, num_proc=2).facts == check_corpus(many, TASKS, num_proc=1).facts
+    assert check_corpus(many, TASKS).facts["train"]["clips"] == 220
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A report of a corpus with a named pipe's worth of trouble, and of enough clips for every picture."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("secret_place")
+    clips = [
+        {"emotion": emotions.tolist(), "speaker": f"SPEAKER{number % 7}", "file_id": f"FILE{number}", "age": 20.0 + age}
+        for number, (emotions, age) in enumerate(zip(rng.dirichlet([0.3] * 3, 60), rng.integers(0, 9, 60), strict=True))
+    ]
+    clips[5]["emotion"] = [0.0, 0.0, 0.0]
+    (folder / "FILE7.wav").write_bytes(b"")
+    train = split(*clips)
+    audio = [
+        {"bytes": None, "path": str(folder / "FILE7.wav")} if row == 7 else train[row]["audio"] for row in range(60)
+    ]
+    train = train.remove_columns("audio").add_column("audio", audio)
+    check = check_corpus(
+        {"train": train, "test": split({"speaker": "SPEAKER0", "seed": 3}, {"sound": _constant(0.0)})}, TASKS
+    )
+    return check, write_report(check, folder / "report", "a <b> | corpus"), folder
+
+
+def test_the_page_holds_every_picture_and_asks_for_nothing_from_elsewhere(reported):
+    _, (page, *_), _ = reported
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 7 and "Left out" not in text
+    for outside in ("http:", "https:", "<script", "<link", "@import", "url("):
+        assert outside not in text
+    assert "<h1>a &lt;b&gt; | corpus" in text
+
+
+def test_what_may_be_shared_names_no_clip_speaker_or_place(reported):
+    check, (page, markdown, facts, flagged), folder = reported
+    for file in (page, markdown, facts):
+        text = file.read_text()
+        assert "FILE" not in text and "SPEAKER" not in text and str(folder) not in text and "secret_place" not in text
+    listed = flagged.read_text()
+    assert "SPEAKER0" in listed and "FILE7" in listed and "secret_place" in listed
+    assert len(listed.splitlines()) == 1 + len(check.flagged)
+
+
+def test_problems_stand_first_and_the_facts_are_json(reported):
+    check, (page, markdown, facts, _), folder = reported
+    text = markdown.read_text()
+    assert text.index("**refused**") < text.index("**problem**") < text.index("## What is in it")
+    assert "Refused: a run must not start." in text and "status2" in page.read_text()
+    assert json.loads(facts.read_text())["splits"]["train"]["clips"] == 60
+    assert {path.name for path in (folder / "report" / "pictures").iterdir()} >= {"emotion_map.png", "lengths.png"}
+    for line in text.splitlines():  # every picture that the page shows is there
+        if line.startswith("!["):
+            assert (folder / "report" / line.split("(")[1].rstrip(")")).is_file()
+
+
+def test_one_seed_draws_one_map(reported):
+    check, *_ = reported
+    maps = [
+        next(picture for picture in draw_corpus(check, seed) if picture.name == "emotion_map") for seed in (1, 1, 2)
+    ]
+    points = [maps[number].figure.axes[0].collections[1].get_offsets() for number in range(3)]
+    np.testing.assert_array_equal(points[0], points[1])
+    assert not np.array_equal(points[0], points[2])
+    assert "62 clips, placed by seed 1" in maps[0].caption
+
+
+def test_a_map_draws_at_most_so_many_clips_and_says_so(reported, monkeypatch):
+    monkeypatch.setattr("burst2vec.data.check_plots.MOST_POINTS", 55)
+    picture = next(picture for picture in draw_corpus(reported[0]) if picture.name == "emotion_map")
+    assert "55 of 62 clips, drawn and placed by seed 0" in picture.caption
+
+
+def test_too_few_different_emotions_make_no_map(sound_corpus):
+    pictures = {picture.name: picture for picture in draw_corpus(check_corpus(sound_corpus, TASKS))}
+    assert pictures["emotion_map"].figure is None and "take 4 different values" in pictures["emotion_map"].caption
+    pictures = {picture.name: picture for picture in draw_corpus(check_corpus(sound_corpus, TASKS[1:]))}
+    assert "no task of three or more" in pictures["emotion_map"].caption
+
+
+def test_more_countries_than_colours_show_the_largest():
+    names = tuple(f"Country {number}" for number in range(9))
+    country = Task("country", kind="classification", labels=names, loss="cross_entropy", metric="uar")
+    clips = [{"country": number % 9, "age": 20.0 + number} for number in range(20)]
+    check = check_corpus({"train": split(*clips)}, (TASKS[1], country))
+    picture = next(draw_corpus(check))
+    assert "The 7 of 9 countries that have the most clips" in picture.caption
+
+
+@pytest.mark.parametrize("labels", [15, 25])
+def test_many_emotions_have_as_many_colours(labels):
+    task = Task("culture", kind="regression", labels=tuple(f"label {number}" for number in range(labels)))
+    vectors = np.random.default_rng(0).random((60, labels))
+    dataset = split(*({"culture": vector.tolist()} for vector in vectors))
+    pictures = {picture.name: picture for picture in draw_corpus(check_corpus({"train": dataset}, (task,)))}
+    parts = pictures["emotion_map"].figure.axes[0].collections[1:]
+    assert len({tuple(part.get_facecolor()[0][:3]) for part in parts}) == len(parts) > 10
+    assert sum(axis.get_visible() for axis in pictures["labels_culture"].figure.axes) == labels
+
+
+def test_a_report_of_one_format_writes_that_page_alone(sound_corpus, tmp_path):
+    check = check_corpus(sound_corpus, TASKS)
+    names = [path.name for path in write_report(check, tmp_path / "html", "x", ("html",))]
+    assert names == ["report.html", "report.json", "flagged_clips.csv"] and not (tmp_path / "html/pictures").exists()
+    assert "Nothing is wrong." in (tmp_path / "html/report.html").read_text()
+    with pytest.raises(ValueError, match="format 'pdf' is not one of html, md"):
+        write_report(check, tmp_path, "x", ("pdf",))
+    with pytest.raises(CorpusError, match="is a file"):
+        write_report(check, tmp_path / "html/report.html", "x")
