@@ -65,4 +65,5 @@ def normalise_level(waveform: np.ndarray, dbfs: float = LEVEL_DBFS) -> np.ndarra
     rms = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if waveform.size else 0.0
     if rms == 0.0:
         return waveform.astype(np.float32)
-    return (waveform * (10.0 ** (dbfs / 20.0) / rms)).astype(np.float32)
+    gain = np.float64(10.0 ** (dbfs / 20.0) / rms)  # beyond float32 for a level under -760 dBFS
+    return (waveform * gain).astype(np.float32)

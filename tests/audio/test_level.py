@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burst2vec.audio import normalise_peak
+from burst2vec.audio import normalise_level, normalise_peak
 from burst2vec.waveforms import WaveformError
 
 CLIP = np.array([0.1, -0.4, 0.2], dtype=np.float32)
@@ -39,3 +39,9 @@ def test_a_level_above_full_scale_or_none_at_all_is_refused(dbfs):
 def test_what_is_no_clip_is_refused():
     with pytest.raises(WaveformError, match="mix down first"):
         normalise_peak(np.zeros((2, 400)))
+
+
+@pytest.mark.parametrize("gain", [1e-41, 1e-6, 100.0])
+def test_the_rms_level_can_be_reached_from_anywhere(gain):
+    level = normalise_level(np.full(400, gain, dtype=np.float32), dbfs=-20)
+    assert level == pytest.approx(0.1, rel=1e-3)
