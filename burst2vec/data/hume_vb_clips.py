@@ -108,7 +108,8 @@ class _Join:
         clip = self.row_of.get(file_id)
         if clip is None:
             if table > 0 and self.paths[0] == str(self.folder / EXVO.path):
-                raise row.error("File_ID", f"a clip of {self.paths[0]}")
+                advice = "; in a folder without that file, labels='avb' reads A-VB's clips alone"
+                raise row.error("File_ID", f"a clip of {self.paths[0]}{advice}")
             clip = self.row_of[file_id] = len(self.speakers)
             self.speakers.append("")
             self.splits.append(split)

@@ -45,9 +45,9 @@ class Row:
         25.5
         """
         text = self.fields[column]
-        if not _NUMBER.fullmatch(text) or not low <= float(text) <= high:
-            raise self.error(column, f"a number from {low:g} to {high:g}")
-        return float(text)
+        if _NUMBER.fullmatch(text) and low <= (number := float(text)) <= high:
+            return number
+        raise self.error(column, f"a number from {low:g} to {high:g}")
 
     def choice(self, column: str, allowed: Iterable[str]) -> str:
         """The field, which must be one of ``allowed`` letter for letter."""

@@ -1,12 +1,18 @@
 """Corpora by name: what is cached, what is read anew, and what the errors tell to do."""
 
+import functools
+from pathlib import Path
+
 import pytest
-from datasets import Audio
+from datasets import Audio, IterableDatasetDict
 
 from burst2vec import load_bursts
+from burst2vec.data.columns import burst_features
+from burst2vec.data.corpora import corpus_tasks
 from burst2vec.data.tables import CorpusError
+from burst2vec.tasks import TASK_PRESETS
 
-from .corpora_on_disk import with_field, write_emogator, write_hume_vb, write_wav
+from .corpora_on_disk import AVB_ROWS, with_field, write_avb, write_emogator, write_hume_vb, write_wav
 
 
 def test_audio_is_not_decoded_so_that_torchcodec_is_not_needed(tmp_path):
@@ -53,6 +59,92 @@ def test_other_splits_of_one_corpus_are_cached_apart(tmp_path):
     assert sizes == [{"train": 6, "validation": 3}, {"train": 3, "test": 3}, {"train": 6, "validation": 3}]
 
 
+def test_each_label_table_counts_and_so_does_where_the_audio_is(tmp_path):
+    folder = write_avb(write_hume_vb(tmp_path / "hume", wavs=0))
+    load = functools.partial(load_bursts, "hume_vb", data_dir=folder, labels="all", cache_dir=tmp_path / "cache")
+    load()
+    (folder / "wav").mkdir()
+    (folder / "wav/00001.wav").touch()
+    load()
+    (folder / "audio").mkdir()
+    (folder / "wav").rename(folder / "audio/wav")
+    assert load()["train"][0]["audio"]["path"] == f"{folder}/audio/wav/00001.wav"
+    two = [["[00001]", "Train", "0.5", "0.5"], *AVB_ROWS["two"][1:]]
+    write_avb(folder, {"two": two})
+    assert load()["train"][0]["two"] == [0.5, 0.5]
+    (folder / "labels/type_info.csv").unlink()
+    assert "type" not in load()["train"].column_names
+
+
+def test_options_are_cached_apart(tmp_path):
+    folder = write_avb(write_hume_vb(tmp_path / "hume"))
+    (folder / "raw").mkdir()
+    (folder / "raw/00001.webm").touch()
+    load = functools.partial(load_bursts, "hume_vb", data_dir=folder, cache_dir=tmp_path / "cache")
+    load(allow_shared_speakers=True)
+    found = [
+        (load(audio=audio, labels=labels)) for audio in ("processed", "raw", "processed") for labels in ("exvo", "all")
+    ]
+    assert [Path(corpus["train"][0]["audio"]["path"]).suffix for corpus in found] == [
+        *[".wav"] * 2,
+        *[".webm"] * 2,
+        *[".wav"] * 2,
+    ]
+    assert ["high" in corpus["train"].column_names for corpus in found] == [False, True] * 3
+    write_hume_vb(folder, with_field(5, "Subject_ID", "A"))
+    load(allow_shared_speakers=True)
+    with pytest.raises(CorpusError, match="of one split"):  # what was allowed before is not found in the cache now
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("hume_vb", {}), ("hume_vb", {"labels": "all"}), ("emogator", {}), ("synthetic", {"clips": 36, "speakers": 12})],
+)
+def test_streamed_rows_are_the_same_in_the_same_order(tmp_path, name, settings):
+    if name == "hume_vb":
+        settings = {**settings, "data_dir": write_avb(write_hume_vb(tmp_path / "hume"))}
+    if name == "emogator":
+        settings = {"data_dir": write_emogator(tmp_path / "mp3")}
+    plain = load_bursts(name, cache_dir=tmp_path, **settings)
+    streamed = load_bursts(name, cache_dir=tmp_path, streaming=True, **settings)
+    assert isinstance(streamed, IterableDatasetDict) and list(streamed) == list(plain)
+    for split, rows in plain.items():
+        assert streamed[split].features == rows.features
+        assert str(list(streamed[split])) == str(list(rows))  # as text, because NaN is not equal to itself
+
+
+def test_any_number_of_processes_reads_the_same_rows_in_the_same_order(tmp_path):
+    folder = write_avb(write_hume_vb(tmp_path / "hume"))
+    one, two = (
+        load_bursts("hume_vb", data_dir=folder, labels="all", cache_dir=tmp_path / str(num_proc), num_proc=num_proc)
+        for num_proc in (None, 2)
+    )
+    assert all(str(two[split][:]) == str(rows[:]) for split, rows in one.items())
+
+
+def test_streams_are_shared_out_among_workers(tmp_path):
+    stream = load_bursts("synthetic", cache_dir=tmp_path, streaming=True, clips=36, speakers=12)["train"]
+    halves = [list(stream.shard(2, half)["file_id"]) for half in (0, 1)]
+    assert sorted(halves[0] + halves[1]) == list(stream["file_id"]) and min(map(len, halves)) > 4
+
+
+@pytest.mark.parametrize("labels", ["exvo", "avb", "all"])
+def test_the_tasks_of_a_corpus_are_its_columns(tmp_path, labels):
+    folder = write_avb(write_hume_vb(tmp_path / "hume"))
+    features = load_bursts("hume_vb", data_dir=folder, labels=labels, cache_dir=tmp_path / "cache")["train"].features
+    assert features == burst_features(corpus_tasks("hume_vb", labels=labels))
+    assert corpus_tasks("hume_vb") == corpus_tasks("synthetic") == TASK_PRESETS["exvo"]
+    assert corpus_tasks("emogator") == TASK_PRESETS["emogator"]
+
+
+def test_labels_that_there_are_not_have_no_tasks():
+    with pytest.raises(CorpusError, match="labels 'few' is not one of exvo, avb, all"):
+        corpus_tasks("hume_vb", labels="few")
+    with pytest.raises(CorpusError, match="unknown corpus 'hume'"):
+        corpus_tasks("hume")
+
+
 def test_the_synthetic_corpus_is_written_to_the_cache_and_found_there(tmp_path, monkeypatch):
     settings = {"clips": 24, "speakers": 12, "seed": 3}
     before = load_bursts("synthetic", cache_dir=tmp_path, **settings)
@@ -86,10 +178,24 @@ def test_without_a_folder_the_error_says_how_to_get_the_corpus(tmp_path, name, m
         load_bursts(name, data_dir=tmp_path / "nowhere")
 
 
-def test_calls_that_cannot_be_meant_are_refused(tmp_path):
+def test_an_unknown_corpus_is_refused():
     with pytest.raises(CorpusError, match="unknown corpus 'hume'; known: hume_vb, emogator, synthetic"):
         load_bursts("hume")
-    with pytest.raises(CorpusError, match="clips, seed: only the synthetic corpus is made to order"):
-        load_bursts("emogator", data_dir=tmp_path, clips=3, seed=1)
-    with pytest.raises(CorpusError, match="hume_vb has its own, in its data_info.csv"):
-        load_bursts("hume_vb", data_dir=tmp_path, splits={"train": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("emogator", {"clips": 3, "seed": 1}, "clips, seed: only the synthetic corpus is made to order; emogator is"),
+        ("hume_vb", {"splits": {"train": 1}}, "splits: hume_vb has its own, in its data_info.csv"),
+        ("synthetic", {"audio": "raw"}, "audio: only hume_vb comes processed and raw; synthetic has one kind"),
+        ("emogator", {"labels": "avb"}, "labels: only hume_vb has the labels of two challenges; emogator"),
+        ("hume_vb", {"tasks": "exvo"}, "tasks: only a folder of your own is told .*; hume_vb has its own"),
+        ("hume_vb", {"table": "x.csv", "clips": 3}, "table: only a folder of your own is told .*; hume_vb knows"),
+        ("emogator", {"columns": {}}, "columns: only a folder of your own is told .*; emogator knows"),
+        ("emogator", {"allow_shared_speakers": True}, "emogator has no speaker in two splits; leave it out"),
+    ],
+)
+def test_a_setting_that_a_corpus_does_not_take_is_refused(tmp_path, name, settings, message):
+    with pytest.raises(CorpusError, match=message):
+        load_bursts(name, data_dir=tmp_path, **settings)

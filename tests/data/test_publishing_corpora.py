@@ -14,8 +14,9 @@ from burst2vec.data.clips import read_clip
 from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
 from burst2vec.data.tables import CorpusError
 
-from .corpora_on_disk import write_emogator, write_hume_vb
+from .corpora_on_disk import write_avb, write_emogator, write_hume_vb, write_webm
 
+SEVEN_TASKS = ("emotion", "age", "country", "high", "two", "culture", "type")
 SCRIPTS = Path(__file__).parents[2] / "dataset_scripts"
 
 
@@ -53,6 +54,24 @@ def test_no_local_path_is_in_what_is_written(corpus, card, tmp_path):
     for path in out.rglob("*.parquet"):
         assert str(tmp_path).encode() not in path.read_bytes()
         assert all("/" not in audio["path"] for audio in parquet.read_table(path)["audio"].to_pylist())
+
+
+def test_raw_recordings_and_the_labels_of_both_challenges_survive_and_no_path_does(card, tmp_path):
+    folder = write_avb(write_hume_vb(tmp_path / "hume", wavs=0))
+    for clip in range(1, 6):
+        write_webm(folder / f"raw/0000{clip}.webm", seed=clip)
+    options = {"labels": "all", "audio": "raw", "cache_dir": tmp_path / "cache"}
+    corpus = load_bursts("hume_vb", data_dir=folder, **options)
+    out = write_parquet_corpus(corpus, tmp_path / "out", card)
+    loaded = load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+    for split, rows in corpus.items():
+        assert loaded[split].features == rows.features and list(rows.features)[3:] == list(SEVEN_TASKS)
+        for before, after in zip(rows, loaded[split], strict=True):
+            recording = Path(before["audio"]["path"])
+            assert after["audio"] == {"bytes": recording.read_bytes(), "path": recording.name}
+            assert read_clip(after["audio"], "clip").size == 4_000  # 0.25 s
+            assert str({**after, "audio": None}) == str({**before, "audio": None})
+    assert not [path for path in out.rglob("*") if path.is_file() and str(tmp_path).encode() in path.read_bytes()]
 
 
 def test_long_splits_are_written_in_several_files(corpus, card, tmp_path, monkeypatch):
@@ -130,6 +149,17 @@ def test_the_hume_vb_script_uploads_for_signatories_only_and_in_private(tmp_path
         main([*asked, "--i_have_signed_the_agreement", "--public"])
     loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 3, "validation": 1, "test": 1}
+
+
+def test_the_hume_vb_script_writes_the_labels_and_the_audio_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = write_avb(tmp_path / "avb")
+    for clip in range(1, 6):
+        write_webm(folder / f"audio/raw/0000{clip}.webm", seed=clip)
+    script("hume_vb")(["--data_dir", str(folder), "--labels", "avb", "--audio", "raw", "--out", str(tmp_path / "out")])
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"].column_names == ["file_id", "audio", "speaker", *SEVEN_TASKS[3:]]
+    assert loaded["train"][0]["audio"]["path"] == "00001.webm"
 
 
 def test_the_emogator_script_writes_what_load_dataset_reads(tmp_path, monkeypatch):
