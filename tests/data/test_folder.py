@@ -4,9 +4,11 @@ import csv
 import logging
 import math
 import os
+import runpy
+from pathlib import Path
 
 import pytest
-from datasets import Audio
+from datasets import Audio, load_dataset
 
 from burst2vec import Task, load_bursts
 from burst2vec.data.audio_files import AudioFiles
@@ -424,3 +426,44 @@ def test_streaming_gives_the_same_rows_and_caches_nothing(tmp_path):
     streamed = {split: list(rows) for split, rows in load(folder, streaming=True).items()}
     assert not list(tmp_path.rglob("*.arrow"))
     assert str(streamed) == str({split: list(rows) for split, rows in load(folder).items()})
+
+
+RECIPE = """
+data:
+  corpus: folder
+  columns: {call: kind}
+  splits: {train: 2, test: 1}
+model:
+  tasks:
+  - {name: call, kind: classification, labels: [laugh, cry], loss: cross_entropy, metric: uar}
+"""
+
+
+def test_the_script_writes_what_load_dataset_reads_and_publishes_no_blanks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = [["a", "A", "laugh"], ["b", "B", "cry"], ["c", "C", ""]]
+    folder = write_folder(tmp_path / "mine", rows, ["file", "speaker", "kind"])
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    script = Path(__file__).parents[2] / "dataset_scripts/folder/folder.py"
+    main = runpy.run_path(str(script))["main"]
+    uploads = []
+    monkeypatch.setitem(main.__globals__, "upload_corpus", lambda *args, **kwargs: uploads.append(kwargs))
+    asked = ["--recipe", str(tmp_path / "recipe.yaml"), "--data_dir", str(folder), "--out"]
+    main([*asked, str(tmp_path / "out")])
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {split: clips["call"][:] for split, clips in loaded.items()} == {"train": [0, 1], "test": [-1]}
+
+    (tmp_path / "card.md").write_text("# Laughs\n")
+    publish = [*asked, str(tmp_path / "out2"), "--push_to_hub", "me/laughs"]
+    main([*publish, "--card", str(tmp_path / "card.md")])
+    assert uploads == [{"private": True}]
+    with pytest.raises(SystemExit):
+        main(publish)
+    assert "has blanks to fill in before it is published, such as <name of the corpus>" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*asked[:2], "--out", str(tmp_path / "out3")])
+    assert "names no data_dir; give --data_dir FOLDER" in capsys.readouterr().err
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("folder", "emogator").replace("  columns: {call: kind}\n", ""))
+    with pytest.raises(SystemExit):
+        main([*asked, str(tmp_path / "out3")])
+    assert "is of the corpus emogator; give a recipe with corpus: folder" in capsys.readouterr().err
