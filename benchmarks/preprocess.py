@@ -2,9 +2,9 @@
 
     python benchmarks/preprocess.py FOLDER_OF_MP3S      # default: two-second bursts that it writes itself
 
-By turns in one run: the whole chain in one thread of this process, step by step, whose speed per core is taken from the
-processor's time, so that other programs on the machine hardly count; and ``preprocess_folder`` with one process and with
-two, whose ratio is taken from the clock on the wall, and needs two idle cores.
+By turns in one run: the whole chain in one thread of this process, step by step, its speed per core taken from the
+processor's time, so that other programs on the machine hardly count; and ``preprocess_folder`` with one process and
+with two, the ratio taken from the clock on the wall, which needs two idle cores.
 """
 
 import argparse

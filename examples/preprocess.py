@@ -1,7 +1,9 @@
 """Clean a folder of recordings: each one through the same steps, into WAV files of 32-bit floats under another folder.
 
-python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
-python examples/preprocess.py IN_DIR OUT_DIR --steps mono resample highpass normalise_level:dbfs=-20
+    python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
+    python examples/preprocess.py IN_DIR OUT_DIR --steps mono resample highpass normalise_level:dbfs=-20
+
+Stopped or killed, the same command goes on where it was.
 """
 
 import argparse
@@ -13,8 +15,9 @@ from burst2vec.audio.steps import STEPS, StepError, step_options
 from burst2vec.data.preprocessing import FAILURES, preprocess_folder
 from burst2vec.data.tables import CorpusError
 
-# Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than any voice
-# goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is left.
+# Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than a voice
+# goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is
+# left.
 DEFAULT_STEPS = ("mono", "resample", "highpass", "mmse_stsa", "trim_silence", "normalise_level")
 
 WORKED_EXAMPLE = """
@@ -23,8 +26,7 @@ HUME-VB's raw recordings (48 kHz webm), beside its own wav/:
   python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
   cp HUME-VB/data_info.csv HUME-VB-clean/
 
-and then data_dir=HUME-VB-clean. Stop it whenever you like: the same command goes on where it was. What could not be
-read or cleaned stands in HUME-VB-clean/wav/failures.csv.
+and then data_dir=HUME-VB-clean. What could not be read or cleaned stands in HUME-VB-clean/wav/failures.csv.
 """
 
 

@@ -85,16 +85,25 @@ def read_steps(steps: Iterable) -> tuple[Step, ...]:
 
 
 def step_options(name: str) -> dict[str, object]:
-    """The options of a step and their defaults.
+    """The options of a step that a recipe can set, and their defaults; one that takes a waveform it cannot.
 
     >>> step_options("normalise_level")
     {'dbfs': -3.0}
     """
-    parameters = inspect.signature(STEPS[name]).parameters
-    options = {option: parameter.default for option, parameter in parameters.items() if option not in _NOT_OPTIONS}
-    if name == "resample" and options["new_rate"] is inspect.Parameter.empty:
+    types = typing.get_type_hints(STEPS[name])
+    options = {
+        option: parameter.default
+        for option, parameter in inspect.signature(STEPS[name]).parameters.items()
+        if option not in _NOT_OPTIONS and (option not in types or set(_kinds(types[option])) <= set(_KINDS))
+    }
+    if name == "resample":
         options["new_rate"] = SAMPLING_RATE  # what every encoder hears
     return options
+
+
+def _kinds(hint) -> tuple:
+    """The types that a signature allows: of ``float | None`` both."""
+    return typing.get_args(hint) or (hint,)
 
 
 def apply_steps(
@@ -201,9 +210,9 @@ def _value_of(text: str):
 
 def _checked(value, hint, where: str):
     """The value as the type that the step's signature asks for; a whole number does for a number."""
-    kinds = typing.get_args(hint) or (hint,)
-    if not set(kinds) <= set(_KINDS):  # no plain type: the step's own business
+    if hint is None:  # the step's own business
         return value
+    kinds = _kinds(hint)
     if float in kinds and type(value) is int:
         value = float(value)
     if type(value) not in kinds:

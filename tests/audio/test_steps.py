@@ -123,6 +123,16 @@ def test_an_option_without_a_default_must_be_given(monkeypatch):
     assert read_steps(["gate:floor=anything"])[0].to_dict() == {"gate": {"floor": "anything"}}
 
 
+def test_what_a_recipe_cannot_hold_is_no_option(monkeypatch):
+    def mask(waveform, noise: np.ndarray | None = None, depth: float = 1.0):
+        return waveform
+
+    monkeypatch.setitem(STEPS, "mask", mask)
+    assert step_options("mask") == {"depth": 1.0}
+    with pytest.raises(StepError, match="unknown option 'noise'"):
+        read_steps([{"mask": {"noise": [0.0]}}])
+
+
 # Applying
 
 
