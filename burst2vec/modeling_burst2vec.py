@@ -16,7 +16,7 @@ from .encoders import SpeechEncoder
 from .heads import TaskHead, read_out
 from .losses import task_loss
 from .pooling import POOLINGS
-from .trunks import SharedPrivateTrunk, reverse_gradient
+from .trunks import SharedPrivateTrunk, TaskModules, reverse_gradient
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         self.trunk = SharedPrivateTrunk(
             self.encoder.size, config.projection_size, config.extractor_size, names, config.dropout
         )
-        self.heads = nn.ModuleDict({task.name: TaskHead(task, config.extractor_size, config.dropout) for task in tasks})
+        self.heads = TaskModules({task.name: TaskHead(task, config.extractor_size, config.dropout) for task in tasks})
         if config.discriminator_weight > 0:
             self.discriminator = nn.Linear(config.extractor_size, len(tasks))
         self.tasks = {task.name: task for task in tasks}

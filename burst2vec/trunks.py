@@ -19,6 +19,24 @@ class Views(NamedTuple):
     combined: torch.Tensor
 
 
+class TaskModules(nn.ModuleDict):
+    """A module for each task, by the task's name, also where torch has that name for itself, as A-VB's ``type``.
+
+    >>> TaskModules({"type": nn.Identity()})["type"]
+    Identity()
+    """
+
+    def __setitem__(self, name, module):
+        super().__setitem__(_key_of(name), module)
+
+    def __getitem__(self, name):
+        return super().__getitem__(_key_of(name))
+
+
+def _key_of(name: str) -> str:
+    return f"{name}_" if hasattr(nn.ModuleDict, name) else name
+
+
 class GradientReversal(torch.autograd.Function):
     """Identity forward, minus the gradient backward (Ganin & Lempitsky, 2015)."""
 
@@ -60,10 +78,8 @@ class SharedPrivateTrunk(nn.Module):
         super().__init__()
         self.projection = extractor(input_size, projection_size, dropout)
         self.shared = extractor(projection_size, extractor_size, dropout)
-        self.specific = nn.ModuleDict(
-            {name: extractor(projection_size, extractor_size, dropout) for name in task_names}
-        )
-        self.combine = nn.ModuleDict({name: nn.Linear(2 * extractor_size, extractor_size) for name in task_names})
+        self.specific = TaskModules({name: extractor(projection_size, extractor_size, dropout) for name in task_names})
+        self.combine = TaskModules({name: nn.Linear(2 * extractor_size, extractor_size) for name in task_names})
 
     def forward(self, clips, task_names) -> dict[str, Views]:
         """The views of ``clips`` (batch, input_size) for each named task."""

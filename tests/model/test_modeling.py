@@ -139,6 +139,21 @@ def test_a_new_task_set_is_data():
     assert torch.isfinite(output.loss) and output.predictions["pain"].shape == (2, 1)
 
 
+def test_a_task_may_bear_a_name_that_torch_has_for_itself(tmp_path):
+    model = tiny_model(tasks="avb")  # A-VB's fourth task is "type", and a module has a method of that name
+    clips = torch.randn(2, 4000)
+    before = model(clips).predictions
+    assert {name: tuple(values.shape) for name, values in before.items()} == {
+        "high": (2, 10),
+        "two": (2, 2),
+        "culture": (2, 40),
+        "type": (2, 8),
+    }
+    model.save_pretrained(tmp_path)
+    after = Burst2VecForMultiTask.from_pretrained(tmp_path)(clips).predictions
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_one_task_has_no_adversary_to_hide_from():
     model = tiny_model(tasks=[Task("age", "regression", ("age",), span=(15, 45), loss="mae", metric="mae")])
     parts = model(torch.randn(2, 4000), labels={"age": torch.tensor([[20.0], [30.0]])}).loss_parts
