@@ -10,8 +10,8 @@ class Burst2VecPipeline(Pipeline):
     """Hears bursts and says what is in them.
 
     Inputs, alone or in a list: a path, the bytes of a file, a waveform (samples,) at the model's rate (16 kHz), or a
-    dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched. A clip goes through
-    the steps that the model's clips went through in training, as its feature extractor tells them.
+    dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched. A clip goes
+    through the steps that the model's clips went through in training, as its feature extractor tells them.
 
     For each clip, one entry per task and, on request, ``"embedding"``, the clip's vector as a list of numbers:
 
