@@ -3,6 +3,7 @@
 from ..waveforms import normalise_level
 from .channels import mono
 from .decode import AudioError, load_audio, read_audio
+from .denoise import mmse_stsa, mmse_stsa_gain
 from .highpass import highpass
 from .level import normalise_peak
 from .resampling import resample
@@ -20,6 +21,8 @@ __all__ = [
     "change_speed",
     "highpass",
     "load_audio",
+    "mmse_stsa",
+    "mmse_stsa_gain",
     "mono",
     "normalise_level",
     "normalise_peak",
