@@ -8,6 +8,7 @@ Stopped or killed, the same command goes on where it was.
 
 import argparse
 import inspect
+import re
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
@@ -31,12 +32,13 @@ and then data_dir=HUME-VB-clean. What could not be read or cleaned stands in HUM
 
 
 def list_of_steps() -> str:
-    """One line a step, from its docstring, with its options and their defaults."""
+    """Each step with its options and their defaults, and a line from its docstring: what it does, without the source."""
     lines = ["steps, in any order, each as often as wanted:"]
     for name, step in STEPS.items():
-        first = inspect.getdoc(step).split("\n\n")[0].replace("\n", " ")
+        sentence = " ".join(inspect.getdoc(step).split("\n\n")[0].split())
         options = ",".join(f"{option}={default}" for option, default in step_options(name).items())
-        lines.append(f"  {name + (':' if options else '') + options}\n      {first.split('. ')[0].rstrip('.')}.")
+        lines.append(f"  {name}{':' if options else ''}{options}")
+        lines.append("      " + re.split(r"[.:] | \(", sentence)[0].replace("``", "").rstrip(".") + ".")
     return "\n".join(lines)
 
 

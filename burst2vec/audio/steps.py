@@ -11,6 +11,7 @@ import numpy as np
 
 from ..waveforms import SAMPLING_RATE, normalise_level
 from .channels import mono
+from .denoise import mmse_stsa
 from .highpass import highpass
 from .level import normalise_peak
 from .resampling import resample
@@ -23,6 +24,7 @@ STEPS = {
     "highpass": highpass,
     "normalise_level": normalise_level,
     "normalise_peak": normalise_peak,
+    "mmse_stsa": mmse_stsa,
     "trim_silence": trim_silence,
     "zero_frequency_filter": zero_frequency_filter,
 }
