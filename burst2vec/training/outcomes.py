@@ -17,8 +17,10 @@ from ..scoring.submission import submission_name, write_exvo_multi
 from ..tasks import TASK_PRESETS, Task
 from ..version import __version__
 from .plots import plot_predictions
+from .recipes import corpora_of
 from .sections import DataArguments
 
+IN_THE_CHALLENGE = ("hume_vb", "synthetic")
 PACKAGES = ("torch", "transformers", "datasets", "accelerate")
 
 
@@ -46,9 +48,11 @@ class Outcome:
         file_ids = list(dataset["file_id"])
         write_predictions(self.folder / f"predictions_{split}.csv", self.tasks, file_ids, predictions)
         lines = [f"\n{split.capitalize()}"]
-        if split == "test" and tuple(self.tasks) == TASK_PRESETS["exvo"]:
+        entered = entered_clips(file_ids, arguments) if split == "test" else {}
+        if entered and tuple(self.tasks) == TASK_PRESETS["exvo"]:
             name = submission_name(arguments.team, arguments.submission)
-            write_exvo_multi(self.folder / name, file_ids, predictions)
+            of_entered = {task: values[list(entered.values())] for task, values in predictions.items()}
+            write_exvo_multi(self.folder / name, list(entered), of_entered)
             lines.append(f"{name} is written and valid")
         labels = corpus_labels(dataset, self.tasks)
         if not any(labels_present(of_task).any() for of_task in labels.values()):
@@ -59,6 +63,27 @@ class Outcome:
         plot_predictions(self.tasks, self.scores[split], predictions, labels, self.folder / "plots", split)
         report = format_report(self.tasks, self.scores[split], self.trivial[split], clips=len(dataset))
         return "\n".join([*lines, report])
+
+
+def entered_clips(file_ids: Sequence[str], arguments: DataArguments) -> dict[str, int]:
+    """The challenge's ids of the clips that are in HUME-VB, or in its synthetic likeness, and their places.
+
+    >>> mixture = DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "hume_vb"}])
+    >>> entered_clips(["emogator/000001-01-1", "hume_vb/00007"], mixture)
+    {'00007': 1}
+    >>> entered_clips(["laughs/1"], DataArguments(corpus="folder"))
+    {}
+    """
+    corpora = corpora_of(arguments)
+    starts = [f"{name}/" for name, corpus in corpora.items() if corpus.corpus in IN_THE_CHALLENGE]
+    if arguments.mix is None:
+        starts = [""] * len(starts)
+    return {
+        file_id.removeprefix(start): place
+        for start in starts[:1]
+        for place, file_id in enumerate(file_ids)
+        if file_id.startswith(start)
+    }
 
 
 def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequence[str], predictions: dict) -> None:
