@@ -32,7 +32,7 @@ and then data_dir=HUME-VB-clean. What could not be read or cleaned stands in HUM
 
 
 def list_of_steps() -> str:
-    """Each step with its options and their defaults, and a line from its docstring: what it does, without the source."""
+    """Each step with its options and their defaults, and what its docstring says first, without the source."""
     lines = ["steps, in any order, each as often as wanted:"]
     for name, step in STEPS.items():
         sentence = " ".join(inspect.getdoc(step).split("\n\n")[0].split())
