@@ -46,6 +46,11 @@ def mmse_stsa(
     because a burst may start at once. The noise is taken to stand still over the clip, and is estimated from the clip
     itself, with or without a pause in it: see ``noise_power``. What comes and goes, such as other voices, it leaves.
 
+    On 200 clips of EmoGator, by speakers that nothing was tuned on, it gained 8.2, 7.1 and 5.7 dB of segmental SNR
+    over active frames in white noise of 0, 5 and 10 dB, and 1.2, 1.0 and 0.7 dB in babble (noisereduce at its defaults
+    2.3, -0.2, -3.8 and 0.5, -2.0, -5.5; benchmarks/denoise.py). Its limit is a held note without a pause, a part of
+    which it takes for noise: cut to where they are loud, the same clips lost 0.7 dB in babble of 10 dB.
+
     Args:
         waveform: float, shape (samples,), of any length.
         sampling_rate: in Hz, 4,000 to 192,000; the windows' length in seconds is the same at every rate.
@@ -79,18 +84,19 @@ def mmse_stsa(
     peak = np.abs(waveform).max().astype(np.float64)
     if peak == 0.0:
         return waveform.copy()
-    spectra = analyse((waveform / peak).astype(np.float32), hop)  # so that no power leaves float32
+    scale = peak if noise is None else max(peak, np.abs(noise).max().astype(np.float64))
+    spectra = analyse((waveform / scale).astype(np.float32), hop)  # scaled, so that no power leaves float32
     power = power_of(spectra)
     if noise is None:
         level = noise_power(whole_windows(power, hop, waveform.size))
         if level is None:
             return waveform.copy()
     else:
-        noise_powers = power_of(analyse((noise / peak).astype(np.float32), hop))
+        noise_powers = power_of(analyse((noise / scale).astype(np.float32), hop))
         level = whole_windows(noise_powers, hop, noise.size).mean(axis=0, dtype=np.float64)
-    posterior = power / np.maximum(level, NOTHING * power.mean(dtype=np.float64))
+    posterior = power / np.maximum(level, NOTHING * power.mean(dtype=np.float64) + np.finfo(np.float64).tiny)
     spectra *= decision_directed_gains(posterior, smoothing, 10 ** (floor_db / 10))
-    return (synthesise(spectra, hop, waveform.size) * peak).astype(np.float32)
+    return (synthesise(spectra, hop, waveform.size) * scale).astype(np.float32)
 
 
 def mmse_stsa_gain(prior_snr, posterior_snr) -> np.ndarray:
@@ -142,11 +148,11 @@ def noise_power(power: np.ndarray) -> np.ndarray | None:
     divided by that. Then the logarithm is smoothed over 9 bins (0.4 kHz), where a held voice leaves valleys between its
     harmonics, and the noise is taken for 1.2 times as strong.
 
-    All of it our choice, by the mean segmental-SNR gain over 40 clips of EmoGator's speakers 1 to 30, whole and cut to
-    where they are loud, and by what clean clips lose. Gerkmann and Hendriks' tracking by speech presence probability
-    (2012), started from such quantiles and run both ways, gained 3.4 dB instead of 4.0 in white noise of 0 dB. Without
-    the smoothing over bins, mixtures cut to the burst lose 0.8 dB of their 6.7; a quantile of 0.5 gains more in babble
-    (0.7 instead of 0.5 dB), but takes bursts that fill their clip for noise.
+    All of it our choice, by the mean gain in segmental SNR over 40 clips of the first 30 of EmoGator's 60 speakers at
+    hand, whole and cut to where they are loud, and by what clean clips lose. Gerkmann and Hendriks' tracking by speech
+    presence probability (2012), started from such quantiles and run both ways, gained 3.4 dB instead of 4.0 in white
+    noise of 0 dB. Without the smoothing over bins, mixtures cut to the burst lose 0.8 dB of their 6.7; a quantile of
+    0.5 gains more in babble (0.7 instead of 0.5 dB), but takes bursts that fill their clip for noise.
 
     Args:
         power: of each window that lies wholly in the clip, float32, shape (frames, bins). Frames of digital silence,
@@ -178,8 +184,8 @@ def decision_directed_gains(posterior: np.ndarray, smoothing: float, floor: floa
 
         estimate = G^2 posterior = W (v + excess(v)),    W = prior / (1 + prior),  v = W posterior
 
-    where the excess, from pi/4 at v = 0 down to 1/2, comes from a table: the Bessel functions of one window take longer
-    than all the rest (60 of 75 us for 163 bins).
+    where the excess, from pi/4 at v = 0 down to 1/2, comes from a table: the Bessel functions of a window's 163 bins
+    would take 25 us, and all that is done here takes 13.
 
     Args:
         posterior: power heard over the noise's, float64, shape (frames, bins).

@@ -279,7 +279,9 @@ def test_the_level_of_a_clip_does_not_matter(scale):
 
 
 def test_denormal_numbers_do_no_harm():
-    assert np.isfinite(mmse_stsa(hiss(level=1.0) * np.float32(1e-44))).all()
+    faint, loud = hiss(level=1.0) * np.float32(1e-44), hiss(level=1e30)
+    for clip, noise in [(faint, None), (faint, loud), (loud, faint), (faint, np.sign(loud))]:
+        assert np.isfinite(mmse_stsa(clip, noise=noise)).all()
 
 
 def test_the_clip_itself_is_not_changed():
