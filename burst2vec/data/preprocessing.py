@@ -42,6 +42,7 @@ VERSION = 1  # raise it with every change that alters a sample: no folder or cac
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".webm", ".m4a")
 FAILURES = "failures.csv"
 _DRAFTS = ".drafts-"  # a folder beside the finished files, so that one rename puts a draft in its place
+_CLIPS_PER_JOB = 4  # one at a time would keep the parent busy for 4 % of what the workers take
 _CLIPS_PER_WRITE = 100  # 14 MB of 2 s clips, 384 MB of the longest; one piece of an Arrow column holds 2 GB at most
 
 
@@ -263,10 +264,13 @@ def _make_all(
     target = journal.target
     _remove_drafts(target)
     drafts = Path(tempfile.mkdtemp(prefix=_DRAFTS, dir=target))
-    jobs = ((source, recording, drafts / f"{number}.wav", steps) for number, recording in enumerate(todo))
+    jobs = (
+        (source, drafts, start, todo[start : start + _CLIPS_PER_JOB], steps)
+        for start in range(0, len(todo), _CLIPS_PER_JOB)
+    )
     failures, sound_seconds = [], 0.0
     try:
-        for recording, draft, made in _in_parallel(_make_draft, jobs, num_proc):
+        for recording, draft, made in _in_parallel(_make_drafts, jobs, num_proc):
             place = target / target_of(recording.file)
             place.unlink(missing_ok=True)  # made from an older state of the recording
             if isinstance(made, str):
@@ -288,26 +292,32 @@ def _make_all(
     return sorted(failures), sound_seconds
 
 
-def _make_draft(source: Path, recording: Recording, draft: Path, steps: tuple[Step, ...]) -> tuple:
-    """In a worker: the recording, where its processed clip was written, and a line about it, or why there is none."""
-    try:
-        waveform, rate, seconds = _process(source / recording.file, steps, recording.file)
-    except (AudioError, StepError) as error:
-        return recording, draft, str(error)
-    made_size = draft.write_bytes(encode_wav(waveform, rate))
-    return recording, draft, {"made_size": made_size, "sampling_rate": rate, "recorded_seconds": round(seconds, 4)}
+def _make_drafts(source: Path, drafts: Path, start: int, recordings: list[Recording], steps: tuple[Step, ...]) -> list:
+    """In a worker: of each recording itself, where its processed clip was written, and a line about it or why not."""
+    outcomes = []
+    for number, recording in enumerate(recordings, start):
+        draft = drafts / f"{number}.wav"
+        try:
+            waveform, rate, seconds = _process(source / recording.file, steps, recording.file)
+        except (AudioError, StepError) as error:
+            outcomes.append((recording, draft, str(error)))
+            continue
+        made_size = draft.write_bytes(encode_wav(waveform, rate))
+        made = {"made_size": made_size, "sampling_rate": rate, "recorded_seconds": round(seconds, 4)}
+        outcomes.append((recording, draft, made))
+    return outcomes
 
 
 def _in_parallel(function: Callable, jobs: Iterable[tuple], num_proc: int) -> Iterator:
-    """The results as they come; only a few jobs wait at a time, however many there are."""
+    """What each job's list holds, as the lists come; only a few jobs wait at a time, however many there are."""
     with ProcessPoolExecutor(num_proc, initializer=_begin_worker) as pool:
         running = set()
         for job in jobs:
             if len(running) == 4 * num_proc:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+                yield from (outcome for future in done for outcome in future.result())
             running.add(pool.submit(function, *job))
-        yield from (future.result() for future in running)
+        yield from (outcome for future in running for outcome in future.result())
 
 
 def _begin_worker() -> None:
