@@ -25,6 +25,10 @@ REQUIRES = [
     "soxr>=0.5",
     "pyyaml>=6",
     "matplotlib>=3.8",
+    "pandas>=2",
+    "pyarrow",  # this and the next two come with datasets and scikit-learn, and are used here too
+    "xxhash",
+    "threadpoolctl",
     "tqdm",
 ]
 

@@ -11,9 +11,9 @@ corpus or command line that cannot be read at all.
 import argparse
 import sys
 
-from burst2vec.data.check_report import FORMATS, write_report
-from burst2vec.data.check_tables import contents_table, sound_table
 from burst2vec.data.checking import CorpusCheck, check_corpus
+from burst2vec.data.checking.report import FORMATS, write_report
+from burst2vec.data.checking.tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, corpus_tasks, load_bursts
 from burst2vec.tasks import resolve_tasks
 from burst2vec.training.corpora import read_corpora

@@ -13,8 +13,8 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 
 from burst2vec.audio.steps import STEPS, StepError, step_options
+from burst2vec.data.corpora.tables import CorpusError
 from burst2vec.data.preprocessing import FAILURES, preprocess_folder
-from burst2vec.data.tables import CorpusError
 
 # Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than a voice
 # goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is

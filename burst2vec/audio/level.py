@@ -7,7 +7,7 @@ from .samples import check_samples
 
 
 def normalise_peak(waveform, dbfs: float = LEVEL_DBFS) -> np.ndarray:
-    """Scale a clip so that its highest absolute sample stands at a level; unlike ``normalise_level`` it never clips.
+    """Scale a clip so that its highest absolute sample stands at a level: at 0 dB or below, none passes full scale.
 
     Args:
         waveform: float, shape (samples,).

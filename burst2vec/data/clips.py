@@ -130,7 +130,7 @@ def examine_clips(dataset: Dataset, num_proc: int | None = None, raise_if_bad: b
         fn_kwargs={"raise_if_bad": raise_if_bad},
         features=FINDINGS,
         num_proc=num_proc,
-        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 2", _file_states(clips)]),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 2", file_states(clips)]),
         desc="Checking clips",
     )
 
@@ -189,7 +189,7 @@ def _examine(file_id: str, audio: dict, raise_if_bad: bool) -> dict:
     return {**examine_waveform(waveform), "problem": ""}
 
 
-def _file_states(clips: Dataset) -> str:
+def file_states(clips: Dataset) -> str:
     """A hash of each file's size and date; a clip that carries its bytes is known by the dataset's own fingerprint."""
     states = xxhash.xxh3_128()
     for rows in clips.select_columns("audio").with_format("arrow").iter(_ROWS_AT_A_TIME):

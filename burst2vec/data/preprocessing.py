@@ -34,9 +34,9 @@ from ..audio.decode import AudioError, read_audio
 from ..audio.encode import encode_wav
 from ..audio.steps import Step, StepError, apply_steps, read_steps
 from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
-from .clips import _file_states
+from .clips import file_states
+from .corpora.tables import CorpusError
 from .journal import Journal, Recording
-from .tables import CorpusError
 
 VERSION = 1  # raise it with every change that alters a sample: no folder or cache of another version is gone on with
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".webm", ".m4a")
@@ -199,7 +199,7 @@ def preprocess_corpus(dataset: Dataset, steps: Iterable, num_proc: int | None = 
     """
     steps = read_steps(steps)
     of_steps = [step.to_dict() for step in steps]
-    made_from = [dataset._fingerprint, "preprocess_corpus", VERSION, of_steps, _file_states(dataset)]
+    made_from = [dataset._fingerprint, "preprocess_corpus", VERSION, of_steps, file_states(dataset)]
     processed = dataset.map(
         _process_clip,
         input_columns=["file_id", "audio"],

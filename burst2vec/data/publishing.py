@@ -9,8 +9,8 @@ from huggingface_hub import HfApi
 from tqdm.auto import tqdm
 
 from .clips import check_clips
-from .columns import burst_table
-from .tables import CorpusError
+from .corpora.columns import burst_table
+from .corpora.tables import CorpusError
 
 CLIPS_PER_FILE = 5_000  # 320 MB of 2 s wav
 _CLIPS_PER_ROW_GROUP = 100  # what a reader holds in memory at a time

@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 from ..data import load_bursts
 from ..data.clips import check_clips
 from ..data.corpora import corpus_tasks
-from ..data.mixing import mix_corpora
+from ..data.corpora.mixing import mix_corpora
 from ..data.preprocessing import preprocess_corpus
 from ..tasks import Task
 from .preparation import RunError
@@ -27,16 +27,6 @@ class Clips:
     @property
     def counts(self) -> dict[str, int]:
         return {"used": len(self.dataset), "skipped": len(self.skipped)}
-
-    def describe(self, split: str) -> str:
-        """One line for the console, and one for each of the first unreadable clips.
-
-        >>> Clips(range(100), []).describe("train")
-        'train: 100 clips'
-        """
-        first = [f"  {clip.reason}" for clip in self.skipped[:3]] + ["  …"] * (len(self.skipped) > 3)
-        skipped = f", {len(self.skipped):,} unreadable left out:" if self.skipped else ""
-        return "\n".join([f"{split}: {len(self.dataset):,} clips{skipped}", *first])
 
 
 def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:

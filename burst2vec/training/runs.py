@@ -8,7 +8,7 @@ from transformers import ProgressCallback, set_seed
 
 from ..audio import AudioError, StepError, read_steps
 from ..data.checking import check_corpus
-from ..data.tables import CorpusError
+from ..data.corpora.tables import CorpusError
 from .checkpoints import CheckpointError, checkpoint_steps
 from .corpora import choose_clips, draw_clips, prepare_clips, read_corpora
 from .model_card import model_card
@@ -99,7 +99,8 @@ def execute(run: Run) -> dict:
     if is_main:
         folder.mkdir(parents=True, exist_ok=True)
         print(check.summary())
-        print("\n".join(clips[split].describe(split) for split in clips))
+        if left_out := sum(len(prepared.skipped) for prepared in clips.values()):
+            print(f"  the {left_out:,} unreadable clips are left out")
     if training.do_train:
         trainer.train(resume_from_checkpoint=resume)
         trainer.save_model(folder)

@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from burst2vec.data import load_bursts
+from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
-from burst2vec.data.synthetic import write_synthetic_corpus
 
 
 def main(arguments=None):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.data.hume_vb import COLUMNS
+from burst2vec.data.corpora.hume_vb import COLUMNS
 from burst2vec.tasks import AVB_CULTURES, EXVO_EMOTIONS
 
 EMOGATOR = Path(os.environ.get("EMOGATOR_DIR", Path(__file__).parents[2].parent / "shared/emogator"))

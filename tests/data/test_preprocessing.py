@@ -20,9 +20,9 @@ from burst2vec.audio import STEPS, AudioError, StepError, apply_steps, load_audi
 from burst2vec.audio.encode import encode_wav
 from burst2vec.data import preprocessing
 from burst2vec.data.clips import check_clips, read_clip
+from burst2vec.data.corpora.tables import CorpusError
 from burst2vec.data.journal import JOURNAL, Journal
 from burst2vec.data.preprocessing import preprocess_corpus, preprocess_folder
-from burst2vec.data.tables import CorpusError
 
 from .corpora_on_disk import write_hume_vb
 

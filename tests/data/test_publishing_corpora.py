@@ -11,8 +11,8 @@ from datasets import DatasetDict, load_dataset
 from burst2vec import load_bursts
 from burst2vec.audio import AudioError
 from burst2vec.data.clips import read_clip
+from burst2vec.data.corpora.tables import CorpusError
 from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
-from burst2vec.data.tables import CorpusError
 
 from .corpora_on_disk import write_avb, write_emogator, write_hume_vb, write_webm
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.data.synthetic import write_synthetic_corpus
+from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.scoring import s_mtl
 from burst2vec.tasks import resolve_tasks
 from burst2vec.training.recipes import load_recipe, parse_run
 from burst2vec.training.runs import execute
 from tests.conftest import TINY
+from tests.data.corpora_on_disk import write_webm
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 PATHS = sorted(RECIPES.rglob("*.yaml"))
@@ -22,8 +23,11 @@ each_recipe = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in 
 
 @pytest.fixture(scope="session")
 def hume_vb_folder(tmp_path_factory):
-    """A corpus in HUME-VB's layout: 36 made-up clips of 12 speakers."""
-    return write_synthetic_corpus(tmp_path_factory.mktemp("corpora") / "hume_vb", clips=36, speakers=12)
+    """A corpus in HUME-VB's layout: 36 made-up clips of 12 speakers, and noise for raw recordings of them."""
+    folder = write_synthetic_corpus(tmp_path_factory.mktemp("corpora") / "hume_vb", clips=36, speakers=12)
+    for number in range(1, 37):
+        write_webm(folder / "raw" / f"{number:05d}.webm", seed=number)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from ..tasks import Task
-from ..waveforms import SAMPLING_RATE
+from ...tasks import Task
+from ...waveforms import SAMPLING_RATE
 
 
 def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..tasks import EXVO_COUNTRIES, TASK_PRESETS, Task
+from ...tasks import EXVO_COUNTRIES, TASK_PRESETS, Task
 from .tables import CorpusError, Row
 
 _EMOTION, _AGE, _COUNTRY = TASK_PRESETS["exvo"]

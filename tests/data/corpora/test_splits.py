@@ -2,8 +2,8 @@
 
 import pytest
 
-from burst2vec.data.splits import split_speakers
-from burst2vec.data.tables import CorpusError
+from burst2vec.data.corpora.splits import split_speakers
+from burst2vec.data.corpora.tables import CorpusError
 
 SIX = [f"{number:06d}" for number in range(1, 7)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from burst2vec.data.tables import Row, TableError, read_table
+from burst2vec.data.corpora.tables import Row, TableError, read_table
 
 
 def table(tmp_path, content):

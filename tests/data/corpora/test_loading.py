@@ -7,12 +7,12 @@ import pytest
 from datasets import Audio, IterableDatasetDict
 
 from burst2vec import load_bursts
-from burst2vec.data.columns import burst_features
 from burst2vec.data.corpora import corpus_tasks
-from burst2vec.data.tables import CorpusError
+from burst2vec.data.corpora.columns import burst_features
+from burst2vec.data.corpora.tables import CorpusError
 from burst2vec.tasks import TASK_PRESETS
 
-from .corpora_on_disk import AVB_ROWS, with_field, write_avb, write_emogator, write_hume_vb, write_wav
+from ..corpora_on_disk import AVB_ROWS, with_field, write_avb, write_emogator, write_hume_vb, write_wav
 
 
 def test_audio_is_not_decoded_so_that_torchcodec_is_not_needed(tmp_path):
@@ -23,7 +23,7 @@ def test_audio_is_not_decoded_so_that_torchcodec_is_not_needed(tmp_path):
 def test_a_corpus_is_read_once(tmp_path, monkeypatch):
     folder = write_hume_vb(tmp_path / "hume")
     before = load_bursts("hume_vb", data_dir=folder, cache_dir=tmp_path / "cache")
-    monkeypatch.setattr("burst2vec.data.hume_vb.read_hume_vb", lambda *args: pytest.fail("read again"))
+    monkeypatch.setattr("burst2vec.data.corpora.hume_vb.read_hume_vb", lambda *args: pytest.fail("read again"))
     monkeypatch.chdir(tmp_path)
     for same in (folder, str(folder), "hume", tmp_path / "x" / ".." / "hume"):
         after = load_bursts("hume_vb", data_dir=same, cache_dir=tmp_path / "cache")
@@ -149,7 +149,9 @@ def test_the_synthetic_corpus_is_written_to_the_cache_and_found_there(tmp_path, 
     settings = {"clips": 24, "speakers": 12, "seed": 3}
     before = load_bursts("synthetic", cache_dir=tmp_path, **settings)
     assert set(before) == {"train", "validation", "test"} and sum(map(len, before.values())) == 24
-    monkeypatch.setattr("burst2vec.data.synthetic.write_clip", lambda *args, **kwargs: pytest.fail("written again"))
+    monkeypatch.setattr(
+        "burst2vec.data.corpora.synthetic.write_clip", lambda *args, **kwargs: pytest.fail("written again")
+    )
     after = load_bursts("synthetic", cache_dir=tmp_path, **settings)
     assert after["train"][:] == before["train"][:]
     folder = next((tmp_path / "burst2vec").iterdir())

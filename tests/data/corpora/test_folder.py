@@ -11,13 +11,13 @@ import pytest
 from datasets import Audio, load_dataset
 
 from burst2vec import Task, load_bursts
-from burst2vec.data.audio_files import AudioFiles
 from burst2vec.data.clips import check_clips
 from burst2vec.data.corpora import corpus_tasks
-from burst2vec.data.folder import read_folder
-from burst2vec.data.tables import CorpusError, TableError
+from burst2vec.data.corpora.audio_files import AudioFiles
+from burst2vec.data.corpora.folder import read_folder
+from burst2vec.data.corpora.tables import CorpusError, TableError
 
-from .corpora_on_disk import write_wav
+from ..corpora_on_disk import write_wav
 
 MOOD = Task("mood", "regression", ("Awe", "Fear"))
 AGE = Task("age", "regression", ("age",), unit="years", span=(0, 100), loss="mae", metric="mae")
@@ -408,7 +408,9 @@ def test_a_folder_is_read_once_until_it_changes(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "mine")
     before = load(folder)
     reading = []
-    monkeypatch.setattr("burst2vec.data.folder.read_folder", lambda *args: reading.append(args) or read_folder(*args))
+    monkeypatch.setattr(
+        "burst2vec.data.corpora.folder.read_folder", lambda *args: reading.append(args) or read_folder(*args)
+    )
     lighter = [MOOD, AGE, Task(**{**CALL.to_dict(), "loss_weight": 0.5})]
     for tasks in (TASKS, lighter):  # another weight reads nothing anew
         assert load(folder, tasks)["train"]._fingerprint == before["train"]._fingerprint
@@ -444,7 +446,7 @@ def test_the_script_writes_what_load_dataset_reads_and_publishes_no_blanks(tmp_p
     rows = [["a", "A", "laugh"], ["b", "B", "cry"], ["c", "C", ""]]
     folder = write_folder(tmp_path / "mine", rows, ["file", "speaker", "kind"])
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    script = Path(__file__).parents[2] / "dataset_scripts/folder/folder.py"
+    script = Path(__file__).parents[3] / "dataset_scripts/folder/folder.py"
     main = runpy.run_path(str(script))["main"]
     uploads = []
     monkeypatch.setitem(main.__globals__, "upload_corpus", lambda *args, **kwargs: uploads.append(kwargs))

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Audio, ClassLabel, Features, Sequence, Value
 
-from ..tasks import Task
-from ..waveforms import SAMPLING_RATE
+from ...tasks import Task
+from ...waveforms import SAMPLING_RATE
 
 
 def burst_features(tasks: tuple[Task, ...]) -> Features:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from .checking import CorpusCheck
+from .check import CorpusCheck
 
 NOTHING = "–"  # there is nothing to count or measure
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 from datasets import Dataset
 
-from ..tasks import Task, resolve_tasks
-from .clips import CLIPPED_FROM, examine_clips
+from ...tasks import Task, resolve_tasks
+from ..clips import CLIPPED_FROM, examine_clips
+from ..corpora.tables import CorpusError
 from .duplicates import find_duplicates
 from .facts import clip_table, column_of, labels_of, split_facts
 from .remarks import ALL, Remark, find_remarks
-from .tables import CorpusError
 
 _CLIPS_PER_PROCESS = 100  # fewer are decoded sooner than another process starts
 _NAMES_IN_AN_ERROR = 20

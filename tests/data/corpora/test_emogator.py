@@ -3,10 +3,10 @@
 import pytest
 
 from burst2vec import load_bursts
-from burst2vec.data.emogator import CorpusError, find_clips
+from burst2vec.data.corpora.emogator import CorpusError, find_clips
 from burst2vec.tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 
-from .corpora_on_disk import EMOGATOR, write_emogator
+from ..corpora_on_disk import EMOGATOR, write_emogator
 
 EMOTIONS = TASK_PRESETS["emogator"][0].labels
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import datasets
 import pyarrow as pa
 
-from ..tasks import LOSSES, METRICS, Task, resolve_tasks
+from ...tasks import LOSSES, METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, without_ending
 from .columns import burst_features, burst_table, parts_of
 from .label_columns import RESERVED, TableColumns, choose_columns, no_labels

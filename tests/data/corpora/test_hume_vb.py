@@ -5,11 +5,11 @@ import math
 import pytest
 
 from burst2vec import load_bursts
-from burst2vec.data.hume_vb import COLUMNS, read_hume_vb
-from burst2vec.data.tables import CorpusError, TableError
+from burst2vec.data.corpora.hume_vb import COLUMNS, read_hume_vb
+from burst2vec.data.corpora.tables import CorpusError, TableError
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
-from .corpora_on_disk import ROWS, with_field, write_hume_vb
+from ..corpora_on_disk import ROWS, with_field, write_hume_vb
 
 
 def splits_of(folder, **options):

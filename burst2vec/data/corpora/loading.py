@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import datasets
 
-from ..tasks import TASK_PRESETS, Task, resolve_tasks
+from ...tasks import TASK_PRESETS, Task, resolve_tasks
 from . import emogator, hume_vb
 from .fingerprints import corpus_fingerprint
 from .folder import Folder, folder_config
@@ -55,7 +55,7 @@ def load_bursts(
             ``.csv`` there. Without any, each clip's sub-folder names its class.
         columns: folder: which column is what, where the table does not use the usual names, such as
             ``{"file": "filename", "speaker": "who", "emotion": {"Awe": "awe_rating"}, "age": "Age"}``; see
-            ``burst2vec.data.label_columns.choose_columns``.
+            ``burst2vec.data.corpora.label_columns.choose_columns``.
         splits: EmoGator, and a folder without a column of splits: for each of "train", "validation", "test" a list of
             speakers, a fraction of them or how many; by default the first two thirds of the speakers train and the rest
             validate.

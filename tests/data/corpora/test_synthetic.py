@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from burst2vec.data.synthetic import KINSHIP, VERSION, draw_clip, draw_intensities, write_synthetic_corpus
-from burst2vec.data.synthetic_voices import (
+from burst2vec.data.corpora.synthetic import KINSHIP, VERSION, draw_clip, draw_intensities, write_synthetic_corpus
+from burst2vec.data.corpora.synthetic_voices import (
     COUNTRY_VOWELS,
     CUES,
     EMOTION_CUES,
@@ -104,7 +104,7 @@ def test_every_clip_is_half_a_second_to_two_and_never_clipped(corpus):
 
 
 def test_the_hume_vb_reader_reads_it_whole(tmp_path):
-    from burst2vec.data.hume_vb import read_hume_vb
+    from burst2vec.data.corpora.hume_vb import read_hume_vb
 
     rows = read_hume_vb(write_synthetic_corpus(tmp_path, clips=12, speakers=12))
     assert {split: len(clips) for split, clips in rows.items()} == {"train": 4, "validation": 4, "test": 4}
@@ -150,7 +150,7 @@ def test_an_interrupted_write_is_redone(tmp_path, monkeypatch):
         return draw_clip(index, speakers, seed)
 
     with monkeypatch.context() as patched:
-        patched.setattr("burst2vec.data.synthetic.draw_clip", draw_until_the_fifth)
+        patched.setattr("burst2vec.data.corpora.synthetic.draw_clip", draw_until_the_fifth)
         with pytest.raises(KeyboardInterrupt):
             write_synthetic_corpus(tmp_path / "cut", clips=12, speakers=12)
     assert not (tmp_path / "cut" / "data_info.csv").exists()

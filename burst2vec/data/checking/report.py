@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from .check_plots import Picture, draw_corpus
-from .check_tables import contents_table, label_table, sound_table
-from .checking import CorpusCheck
-from .tables import CorpusError
+from ..corpora.tables import CorpusError
+from .check import CorpusCheck
+from .plots import Picture, draw_corpus
+from .tables import contents_table, label_table, sound_table
 
 FORMATS = ("html", "md")
 FLAGGED = "flagged_clips.csv"

@@ -8,14 +8,14 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 from burst2vec import Burst2VecFeatureExtractor, Task, load_bursts
 from burst2vec.data.clips import check_clips
 from burst2vec.data.collating import BurstCollator, corpus_labels
-from burst2vec.data.columns import burst_features
-from burst2vec.data.mixing import mix_corpora
-from burst2vec.data.tables import CorpusError
+from burst2vec.data.corpora.columns import burst_features
+from burst2vec.data.corpora.mixing import mix_corpora
+from burst2vec.data.corpora.tables import CorpusError
 from burst2vec.tasks import AGE, EXVO_EMOTIONS, TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer
 from tests.training.tiny_run import tiny_arguments, tiny_model
 
-from .corpora_on_disk import write_emogator, write_hume_vb
+from ..corpora_on_disk import write_emogator, write_hume_vb
 from .test_folder import write_folder
 
 MOOD = Task("mood", "regression", ("Awe", "Fear", "Joy"), loss="mse")
@@ -180,7 +180,7 @@ def test_a_mixture_is_read_from_disk_and_found_again(two_folders, tmp_path, monk
     read = {file["filename"] for clips in corpora.values() for file in clips["train"].cache_files}
     assert read < {file["filename"] for file in before["train"].cache_files}  # the audio where it was, labels beside it
     files = sorted(tmp_path.rglob("*.arrow"))
-    monkeypatch.setattr("burst2vec.data.mixing._relabelled", lambda *args, **kwargs: pytest.fail("made again"))
+    monkeypatch.setattr("burst2vec.data.corpora.mixing._relabelled", lambda *args, **kwargs: pytest.fail("made again"))
     again = mix_corpora(write_two_folders(tmp_path), tasks_of, [MOOD, CALL])
     assert sorted(tmp_path.rglob("*.arrow")) == files
     assert str(again["train"][:]) == str(before["train"][:])

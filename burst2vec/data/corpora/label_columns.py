@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..tasks import Task
+from ...tasks import Task
 from .tables import Row, TableError
 
 FILE_COLUMNS = ("file_id", "file_name", "file", "path")  # the first that is there

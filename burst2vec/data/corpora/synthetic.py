@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
-from ..waveforms import SAMPLING_RATE
+from ...tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
+from ...waveforms import SAMPLING_RATE
 from .synthetic_voices import AGES_YEARS, Voice, invent_voice, synthesise_burst
 
 VERSION = 2  # raise it with every change that alters a sample or a label: folders of another version are refused

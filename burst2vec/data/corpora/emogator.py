@@ -13,7 +13,7 @@ from pathlib import Path
 
 import datasets
 
-from ..tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
+from ...tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
 from .tables import CorpusError
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter, sosfilt
 
-from ..tasks import EXVO_EMOTIONS
-from ..waveforms import SAMPLING_RATE
+from ...tasks import EXVO_EMOTIONS
+from ...waveforms import SAMPLING_RATE
 
 AGES_YEARS = (20.0, 39.5)  # HUME-VB's youngest and oldest speaker
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 2.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..tasks import Task
-from ..waveforms import SAMPLING_RATE
+from ...tasks import Task
+from ...waveforms import SAMPLING_RATE
 
 SEVERITIES = ("refused", "problem", "note")
 ALL = "all"  # the name of the splits together
@@ -115,17 +115,25 @@ def _on_labels(facts: dict, tasks: tuple[Task, ...]) -> Iterator[Remark]:
         for task in tasks:
             found = facts[split]["labels"][task.name]
             classes = found["classes"] if task.kind == "classification" else {}
-            missing = found["missing"] if classes else max(label["missing"] for label in found.values())
-            if missing == total:
+            missing = (
+                {task.name: found["missing"]}
+                if classes
+                else {label: value["missing"] for label, value in found.items()}
+            )
+            fewest, most = min(missing.values()), max(missing.values())
+            if fewest == total:
                 yield Remark("problem", f"{split}: no clip has the label of the task {task.name}")
                 continue
-            if missing:
-                yield Remark("note", f"{split}: {_of(missing, total)} lack the label of the task {task.name}")
+            if fewest:
+                yield Remark("note", f"{split}: {_of(fewest, total)} lack the label of the task {task.name}")
+            if most > fewest:
+                rarest = [label for label, count in missing.items() if count == most]
+                yield Remark("note", f"{split}: {_of(most, total)} lack {', '.join(rarest)} ({task.name})")
             absent = [label for label, count in classes.items() if not count["clips"]]
             constant = [] if classes else [label for label, value in found.items() if value["min"] == value["max"]]
             if absent and total > 1:
                 yield Remark("problem", f"{split}: no clip of {', '.join(absent)} ({task.name})")
-            if constant and total - missing > 1:
+            if constant and total - fewest > 1:
                 yield Remark("problem", f"{split}: all clips have one value of {', '.join(constant)} ({task.name})")
 
 

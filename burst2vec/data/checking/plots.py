@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
-from ..tasks import Task
-from .checking import CorpusCheck
+from ...tasks import Task
+from .check import CorpusCheck
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MOST_POINTS = 3_000  # of the map of emotions: t-SNE of more takes minutes

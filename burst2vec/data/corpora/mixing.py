@@ -7,10 +7,10 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 from datasets.fingerprint import Hasher
 
-from ..tasks import Task, resolve_tasks
-from .collating import label_array
+from ...tasks import Task, resolve_tasks
+from ..collating import label_array
 from .columns import burst_features, label_column
-from .sampling import labels_present
+from ..sampling import labels_present
 from .splits import SPLITS
 from .tables import CorpusError
 
