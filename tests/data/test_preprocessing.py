@@ -18,11 +18,11 @@ from datasets import Audio, Dataset
 from burst2vec import load_bursts
 from burst2vec.audio import STEPS, AudioError, StepError, apply_steps, load_audio, read_audio, read_steps
 from burst2vec.audio.encode import encode_wav
-from burst2vec.data import preprocessing
 from burst2vec.data.clips import check_clips, read_clip
 from burst2vec.data.corpora.tables import CorpusError
-from burst2vec.data.journal import JOURNAL, Journal
-from burst2vec.data.preprocessing import preprocess_corpus, preprocess_folder
+from burst2vec.data.preprocessing import clips, folders, preprocess_corpus, preprocess_folder
+from burst2vec.data.preprocessing.clips import VERSION
+from burst2vec.data.preprocessing.journal import JOURNAL, Journal
 
 from .corpora_on_disk import write_hume_vb
 
@@ -233,7 +233,7 @@ def test_a_subfolder_that_may_not_be_read_is_not_passed_over(source, target, mon
         onerror(PermissionError(13, "Permission denied", "speaker0"))
         return ()
 
-    monkeypatch.setattr("burst2vec.data.preprocessing.os.walk", walk)
+    monkeypatch.setattr("burst2vec.data.preprocessing.folders.os.walk", walk)
     with pytest.raises(PermissionError, match="speaker0"):
         preprocess_folder(source, target, CHAIN)
 
@@ -263,7 +263,7 @@ def test_a_folder_of_other_steps_is_refused_with_the_call_that_goes_on(source, t
 
 def test_a_folder_of_another_version_is_refused(source, target, monkeypatch):
     preprocess_folder(source, target, CHAIN, num_proc=1)
-    monkeypatch.setattr(preprocessing, "VERSION", 99)
+    monkeypatch.setattr(folders, "VERSION", 99)
     with pytest.raises(CorpusError, match="made by version 1 of the steps, this is 99; give a new folder"):
         preprocess_folder(source, target, CHAIN)
 
@@ -283,7 +283,7 @@ def test_a_folder_that_another_run_writes_into_is_refused(source, target):
     locked, done = FORK.Event(), FORK.Event()
 
     def hold():
-        with Journal(target, preprocessing.VERSION, [str(step) for step in read_steps(CHAIN)]):
+        with Journal(target, VERSION, [str(step) for step in read_steps(CHAIN)]):
             locked.set()
             done.wait()
 
@@ -399,7 +399,7 @@ def test_a_run_killed_between_journal_and_file_loses_nothing(source, target, mon
     soundfile.write(source / "speaker0" / "002.wav", tone(0.22, frequency=880), 16_000)  # as long as it was
 
     def run():
-        place = {"unlink": Path, "add": Journal, "replace": preprocessing.os}[moment]
+        place = {"unlink": Path, "add": Journal, "replace": folders.os}[moment]
         monkeypatch.setattr(place, moment, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL))
         preprocess_folder(source, target, CHAIN, num_proc=1)
 
@@ -474,7 +474,7 @@ def test_a_corpus_is_processed_once_until_files_or_steps_change(corpus, monkeypa
         processed.append(args[-1])
         return np.ones(500, dtype=np.float32), 16_000, 1.0
 
-    monkeypatch.setattr(preprocessing, "_process", count)
+    monkeypatch.setattr(clips, "process_recording", count)
     again = preprocess_corpus(load()["train"], [{"highpass": {}}])
     assert not processed and again._fingerprint == first._fingerprint and again[:] == first[:]
     other = preprocess_corpus(load()["train"], ["normalise_level"])
@@ -483,7 +483,7 @@ def test_a_corpus_is_processed_once_until_files_or_steps_change(corpus, monkeypa
     os.utime(wav / "00002.wav", ns=(state.st_atime_ns, state.st_mtime_ns + 1_000_000))
     preprocess_corpus(load()["train"], ["highpass"])
     assert len(processed) == 6
-    monkeypatch.setattr(preprocessing, "VERSION", 99)
+    monkeypatch.setattr(clips, "VERSION", 99)
     preprocess_corpus(load()["train"], ["highpass"])
     assert len(processed) == 9
 

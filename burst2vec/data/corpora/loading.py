@@ -63,8 +63,7 @@ def load_bursts(
             good.
         streaming: read rows as they are asked for, from the same files and in the same order, and cache nothing.
         cache_dir: of the datasets library.
-        num_proc: processes that write the synthetic corpus. Tables are read in one: the cache is written in a fraction
-            of the time that their checks take, and more processes gain nothing.
+        num_proc: processes that write the synthetic corpus, and the cache of any. Of tables alone one is sooner done.
         clips: synthetic: how many clips.
         speakers: synthetic: how many speakers.
         seed: synthetic: of the corpus; one seed gives one corpus.
@@ -98,7 +97,7 @@ def load_bursts(
     builder = corpus.builder(_existing_folder(corpus, data_dir), cache_dir, **settings)
     if streaming:
         return builder.as_streaming_dataset()
-    builder.download_and_prepare()
+    builder.download_and_prepare(num_proc=num_proc)
     return builder.as_dataset()
 
 

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from .corpora.tables import CorpusError
+from ..corpora import CorpusError
 
 JOURNAL = "preprocessing.jsonl"
 

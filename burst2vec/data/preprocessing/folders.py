@@ -1,4 +1,4 @@
-"""Steps over every recording of a folder, or every clip of a corpus: done once, and kept.
+"""Steps over every recording of a folder, into files beside each other: done once, and kept, whatever kills the run.
 
 target/
   preprocessing.jsonl    how the folder is made, and from which state of each recording
@@ -23,27 +23,20 @@ from multiprocessing import connection
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
 import threadpoolctl  # comes with scikit-learn
 import torch
-from datasets import Dataset, Features, Value
-from datasets.fingerprint import Hasher
 from tqdm.auto import tqdm
 
-from ..audio.decode import AudioError, read_audio
-from ..audio.encode import encode_wav
-from ..audio.steps import Step, StepError, apply_steps, read_steps
-from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
-from .clips import file_states
-from .corpora.tables import CorpusError
+from ...audio import AudioError, Step, StepError, read_steps
+from ...audio.encode import encode_wav
+from ..corpora import CorpusError
+from .clips import VERSION, process_recording
 from .journal import Journal, Recording
 
-VERSION = 1  # raise it with every change that alters a sample: no folder or cache of another version is gone on with
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".webm", ".m4a")
 FAILURES = "failures.csv"
 _DRAFTS = ".drafts-"  # a folder beside the finished files, so that one rename puts a draft in its place
 _CLIPS_PER_JOB = 4  # one at a time would keep the parent busy for 4 % of what the workers take
-_CLIPS_PER_WRITE = 100  # 14 MB of 2 s clips, 384 MB of the longest; one piece of an Arrow column holds 2 GB at most
 
 
 class Failure(NamedTuple):
@@ -178,67 +171,6 @@ def target_of(file: str) -> str:
     return PurePosixPath(file).with_suffix(".wav").as_posix()
 
 
-def preprocess_corpus(dataset: Dataset, steps: Iterable, num_proc: int | None = None) -> Dataset:
-    """Apply steps to every clip of a corpus, and resample at the end where they leave another rate than 16 kHz.
-
-    The clips are cached by ``datasets``, and found again as long as the dataset, the steps, and each audio file's size
-    and date are the same. They take 64 kB a second on disk; memory does not grow with the corpus.
-
-    Args:
-        dataset: with ``file_id`` and ``audio`` (not decoded), of clips that can be read: see ``check_clips``.
-        steps: as ``read_steps`` takes them.
-        num_proc: processes.
-
-    Returns:
-        The dataset with ``audio`` as the bytes of a WAV file of 32-bit floats at 16 kHz, under its bare name, and with
-        the new length in ``samples``, where it has that column. All else stays.
-
-    Raises:
-        AudioError, StepError: a clip that cannot be read, a step that fails or leaves less than 25 ms or more than
-            60 s; names the clip.
-    """
-    steps = read_steps(steps)
-    of_steps = [step.to_dict() for step in steps]
-    made_from = [dataset._fingerprint, "preprocess_corpus", VERSION, of_steps, file_states(dataset)]
-    processed = dataset.map(
-        _process_clip,
-        input_columns=["file_id", "audio"],
-        fn_kwargs={"steps": steps, "count_samples": "samples" in dataset.features},
-        # A plain struct, because an Audio feature asks for torchcodec when it is written.
-        features=Features({**dataset.features, "audio": {"bytes": Value("binary"), "path": Value("string")}}),
-        num_proc=num_proc,
-        writer_batch_size=_CLIPS_PER_WRITE,
-        new_fingerprint=Hasher.hash(made_from),
-        desc="Preprocessing clips",
-    )
-    return processed.cast_column("audio", dataset.features["audio"])
-
-
-def _process_clip(file_id: str, audio: dict, steps: tuple[Step, ...], count_samples: bool) -> dict:
-    name = f"{file_id} ({audio['path']})" if audio["path"] else file_id
-    source = audio["path"] if audio["bytes"] is None else audio["bytes"]
-    if source is None:
-        raise AudioError(f"{name}: has neither bytes nor a path")
-    waveform, rate, _ = _process(source, steps, name)
-    if rate != SAMPLING_RATE:
-        waveform, rate = apply_steps(waveform, rate, ["resample"], name)
-    bare = Path(audio["path"]).with_suffix(".wav").name if audio["path"] else None
-    processed = {"audio": {"bytes": encode_wav(waveform, rate), "path": bare}}
-    return {**processed, "samples": waveform.size} if count_samples else processed
-
-
-def _process(source, steps: tuple[Step, ...], name: str) -> tuple[np.ndarray, int, float]:
-    """The processed clip, its rate in Hz, and how many seconds were recorded."""
-    recorded, rate = read_audio(source, name)
-    waveform, new_rate = apply_steps(recorded, rate, steps, name)
-    if not MIN_SAMPLES * new_rate <= waveform.size * SAMPLING_RATE <= MAX_SAMPLES * new_rate:
-        raise StepError(
-            f"{name}: the steps leave {waveform.size / new_rate:.3f} s of {recorded.size / rate:.3f} s; a burst has "
-            f"{MIN_SAMPLES / SAMPLING_RATE:.3f} to {MAX_SAMPLES // SAMPLING_RATE} s"
-        )
-    return waveform, new_rate, recorded.size / rate
-
-
 def _check_folders(source: Path, target: Path) -> tuple[Path, Path]:
     source, target = source.expanduser().resolve(), target.expanduser().resolve()
     if not source.is_dir():
@@ -298,7 +230,7 @@ def _make_drafts(source: Path, drafts: Path, start: int, recordings: list[Record
     for number, recording in enumerate(recordings, start):
         draft = drafts / f"{number}.wav"
         try:
-            waveform, rate, seconds = _process(source / recording.file, steps, recording.file)
+            waveform, rate, seconds = process_recording(source / recording.file, steps, recording.file)
         except (AudioError, StepError) as error:
             outcomes.append((recording, draft, str(error)))
             continue
