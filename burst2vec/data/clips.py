@@ -17,6 +17,7 @@ from ..waveforms import SAMPLING_RATE, WaveformError, check_waveform
 logger = logging.getLogger(__name__)
 
 ON_BAD_CLIP = ("skip", "raise")
+RESCALED_FROM = 1.41  # lossy codecs overshoot full scale less: 5,400 clips of EmoGator reach 1.21
 CLIPPED_FROM = 0.999  # |sample|, full scale 1: 16-bit recorders stop at 0.99997, and a resampler moves that a little
 SILENT_BELOW = 1e-3  # root mean square of a frame, -60 dBFS: below the noise of any room and microphone
 FRAME_SAMPLES = SAMPLING_RATE // 50  # 20 ms
@@ -130,7 +131,7 @@ def examine_clips(dataset: Dataset, num_proc: int | None = None, raise_if_bad: b
         fn_kwargs={"raise_if_bad": raise_if_bad},
         features=FINDINGS,
         num_proc=num_proc,
-        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 2", file_states(clips)]),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 3", file_states(clips)]),
         desc="Checking clips",
     )
 
@@ -145,7 +146,8 @@ def examine_waveform(waveform: np.ndarray) -> dict:
         ``samples``: how many.
         ``peak``: the largest absolute sample; full scale is 1, and lossy codecs decode to more.
         ``rms``: root mean square, linear; a constant 1.0 has 1.
-        ``clipped``: how many samples have an absolute value of 0.999 or more.
+        ``clipped``: how many samples have an absolute value of 0.999 or more; 0 where the peak is over 1.41 (3 dBFS),
+        which no recorder leaves: such a clip was scaled since, and where it was clipped cannot be seen.
         ``silent_share``: 0 to 1, the share of 20 ms frames whose root mean square is below -60 dBFS; a last frame that
         is shorter counts as one.
         ``silent``: whether every frame is.
@@ -168,11 +170,12 @@ def examine_waveform(waveform: np.ndarray) -> dict:
         silent_frames += tail < rest * SILENT_BELOW**2
         number_of_frames += 1
     peak = max(float(waveform.max()), -float(waveform.min()))
+    may_be_clipped = CLIPPED_FROM <= peak <= RESCALED_FROM
     return {
         "samples": waveform.size,
         "peak": peak,
         "rms": (energy / waveform.size) ** 0.5,
-        "clipped": int(np.count_nonzero(np.abs(waveform) >= CLIPPED_FROM)) if peak >= CLIPPED_FROM else 0,
+        "clipped": int(np.count_nonzero(np.abs(waveform) >= CLIPPED_FROM)) if may_be_clipped else 0,
         "silent_share": silent_frames / number_of_frames,
         "silent": bool(silent_frames == number_of_frames),
         "digest": int.from_bytes(xxhash.xxh3_64_digest(np.ascontiguousarray(waveform)), "big", signed=True),

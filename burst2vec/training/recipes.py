@@ -300,6 +300,7 @@ def _command_line(arguments: list[str]) -> dict:
     """The keys that the command line gives, and only those, in the types of their fields."""
     parser = argument_parser()
     hints = {key: hint for section in SECTIONS.values() for key, hint in _hints(section).items()}
+    nulls, arguments = _nulls(arguments, hints)
     not_given = object()
     parser.set_defaults(**dict.fromkeys(hints, not_given))
     try:
@@ -321,4 +322,22 @@ def _command_line(arguments: list[str]) -> dict:
         if structured and isinstance(value, str) and value[:1] in ("{", "["):
             value = yaml.load(value, Loader=RecipeLoader)  # JSON is YAML
         values[key] = fit(value, hints[key], f"command line: --{key}")
-    return values
+    return values | nulls
+
+
+def _nulls(arguments: list[str], hints: dict) -> tuple[dict[str, None], list[str]]:
+    """The keys that are given as ``null``, which argparse knows of no type, and the other arguments.
+
+    >>> _nulls(["--table", "null", "--seed", "1"], {"table": str | None, "seed": int})
+    ({'table': None}, ['--seed', '1'])
+    """
+    nulls, others = {}, []
+    given = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for word, before in zip(given, [None, *given], strict=False):
+        key = (before or "").removeprefix("--")
+        if word == "null" and key in hints and type(None) in _options(hints[key]):
+            nulls[key] = None
+            others.pop()
+        else:
+            others.append(word)
+    return nulls, others

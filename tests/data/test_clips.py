@@ -152,12 +152,13 @@ def test_test_rows_are_checked_like_others(tmp_path):
 def test_what_is_measured_agrees_with_the_plain_way():
     waveform = np.random.default_rng(0).normal(size=16_000).astype(np.float32) * 0.3
     waveform[3_000:9_000] *= 1e-4
-    waveform[100:110] = -1.5
+    waveform = waveform.clip(-0.99, 0.99)
+    waveform[100:110] = -1.25
     waveform = waveform[:15_990]  # 49 frames of 320 samples and one of 310
     frames = [waveform[start : start + 320].astype(np.float64) for start in range(0, 15_990, 320)]
     quiet = [20 * np.log10(np.sqrt(np.mean(frame**2))) < -60 for frame in frames]
     found = examine_waveform(waveform)
-    assert found["samples"] == 15_990 and found["peak"] == 1.5
+    assert found["samples"] == 15_990 and found["peak"] == 1.25
     assert found["rms"] == pytest.approx(np.sqrt(np.mean(waveform.astype(np.float64) ** 2)), rel=1e-6)
     assert found["clipped"] == sum(abs(float(sample)) >= np.float32(0.999) for sample in waveform) >= 10
     assert found["silent_share"] == sum(quiet) / 50 and not found["silent"]
@@ -175,8 +176,14 @@ def test_a_clip_of_zeros_is_silent_and_measured_without_a_warning():
     assert (found["peak"], found["rms"], found["clipped"], found["silent"]) == (0.0, 0.0, 0, True)
 
 
-def test_full_scale_counts_as_clipped_and_just_below_does_not():
-    for level, count in ((0.998, 0), (0.999, 400), (-1.0, 400), (1.2, 400)):
+def test_full_scale_counts_as_clipped_and_what_no_recorder_leaves_does_not():
+    for level, count in (
+        (0.998, 0),
+        (0.999, 400),
+        (-1.0, 400),
+        (1.2, 400),
+        (1.5, 0),
+    ):  # what is over 3 dBFS was scaled since
         assert examine_waveform(np.full(400, level, dtype=np.float32))["clipped"] == count
 
 

@@ -206,3 +206,14 @@ def test_a_mix_is_several_corpora_each_with_its_own_keys(write):
 def test_a_mix_that_says_something_else_is_refused(write, mix, message):
     with pytest.raises(RecipeError, match=message):
         parse_run([write("data: {mix: " + mix + "}")])
+
+
+def test_the_command_line_can_take_a_key_back(write):
+    path = write("data: {corpus: folder, table: labels.csv, synthetic_clips: 20}\ntraining: {seed: 3}")
+    run = parse_run(
+        [path, "--table", "null", "--synthetic_clips=null", "--seed", "4", "--speed_perturbation", "0.9", "1.1"]
+    )
+    assert (run.data.table, run.data.synthetic_clips) == (None, None)
+    assert (run.training.seed, run.training.speed_perturbation) == (4, [0.9, 1.1])
+    with pytest.raises(RecipeError, match="--seed"):
+        parse_run([path, "--seed", "null"])
