@@ -9,8 +9,8 @@ from datasets.fingerprint import Hasher
 
 from ...tasks import Task, resolve_tasks
 from ..collating import label_array
-from .columns import burst_features, label_column
 from ..sampling import labels_present
+from .columns import burst_features, label_column
 from .splits import SPLITS
 from .tables import CorpusError
 
@@ -160,10 +160,8 @@ def _by_name(task: Task, own: Task, values: np.ndarray, file_ids: list[str]) -> 
             if label in own.labels:
                 aligned[:, place] = values[:, own.labels.index(label)]
         return aligned
-    place_of = [task.labels.index(label) if label in task.labels else -1 for label in own.labels] + [
-        -1
-    ]  # last: missing
-    aligned = np.array(place_of, dtype=np.int64)[values]
+    place_of = [task.labels.index(label) if label in task.labels else -1 for label in own.labels]
+    aligned = np.array([*place_of, -1], dtype=np.int64)[values]  # the last: of -1, missing
     if (lost := (aligned < 0) & (values >= 0)).any():
         row = int(np.argmax(lost))
         raise CorpusError(

@@ -1,0 +1,6 @@
+"""Corpora by name, each a folder on disk read into a ``DatasetDict`` of one shape, alone or mixed."""
+
+from .loading import CORPORA, corpus_tasks, load_bursts
+from .tables import CorpusError, TableError
+
+__all__ = ["CORPORA", "CorpusError", "TableError", "corpus_tasks", "load_bursts"]
