@@ -22,7 +22,7 @@ format: .venv/.installed
 	$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
 
 bench: .venv/.installed  ## how fast, beside what a user would run instead
-	$(RUN) benchmarks/read_audio.py && $(RUN) benchmarks/train_step.py
+	for bench in read_audio train_step preprocess corpus_memory; do $(RUN) benchmarks/$$bench.py || exit 1; done
 
 # The versions of constraints.txt, with uv where there is one, else with pip.
 .venv/.installed: setup.py constraints.txt
