@@ -27,7 +27,7 @@ from ...tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 from ...waveforms import SAMPLING_RATE
 from .synthetic_voices import AGES_YEARS, Voice, invent_voice, synthesise_burst
 
-VERSION = 2  # raise it with every change that alters a sample or a label: folders of another version are refused
+VERSION = 3  # raise it with every change that alters a sample or a label: folders of another version are refused
 COLUMNS = ("File_ID", "Split", "Subject_ID", "Country", "Age", *EXVO_EMOTIONS)
 SPLITS = ("Train", "Val", "Test", "Train", "Train")  # of every five speakers of a country
 FEWEST_SPEAKERS = 3 * len(EXVO_COUNTRIES)  # each country in each split

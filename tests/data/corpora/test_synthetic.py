@@ -203,6 +203,23 @@ def test_the_marker_says_what_was_written(corpus):
     assert marker == {"version": VERSION, "clips": 500, "speakers": 100, "seed": 0, "finished": True}
 
 
+def test_who_changes_a_sample_raises_the_version():
+    """Folders written by another version are refused, and what was measured on them is another corpus's."""
+    heard = []
+    for index in (0, 7, 100, 1999):
+        clip, waveform = draw_clip(index, speakers=200, seed=0)
+        rms, roughness = np.sqrt(np.mean(waveform**2)), np.mean(np.abs(np.diff(waveform)))
+        heard.append([clip.voice.age_years, clip.intensities.sum(), waveform.size, rms, roughness])
+    expected = [
+        [32.5, 1.6109, 12834, 0.171172, 0.0787126],
+        [39.0, 1.5930, 14269, 0.0128422, 0.00895112],
+        [28.5, 1.6881, 13332, 0.0277596, 0.00983005],
+        [32.0, 0.9531, 10744, 0.0305708, 0.00985626],
+    ]
+    assert VERSION == 3
+    np.testing.assert_allclose(heard, expected, rtol=1e-4)
+
+
 # Measurements, each independent of how the sound was made
 
 
