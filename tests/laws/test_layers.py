@@ -8,7 +8,7 @@ PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
     {"tasks", "version", "waveforms"},
-    {"configuration_burst2vec", "encoders", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
+    {"configuration_burst2vec", "frontends", "encoders", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
     {"feature_extraction_burst2vec"},
     {"modeling_burst2vec"},
     {"pipeline_burst2vec", "data", "generation"},
