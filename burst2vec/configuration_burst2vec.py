@@ -14,13 +14,19 @@ class Burst2VecConfig(PreTrainedConfig):
         encoder_config: configuration of the speech encoder, or its dictionary with ``model_type``: any audio model of
             ``AutoModel`` with strided convolutions in front (wav2vec 2.0, HuBERT, WavLM, …). Default: HuBERT base.
         tasks: what to predict: a preset (``"exvo"``, ``"emogator"``), or a list of ``Task`` records or dictionaries.
-        pooling: how frames become one vector: ``"mean"``, over the frames that hold sound.
-        projection_size: width of the projection between pooling and extractors.
-        extractor_size: width of the shared extractor, of each task's own, and of their combination.
-        dropout: probability before each extractor and head.
+        pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,
+            ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling a task).
+        trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
+            adversaries; ``"shared"``, one small network for all tasks; ``"straight"``, nothing.
+        projection_size: of the trunk shared_private, width of the projection between pooling and extractors.
+        extractor_size: of the trunk shared_private, width of the shared extractor, of each task's own, and of their
+            combination.
+        hidden_sizes: of the trunk shared, width of each layer.
+        dropout: probability before each extractor and head, and between the layers of the trunk shared.
         discriminator_weight: α1 of Burst2Vec's Eq. 8, of the task discriminator on the shared representation; 0 removes
-            the discriminator.
+            the discriminator. Default: 0.5 with the trunk shared_private; the others have none, and refuse a weight.
         adversary_weight: α2 of Eq. 8, of the other tasks' heads on a task's own representation; 0 removes them.
+            Default: 0.25 with the trunk shared_private; the others have none, and refuse a weight.
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.
         initializer_range: standard deviation of the linear layers' initial weights.
@@ -28,6 +34,8 @@ class Burst2VecConfig(PreTrainedConfig):
     >>> config = Burst2VecConfig(tasks="emogator", discriminator_weight=0.0, adversary_weight=0.0)
     >>> [task.name for task in config.task_records]
     ['emotion', 'category']
+    >>> Burst2VecConfig(trunk="straight").discriminator_weight
+    0.0
     """
 
     model_type = "burst2vec"
@@ -38,11 +46,13 @@ class Burst2VecConfig(PreTrainedConfig):
         encoder_config=None,
         tasks="exvo",
         pooling="mean",
+        trunk="shared_private",
         projection_size=256,
         extractor_size=256,
+        hidden_sizes=(128, 64),
         dropout=0.1,
-        discriminator_weight=0.5,
-        adversary_weight=0.25,
+        discriminator_weight=None,
+        adversary_weight=None,
         freeze_feature_encoder=False,
         initializer_range=0.02,
         **kwargs,
@@ -54,22 +64,50 @@ class Burst2VecConfig(PreTrainedConfig):
             if "model_type" not in encoder_config:
                 raise ValueError("encoder_config needs a 'model_type', such as 'hubert', 'wav2vec2' or 'wavlm'")
             encoder_config = AutoConfig.for_model(**encoder_config)
+        plays = trunk == "shared_private"
+        if discriminator_weight is None:
+            discriminator_weight = 0.5 if plays else 0.0
+        if adversary_weight is None:
+            adversary_weight = 0.25 if plays else 0.0
         for name, weight in (("discriminator_weight", discriminator_weight), ("adversary_weight", adversary_weight)):
             if not weight >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {weight}; the reversal already makes Eq. 8's minus")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in 0..1, got {dropout}")
+        is_list = isinstance(hidden_sizes, (list, tuple)) and len(hidden_sizes) > 0
+        if not is_list or not all(type(width) is int and width > 0 for width in hidden_sizes):
+            raise ValueError(
+                f"hidden_sizes must be a list of one or more positive whole numbers, such as [128, 64], got "
+                f"{hidden_sizes!r}; a model without hidden layers has trunk='straight'"
+            )
         self.encoder_config = encoder_config
         self.tasks = [task.to_dict() for task in resolve_tasks(tasks)]
         self.pooling = pooling
+        self.trunk = trunk
         self.projection_size = projection_size
         self.extractor_size = extractor_size
+        self.hidden_sizes = list(hidden_sizes)
         self.dropout = dropout
         self.discriminator_weight = discriminator_weight
         self.adversary_weight = adversary_weight
         self.freeze_feature_encoder = freeze_feature_encoder
         self.initializer_range = initializer_range
         super().__init__(**kwargs)
+        self.refuse_idle_adversaries()
+
+    def refuse_idle_adversaries(self) -> None:
+        """Refuse a weight for players that the trunk has not; also asked by the model, of a changed configuration.
+
+        Raises:
+            ValueError: a discriminator or adversary weight above 0 with another trunk than shared_private.
+        """
+        weights = {"discriminator_weight": self.discriminator_weight, "adversary_weight": self.adversary_weight}
+        idle = [f"{name}={weight}" for name, weight in weights.items() if weight > 0]
+        if idle and self.trunk != "shared_private":
+            raise ValueError(
+                f"{' and '.join(idle)} with trunk={self.trunk!r}: only the trunk 'shared_private' has views to play "
+                "for; leave the weights out, or give 0"
+            )
 
     @property
     def task_records(self) -> tuple[Task, ...]:

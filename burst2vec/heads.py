@@ -7,7 +7,7 @@ from .tasks import Task
 
 
 class TaskHead(nn.Module):
-    """One linear layer on a view; the same head reads the shared, the specific and the combined one (Eq. 5).
+    """One linear layer on a view; where a trunk gives three (Burst2Vec, Eq. 5), the same head reads them all.
 
     A regression comes out in 0..1 by a sigmoid, a classification as logits; both in float32, whatever the view's type.
     """
@@ -18,7 +18,7 @@ class TaskHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(input_size, len(task.labels))
 
-    def forward(self, view):  # (batch, extractor_size) → (batch, labels)
+    def forward(self, view):  # (batch, input_size) → (batch, labels)
         scores = self.output(self.dropout(view)).float()
         return torch.sigmoid(scores) if self.regression else scores
 

@@ -16,7 +16,7 @@ from .encoders import SpeechEncoder
 from .heads import TaskHead, read_out
 from .losses import task_loss
 from .pooling import POOLINGS
-from .trunks import SharedPrivateTrunk, TaskModules, reverse_gradient
+from .trunks import TRUNKS, TaskModules, reverse_gradient
 
 
 @dataclass
@@ -26,10 +26,13 @@ class Burst2VecOutput(ModelOutput):
     Attributes:
         loss: scalar, the sum of the parts below with the weights of Eq. 8; None without labels.
         loss_parts: each part by name, unweighted and detached: ``<task>_shared``, ``<task>_specific`` and
-            ``<task>_combined`` (Eq. 5), ``discriminator`` (Eq. 6), ``adversary`` (Eq. 7).
+            ``<task>_combined`` (Eq. 5), ``discriminator`` (Eq. 6), ``adversary`` (Eq. 7). A trunk with one view has
+            ``<task>_combined`` only.
         predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
             a classification as probabilities.
-        embeddings: (batch, extractor_size), the shared view of each clip.
+        embeddings: float32 (batch, size), the trunk's vector of each clip: the shared view of shared_private, the last
+            layer of shared, the pooled clip of straight. Where each task has its own pooling, those of the tasks heard,
+            one after the other: (batch, tasks · size).
     """
 
     loss: torch.Tensor | None = None
@@ -64,19 +67,23 @@ class Burst2VecForMultiTask(PreTrainedModel):
         super().__init__(config)
         tasks = config.task_records
         names = [task.name for task in tasks]
-        if config.pooling not in POOLINGS:
-            raise ValueError(f"pooling {config.pooling!r} is not one of {sorted(POOLINGS)}")
+        for axis, known in (("pooling", POOLINGS), ("trunk", TRUNKS)):
+            if getattr(config, axis) not in known:
+                raise ValueError(f"{axis} {getattr(config, axis)!r} is not one of {sorted(known)}")
+        config.refuse_idle_adversaries()
         if encoder is None:
             self.encoder = SpeechEncoder.from_config(config.encoder_config, config.freeze_feature_encoder)
         else:
             self.encoder = SpeechEncoder(encoder, config.freeze_feature_encoder)
-        self.pooling = POOLINGS[config.pooling]()
-        self.trunk = SharedPrivateTrunk(
-            self.encoder.size, config.projection_size, config.extractor_size, names, config.dropout
-        )
-        self.heads = TaskModules({task.name: TaskHead(task, config.extractor_size, config.dropout) for task in tasks})
+        pooling, trunk = POOLINGS[config.pooling], TRUNKS[config.trunk]
+        poolings = {name: pooling(self.encoder.size) for name in (names if pooling.per_task else names[:1])}
+        pooled_size = poolings[names[0]].output_size
+        self.pooling = TaskModules(poolings) if pooling.per_task else poolings[names[0]]
+        self.trunk = trunk(pooled_size, names, **{knob: getattr(config, knob) for knob in trunk.knobs})
+        size = self.trunk.output_size
+        self.heads = TaskModules({task.name: TaskHead(task, size, config.dropout) for task in tasks})
         if config.discriminator_weight > 0:
-            self.discriminator = nn.Linear(config.extractor_size, len(tasks))
+            self.discriminator = nn.Linear(size, len(tasks))
         self.tasks = {task.name: task for task in tasks}
         self.post_init()
 
@@ -110,7 +117,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
         """Initial values of what is ours, or of any key a checkpoint lacks; the encoder initialises its own."""
         if isinstance(module, nn.Linear):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
-            init.zeros_(module.bias)
+            if module.bias is not None:
+                init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
@@ -132,7 +140,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
         names = list(self.tasks) if task is None else [task]
         frames, frame_mask = self.encoder(input_values, attention_mask)
-        views = self.trunk(self.pooling(frames, frame_mask), names)
+        views = self.trunk(self._pool(frames, frame_mask, names), names)
         outputs = {name: self.heads[name](views[name].combined) for name in names}
         loss = parts = None
         if labels is not None:
@@ -141,18 +149,28 @@ class Burst2VecForMultiTask(PreTrainedModel):
             loss=loss,
             loss_parts=parts,
             predictions={name: read_out(self.tasks[name], outputs[name]) for name in names},
-            embeddings=views[names[0]].shared.float(),
+            embeddings=self._embed(views),
         )
         return result if return_dict is not False else result.to_tuple()
+
+    def _pool(self, frames, frame_mask, names):
+        """One vector a clip, or one for each named task."""
+        if isinstance(self.pooling, TaskModules):
+            return {name: self.pooling[name](frames, frame_mask) for name in names}
+        return self.pooling(frames, frame_mask)
+
+    def _embed(self, views):
+        embeddings = [view.embedding.float() for view in views.values()]
+        return torch.cat(embeddings, dim=-1) if isinstance(self.pooling, TaskModules) else embeddings[0]
 
     def _losses(self, views, outputs, labels):
         """Eq. 8 and its parts. The adversarial parts are added: the gradient reversal makes the equation's minus."""
         parts = {}
         for name, task in self.tasks.items():
             if name in views:
-                parts[f"{name}_shared"] = task_loss(task, self.heads[name](views[name].shared), labels[name])
-                parts[f"{name}_specific"] = task_loss(task, self.heads[name](views[name].specific), labels[name])
-                parts[f"{name}_combined"] = task_loss(task, outputs[name], labels[name])
+                for view_name, view in views[name]._asdict().items():
+                    output = outputs[name] if view_name == "combined" else self.heads[name](view)
+                    parts[f"{name}_{view_name}"] = task_loss(task, output, labels[name])
         loss = sum(parts.values())
         if self.config.discriminator_weight > 0:
             parts["discriminator"] = self._discriminator_loss(views, labels)

@@ -1,20 +1,146 @@
-"""Frames → one vector a clip, over the frames that hold sound."""
+"""Frames → one vector a clip, over the frames that hold sound: padding never changes a value.
 
+Every pooling takes the frames' width and tells its own as ``output_size``; what it computes stands in ``pool``.
+"""
+
+import torch
 from torch import nn
 
 
-class MeanPooling(nn.Module):
-    """Masked average over time (Burst2Vec, section 3): Σ_t m_t · h_t / Σ_t m_t."""
+class Pooling(nn.Module):
+    """What all poolings share: float32, the mask, and what becomes of a clip without any frame.
+
+    Args:
+        input_size: features of a frame.
+
+    Attributes:
+        output_size: features of a pooled clip.
+        per_task: the model holds one for each task, because it learns where a task's answer is to be heard.
+    """
+
+    per_task = False
+
+    def __init__(self, input_size: int):
+        super().__init__()
+        self.output_size = input_size
 
     def forward(self, frames, frame_mask=None):
-        """Pool ``frames`` (batch, frames, features) to (batch, features), in float32.
+        """Pool ``frames`` (batch, frames, input_size) to (batch, output_size), in float32.
 
-        ``frame_mask`` is boolean (batch, frames), True where there is sound; None: everywhere.
+        ``frame_mask`` is boolean (batch, frames), True where there is sound; None: everywhere. A clip with no frame of
+        sound has no vector: all its features are NaN. The encoders refuse such clips.
         """
         if frame_mask is None:
-            return frames.float().mean(dim=1)
-        weights = frame_mask[..., None].float()  # (batch, frames, 1)
-        return (frames.float() * weights).sum(dim=1) / weights.sum(dim=1)
+            frame_mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
+        sounds = frame_mask[..., None]
+        # Filled, not multiplied by 0: an encoder may leave NaN in the padding.
+        pooled = self.pool(frames.float().masked_fill(~sounds, 0.0), sounds)
+        return pooled.masked_fill(~sounds.any(dim=1), float("nan"))
+
+    def pool(self, frames, sounds):
+        """``frames`` (batch, frames, input_size), 0 where ``sounds`` (batch, frames, 1) is False."""
+        raise NotImplementedError
 
 
-POOLINGS = {"mean": MeanPooling}
+class FirstPooling(Pooling):
+    """The first frame with sound.
+
+    >>> FirstPooling(1)(torch.tensor([[[1.0], [3.0], [8.0]]])).tolist()
+    [[1.0]]
+    """
+
+    def pool(self, frames, sounds):
+        places = torch.arange(frames.shape[1], device=frames.device)
+        first = torch.where(sounds[..., 0], places, frames.shape[1] - 1).amin(dim=1)
+        return frames[torch.arange(frames.shape[0], device=frames.device), first]
+
+
+class LastPooling(Pooling):
+    """The last frame with sound: what a recurrent network knows at the end.
+
+    >>> LastPooling(1)(torch.tensor([[[1.0], [3.0], [8.0]]]), torch.tensor([[True, True, False]])).tolist()
+    [[3.0]]
+    """
+
+    def pool(self, frames, sounds):
+        places = torch.arange(frames.shape[1], device=frames.device)
+        last = torch.where(sounds[..., 0], places, 0).amax(dim=1)
+        return frames[torch.arange(frames.shape[0], device=frames.device), last]
+
+
+class MaxPooling(Pooling):
+    """The greatest value of each feature over time.
+
+    >>> MaxPooling(2)(torch.tensor([[[1.0, 5.0], [3.0, -1.0]]])).tolist()
+    [[3.0, 5.0]]
+    """
+
+    def pool(self, frames, sounds):
+        return frames.masked_fill(~sounds, float("-inf")).amax(dim=1)
+
+
+class MeanPooling(Pooling):
+    """Masked average over time (Burst2Vec, section 3): Σ_t m_t · h_t / Σ_t m_t.
+
+    >>> MeanPooling(1)(torch.tensor([[[1.0], [3.0], [8.0]]]), torch.tensor([[True, True, False]])).tolist()
+    [[2.0]]
+    """
+
+    def pool(self, frames, sounds):
+        return frames.sum(dim=1) / sounds.sum(dim=1)
+
+
+class StatisticsPooling(Pooling):
+    """Mean and standard deviation of each feature over time, one after the other: 2 × ``input_size`` features.
+
+    σ = √(Σ_t m_t · (h_t − mean)² / Σ_t m_t + ε), the population form, which a clip of one frame has too. ε = 1e-8 keeps
+    the root's gradient finite where nothing varies; there σ is 1e-4.
+
+    >>> StatisticsPooling(1)(torch.tensor([[[1.0], [3.0]]])).tolist()
+    [[2.0, 1.0]]
+    """
+
+    epsilon = 1e-8
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.output_size = 2 * input_size
+
+    def pool(self, frames, sounds):
+        count = sounds.sum(dim=1)
+        mean = frames.sum(dim=1) / count
+        deviations = (frames - mean[:, None]).masked_fill(~sounds, 0.0)
+        variance = deviations.square().sum(dim=1) / count
+        return torch.cat([mean, (variance + self.epsilon).sqrt()], dim=-1)
+
+
+class AttentivePooling(Pooling):
+    """A weighted mean over time that learns where to listen, one for each task.
+
+    w = softmax_t(vᵀ tanh(W h_t)) over the frames with sound, and the clip is Σ_t w_t · h_t (Lin et al., 2017; for
+    speech Safari et al., 2020). W has 128 rows whatever the encoder: our choice, because there is one W for each task.
+    With v = 0 it is the mean.
+    """
+
+    per_task = True
+    attention_size = 128
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.hidden = nn.Linear(input_size, self.attention_size, bias=False)
+        self.score = nn.Linear(self.attention_size, 1, bias=False)
+
+    def pool(self, frames, sounds):
+        scores = self.score(torch.tanh(self.hidden(frames))).float()  # (batch, frames, 1)
+        weights = scores.masked_fill(~sounds, float("-inf")).softmax(dim=1)
+        return (weights * frames).sum(dim=1)
+
+
+POOLINGS = {
+    "first": FirstPooling,
+    "last": LastPooling,
+    "max": MaxPooling,
+    "mean": MeanPooling,
+    "statistics": StatisticsPooling,
+    "attentive": AttentivePooling,
+}

@@ -2,9 +2,14 @@
 
 Burst2Vec, section 3: a shared extractor, one extractor per task, and their projected concatenation give three views of
 a clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the extractor unlearns
-what is of one task only.
+what is of one task only. The other trunks give a task one view, and nobody plays against it.
+
+Every trunk is built as ``trunk(input_size, task_names, **knobs)``, with the knobs of the configuration that it names in
+``knobs``, and called as ``trunk(clips, task_names)``: ``clips`` is one tensor (batch, input_size), or one for each task
+by name, where each task has a pooling of its own.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +22,22 @@ class Views(NamedTuple):
     shared: torch.Tensor
     specific: torch.Tensor
     combined: torch.Tensor
+
+    @property
+    def embedding(self) -> torch.Tensor:
+        """What the clip is, whatever is asked of it."""
+        return self.shared
+
+
+class OneView(NamedTuple):
+    """The only view that a trunk without private extractors has of a batch of clips, (batch, output_size)."""
+
+    combined: torch.Tensor
+
+    @property
+    def embedding(self) -> torch.Tensor:
+        """What the clip is, whatever is asked of it."""
+        return self.combined
 
 
 class TaskModules(nn.ModuleDict):
@@ -63,31 +84,98 @@ def extractor(input_size: int, output_size: int, dropout: float) -> nn.Sequentia
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(input_size, output_size), nn.ReLU(), nn.LayerNorm(output_size))
 
 
+def for_each_task(layer: Callable, clips: torch.Tensor | dict[str, torch.Tensor], task_names) -> dict:
+    """``layer`` of each task's clips; computed once where one tensor is every task's.
+
+    >>> for_each_task(len, torch.zeros(3, 2), ["emotion", "age"])
+    {'emotion': 3, 'age': 3}
+    """
+    if isinstance(clips, torch.Tensor):
+        return dict.fromkeys(task_names, layer(clips))
+    return {name: layer(clips[name]) for name in task_names}
+
+
 class SharedPrivateTrunk(nn.Module):
     """The shared extractor, one per task, and the projected concatenation of the two.
 
     Args:
         input_size: features of a pooled clip.
+        task_names: the tasks, in order.
         projection_size: width between the pooled clip and the extractors.
         extractor_size: width of each view.
-        task_names: the tasks, in order.
         dropout: before each linear layer.
     """
 
-    def __init__(self, input_size, projection_size, extractor_size, task_names, dropout):
+    knobs = ("projection_size", "extractor_size", "dropout")
+
+    def __init__(self, input_size, task_names, projection_size, extractor_size, dropout):
         super().__init__()
         self.projection = extractor(input_size, projection_size, dropout)
         self.shared = extractor(projection_size, extractor_size, dropout)
         self.specific = TaskModules({name: extractor(projection_size, extractor_size, dropout) for name in task_names})
         self.combine = TaskModules({name: nn.Linear(2 * extractor_size, extractor_size) for name in task_names})
+        self.output_size = extractor_size
 
     def forward(self, clips, task_names) -> dict[str, Views]:
-        """The views of ``clips`` (batch, input_size) for each named task."""
-        projected = self.projection(clips)
-        shared = self.shared(projected)
+        """Three views of the clips for each named task; the shared one is the same for all if the clips are."""
         views = {}
-        for name in task_names:
+        for name, (projected, shared) in for_each_task(self._share, clips, task_names).items():
             specific = self.specific[name](projected)
             combined = self.combine[name](torch.cat([shared, specific], dim=-1))
             views[name] = Views(shared, specific, combined)
         return views
+
+    def _share(self, clips):
+        projected = self.projection(clips)
+        return projected, self.shared(projected)
+
+
+class SharedTrunk(nn.Module):
+    """Hard sharing: a small network whose last vector every task's head reads.
+
+    For each hidden size a linear layer, layer norm, leaky ReLU (slope 0.01) and dropout, as the baseline of the ExVo
+    challenge's white paper (Baird et al., 2022). The last dropout is the heads', which have one in front.
+
+    Args:
+        input_size: features of a pooled clip.
+        task_names: the tasks; they differ in their heads only.
+        hidden_sizes: width of each layer.
+        dropout: after each layer.
+    """
+
+    knobs = ("hidden_sizes", "dropout")
+
+    def __init__(self, input_size, task_names, hidden_sizes, dropout):
+        super().__init__()
+        layers = []
+        for width, before in zip(hidden_sizes, [input_size, *hidden_sizes], strict=False):
+            layers += [nn.Dropout(dropout)] if layers else []
+            layers += [nn.Linear(before, width), nn.LayerNorm(width), nn.LeakyReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.output_size = hidden_sizes[-1]
+
+    def forward(self, clips, task_names) -> dict[str, OneView]:
+        """One view of the clips for each named task, the same for all if the clips are."""
+        views = for_each_task(self.layers, clips, task_names)
+        return {name: OneView(view) for name, view in views.items()}
+
+
+class StraightTrunk(nn.Module):
+    """Nothing between pooling and heads; it has no parameters.
+
+    >>> StraightTrunk(2, ["age"])(torch.tensor([[1.0, 2.0]]), ["age"])["age"].combined.tolist()
+    [[1.0, 2.0]]
+    """
+
+    knobs = ()
+
+    def __init__(self, input_size, task_names):
+        super().__init__()
+        self.output_size = input_size
+
+    def forward(self, clips, task_names) -> dict[str, OneView]:
+        """The clips as they are, for each named task."""
+        return for_each_task(OneView, clips, task_names)
+
+
+TRUNKS = {"shared_private": SharedPrivateTrunk, "shared": SharedTrunk, "straight": StraightTrunk}

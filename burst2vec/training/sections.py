@@ -78,7 +78,13 @@ class ModelArguments:
         None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
     )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
-    pooling: str | None = _key(None, "How frames become one vector.")
+    pooling: str | None = _key(
+        None, "How frames become one vector: first, last, max, mean, statistics, or attentive, one for each task."
+    )
+    trunk: str | None = _key(
+        None, "What lies between pooling and heads: shared_private, shared (a small network), or straight (nothing)."
+    )
+    hidden_sizes: list | str | None = _key(None, "Widths of the layers of the trunk shared, such as [128, 64].")
     projection_size: int | None = _key(None, "Width of the projection between pooling and extractors.")
     extractor_size: int | None = _key(None, "Width of the shared and the tasks' own extractors.")
     dropout: float | None = _key(None, "Probability before each extractor and head.")

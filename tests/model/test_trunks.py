@@ -1,0 +1,202 @@
+"""Each pooling before each trunk: one model class builds, trains, saves and answers."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
+from burst2vec.pooling import POOLINGS
+from burst2vec.trunks import TRUNKS, OneView, SharedPrivateTrunk, SharedTrunk, StraightTrunk, Views
+from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config, tiny_model
+
+TASKS = ["emotion", "age", "country"]
+WHOLE = {"mask_time_prob": 0.0, "layerdrop": 0.0}  # every part of the encoder takes part
+each_point = pytest.mark.parametrize(("pooling", "trunk"), [(p, t) for p in POOLINGS for t in TRUNKS])
+
+
+@each_point
+def test_a_step_reaches_every_parameter_and_a_saved_model_answers_as_before(tmp_path, pooling, trunk):
+    model = tiny_model(
+        pooling=pooling, trunk=trunk, hidden_sizes=[12, 6], dropout=0.0, encoder_changes=WHOLE, style="large"
+    ).train()
+    clips, labels = torch.randn(4, 4000), exvo_labels(4)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    loss = model(clips, labels=labels).loss
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert name.startswith("encoder.") or parameter.grad.any(), name
+    optimizer.step()
+    assert any(not torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+
+    model.eval().save_pretrained(tmp_path)
+    loaded = Burst2VecForMultiTask.from_pretrained(tmp_path).eval()
+    for knob in ("pooling", "trunk", "hidden_sizes", "discriminator_weight", "adversary_weight"):
+        assert getattr(loaded.config, knob) == getattr(model.config, knob)
+    output, again = model(clips, labels=labels), loaded(clips, labels=labels)
+    assert torch.equal(output.loss, again.loss) and torch.equal(output.embeddings, again.embeddings)
+    assert all(torch.equal(output.predictions[task], again.predictions[task]) for task in TASKS)
+
+
+@each_point
+def test_a_clip_gives_the_same_answer_alone_and_in_a_padded_batch(extract, pooling, trunk):
+    model = tiny_model(pooling=pooling, trunk=trunk)
+    clips = noise_clips(4000, 500, 16000)
+    with torch.no_grad():
+        alone = [model(**extract([clip])) for clip in clips]
+        together = model(**extract(clips))
+    assert (together.embeddings - torch.cat([output.embeddings for output in alone])).abs().max() <= 1e-5
+    for task in TASKS:
+        apart = torch.cat([output.predictions[task] for output in alone])
+        span = 30 if task == "age" else 1
+        assert (together.predictions[task] - apart).abs().max() / span <= 1e-5
+
+
+@pytest.mark.parametrize(("pooling", "trunk"), [("attentive", t) for t in TRUNKS] + [("mean", "shared")])
+def test_an_own_key_missing_from_the_file_comes_back_initialised(tmp_path, pooling, trunk):
+    model = tiny_model(pooling=pooling, trunk=trunk, hidden_sizes=[12, 6])
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    own = [key for key in weights if key.startswith(("pooling.age.", "trunk."))]
+    assert own
+    for key in own:
+        save_file({k: v for k, v in weights.items() if k != key}, tmp_path / "model.safetensors", {"format": "pt"})
+        state = Burst2VecForMultiTask.from_pretrained(tmp_path).state_dict()
+        assert torch.isfinite(state[key]).all() and state[key].abs().max() < 5, key
+        assert all(key == other or torch.equal(state[other], value) for other, value in weights.items())
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_model_can_be_exported_for_any_number_of_clips_and_samples(pooling):
+    trunk = {"mean": "shared_private", "max": "shared"}.get(pooling, "straight")
+    model = tiny_model(pooling=pooling, trunk=trunk, style="large")
+    clips, mask = torch.randn(2, 4000), torch.ones(2, 4000, dtype=torch.long)
+    mask[1, 2000:] = 0
+    shape = {0: torch.export.Dim("batch", min=2, max=64), 1: torch.export.Dim("samples", min=800, max=160000)}
+    exported = torch.export.export(
+        model, (clips, mask), dynamic_shapes={"input_values": shape, "attention_mask": shape}
+    ).module()
+    clips, mask = torch.randn(3, 6000), torch.ones(3, 6000, dtype=torch.long)
+    mask[0, 900:] = 0
+    for task, values in model(clips, mask).predictions.items():
+        torch.testing.assert_close(exported(clips, mask).predictions[task], values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("trunk", ["shared", "straight"])
+def test_a_trunk_with_one_view_has_one_loss_a_task_and_no_adversaries(trunk):
+    model = tiny_model(trunk=trunk)
+    assert (model.config.discriminator_weight, model.config.adversary_weight) == (0.0, 0.0)
+    assert not hasattr(model, "discriminator")
+    output = model(torch.randn(4, 4000), labels=exvo_labels(4))
+    assert list(output.loss_parts) == ["emotion_combined", "age_combined", "country_combined"]
+    assert float(output.loss) == pytest.approx(sum(float(part) for part in output.loss_parts.values()), rel=1e-6)
+
+
+def test_the_default_keeps_the_names_of_saved_models():
+    names = {name for name, _ in tiny_model(tasks="emogator").named_parameters() if not name.startswith("encoder.")}
+    layers = ["projection", "shared", "specific.emotion", "specific.category"]
+    expected = [f"trunk.{layer}.{place}" for layer in layers for place in (1, 3)]
+    expected += [f"{part}.{task}" for part in ("trunk.combine",) for task in ("emotion", "category")]
+    expected += ["heads.emotion.output", "heads.category.output", "discriminator"]
+    assert names == {f"{name}.{kind}" for name in expected for kind in ("weight", "bias")}
+
+
+def test_each_task_listens_through_its_own_attention():
+    model = tiny_model(pooling="attentive", trunk="straight")
+    clips = torch.randn(2, 8000)
+    before = model(clips)
+    assert before.embeddings.shape == (2, 3 * 32)
+    torch.nn.init.normal_(model.pooling["age"].score.weight, std=3.0)
+    after = model(clips)
+    changed = {task for task in TASKS if not torch.equal(before.predictions[task], after.predictions[task])}
+    assert changed == {"age"}
+    parts = after.embeddings.split(32, dim=1)
+    assert torch.equal(parts[0], before.embeddings[:, :32]) and not torch.equal(parts[1], before.embeddings[:, 32:64])
+    assert torch.equal(model(clips, task="age").embeddings, parts[1])
+
+
+def test_only_the_task_that_a_batch_trains_moves_its_attention():
+    model = tiny_model(pooling="attentive", trunk="shared")
+    model(torch.randn(4, 4000), labels=exvo_labels(4), task="country").loss.backward()
+    assert {task for task in TASKS if model.pooling[task].score.weight.grad is not None} == {"country"}
+
+
+def test_one_tensor_of_clips_is_computed_once_and_shared_by_identity():
+    trunk = SharedTrunk(4, TASKS, [3], dropout=0.5).train()
+    views = trunk(torch.randn(2, 4), TASKS)
+    assert views["emotion"].combined is views["country"].combined and isinstance(views["age"], OneView)
+    private = SharedPrivateTrunk(4, TASKS, 3, 5, 0.0)(torch.randn(2, 4), ["age", "country"])
+    assert list(private) == ["age", "country"] and isinstance(private["age"], Views)
+    assert private["age"].shared is private["country"].shared and private["age"].embedding is private["age"].shared
+
+
+def test_the_shared_trunk_is_linear_norm_leaky_relu_layer_by_layer():
+    torch.manual_seed(0)
+    trunk, clips = SharedTrunk(4, ["age"], [6, 3], dropout=0.2).eval(), torch.randn(5, 4)
+    values = clips
+    for linear, norm in ((trunk.layers[0], trunk.layers[1]), (trunk.layers[4], trunk.layers[5])):
+        values = values @ linear.weight.T + linear.bias
+        centred = values - values.mean(1, keepdim=True)
+        values = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt() * norm.weight + norm.bias
+        values = torch.where(values > 0, values, 0.01 * values)
+    torch.testing.assert_close(trunk(clips, ["age"])["age"].combined, values)
+    assert trunk.output_size == 3 and [type(layer).__name__ for layer in trunk.layers].count("Dropout") == 1
+
+
+def test_the_straight_trunk_gives_each_task_its_clips_untouched():
+    clips = {name: torch.randn(2, 4) for name in TASKS}
+    views = StraightTrunk(4, TASKS)(clips, ["age"])
+    assert list(views) == ["age"] and views["age"].combined is clips["age"]
+
+
+def config(**arguments):
+    return Burst2VecConfig(encoder_config=tiny_encoder_config(), **arguments)
+
+
+@pytest.mark.parametrize("trunk", ["shared", "straight"])
+@pytest.mark.parametrize("weight", ["discriminator_weight", "adversary_weight"])
+def test_a_weight_for_players_that_the_trunk_has_not_is_refused(trunk, weight):
+    with pytest.raises(ValueError, match=f"{weight}=0.1 with trunk='{trunk}': only the trunk 'shared_private'"):
+        config(trunk=trunk, **{weight: 0.1})
+    changed = config(**{weight: 0.0})
+    changed.trunk = trunk  # the other weight stands at its default
+    with pytest.raises(ValueError, match="only the trunk 'shared_private'"):
+        Burst2VecForMultiTask(changed)
+
+
+def test_weights_left_out_are_the_papers_or_none():
+    assert (config().discriminator_weight, config().adversary_weight) == (0.5, 0.25)
+    given = config(trunk="shared", discriminator_weight=0.0, adversary_weight=0)
+    assert (given.discriminator_weight, given.adversary_weight) == (0.0, 0)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"trunk": "shared", "hidden_sizes": (7,)}, {"discriminator_weight": 0.0}])
+def test_a_saved_configuration_reads_back_the_same(tmp_path, arguments):
+    saved = config(pooling="statistics", **arguments)
+    saved.save_pretrained(tmp_path)
+    loaded = Burst2VecConfig.from_pretrained(tmp_path)
+    own = {"_name_or_path", "encoder_config"}
+    assert {k: v for k, v in loaded.to_dict().items() if k not in own} == {
+        k: v for k, v in saved.to_dict().items() if k not in own
+    }
+    assert isinstance(loaded.hidden_sizes, list)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"trunk": "private"}, r"trunk 'private' is not one of \['shared', 'shared_private', 'straight'\]"),
+        (
+            {"pooling": "median"},
+            r"'median' is not one of \['attentive', 'first', 'last', 'max', 'mean', 'statistics'\]",
+        ),
+        ({"hidden_sizes": []}, r"hidden_sizes must be a list of one or more positive .* got \[\]; .*straight"),
+        ({"hidden_sizes": "128"}, "hidden_sizes must be a list"),
+        ({"hidden_sizes": [64, 0]}, r"got \[64, 0\]"),
+        ({"hidden_sizes": [64.0]}, r"got \[64.0\]"),
+    ],
+)
+def test_a_wrong_axis_value_is_refused_with_what_is_known(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Burst2VecForMultiTask(config(**arguments))
