@@ -34,6 +34,7 @@ REQUIRES = [
 
 EXTRAS = {
     "webm": ["av>=14,<19"],  # raw recordings in webm, and m4a; carries its own FFmpeg; 19 changed how a file is opened
+    "features": ["opensmile>=2.5,<3"],  # hand-made feature vectors; its licence allows research, not commerce
     "dev": [
         "pytest>=8",
         "pytest-cov>=5",
@@ -41,6 +42,7 @@ EXTRAS = {
         "ruff>=0.9",
         "av>=14,<19",
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
+        "opensmile>=2.5,<3",
     ],
 }
 

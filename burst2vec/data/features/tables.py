@@ -1,0 +1,256 @@
+"""Tables of vectors on disk: Parquet, every file written whole or not at all, gone on with after a kill.
+
+FOLDER/compare/
+  features.json                   what the vectors are, of which clips, and their names
+  train-00000-of-00020.parquet    file_id, features, note: a thousand clips
+"""
+
+import json
+import math
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
+import xxhash
+from datasets import Dataset, DatasetDict
+
+from ..clips import file_states
+from ..corpora import CorpusError
+from .extraction import extract_features, find_feature_set, vector_features
+
+HEADING = "features.json"
+CLIPS_PER_FILE = 1_000  # 25 MB of ComParE; what a kill can cost
+_KEYS = {"feature_set", "made_by", "clips_per_file", "splits", "names"}  # of the heading
+_DRAFT = ".draft-"
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """Vectors of clips.
+
+    Attributes:
+        feature_set: their name.
+        names: of the features, in the vectors' order.
+        made_by: what decides the values: versions and settings.
+        splits: for each split ``file_id``, ``features`` (float32, shape (features,)) and ``note``.
+    """
+
+    feature_set: str
+    names: tuple[str, ...]
+    made_by: dict
+    splits: DatasetDict
+
+
+@dataclass(frozen=True)
+class WrittenFeatures:
+    """What ``write_features`` did.
+
+    Attributes:
+        folder: of the tables, for ``read_features``.
+        made: clips whose vectors were computed now.
+        kept: clips whose vectors were there.
+        notes: what was mended, and of how many clips, those from before too.
+        seconds: what it took.
+    """
+
+    folder: Path
+    made: int
+    kept: int
+    notes: dict[str, int]
+    seconds: float
+
+
+def write_features(
+    corpus: Mapping[str, Dataset], feature_set: str, folder, num_proc: int | None = None
+) -> WrittenFeatures:
+    """Compute the vectors of every clip of a corpus and write them to ``folder/<feature_set>/``.
+
+    A run that was killed is gone on with by the same call: finished files, of a thousand clips each, stay as they are.
+    A split can be added to a folder later. One run at a time writes into a folder. Memory does not grow with the
+    corpus.
+
+    Args:
+        corpus: for each split a dataset with ``file_id`` and ``audio`` (not decoded), of clips that can be read: see
+            ``check_clips``.
+        feature_set: a name in ``FEATURE_SETS``.
+        folder: new, or written before.
+        num_proc: processes; by default as many as there are cores.
+
+    Raises:
+        CorpusError: the folder holds something else: another version of the vectors, or those of other clips under the
+            name of one of these splits; a clip twice in a split; an unknown feature set; a clip that has no vector.
+        AudioError, WaveformError: a clip that cannot be read; names it.
+        ImportError: openSMILE is not installed.
+    """
+    started = time.monotonic()
+    made_by = find_feature_set(feature_set).made_by()
+    target = Path(folder).expanduser() / feature_set
+    heading = {
+        "feature_set": feature_set,
+        "made_by": made_by,
+        "clips_per_file": CLIPS_PER_FILE,
+        "splits": {
+            split: {"clips": len(clips), "fingerprint": _clips_fingerprint(clips, split)}
+            for split, clips in corpus.items()
+        },
+        "names": list(find_feature_set(feature_set).names()),
+    }
+    heading["splits"] = _known_splits(target, heading) | heading["splits"]
+    target.mkdir(parents=True, exist_ok=True)
+    for draft in target.glob(f"{_DRAFT}*"):  # of a run that was killed
+        draft.unlink(missing_ok=True)
+    with _Draft(target / HEADING) as draft:
+        draft.write_text(json.dumps(heading, indent=1) + "\n", encoding="utf-8")
+    made, notes = 0, Counter()
+    for split, clips in corpus.items():
+        for path, rows in _files(target, split, len(clips), CLIPS_PER_FILE).items():
+            if not _is_whole(path, len(rows)):
+                what = f"{feature_set}, {split}, clips {rows.start + 1:,} to {rows.stop:,} of {len(clips):,}"
+                _write_file(clips.select(rows), feature_set, path, num_proc, what)
+                made += len(rows)
+            mended = pc.value_counts(parquet.read_table(path, columns=["note"])["note"])
+            notes.update({count["values"]: count["counts"] for count in mended.to_pylist() if count["values"]})
+    kept = sum(map(len, corpus.values())) - made
+    return WrittenFeatures(target, made, kept, dict(notes), time.monotonic() - started)
+
+
+def read_features(folder, cache_dir=None) -> FeatureTables:
+    """Read what ``write_features`` wrote; the vectors stay on disk, mapped into memory.
+
+    Args:
+        folder: of one feature set: that in which ``features.json`` lies.
+        cache_dir: of the datasets library, which keeps a copy there.
+
+    Raises:
+        CorpusError: no such tables, or unfinished ones; names the folder and what is missing.
+    """
+    folder = Path(folder).expanduser()
+    heading = _read_heading(folder)
+    if heading is None:
+        below = sorted(path.parent.name for path in folder.glob(f"*/{HEADING}"))
+        advice = f"; give one of {', '.join(str(folder / name) for name in below)}" if below else ""
+        raise CorpusError(f"{folder}: holds no {HEADING}, so no feature tables{advice}")
+    features = vector_features(len(heading["names"]))
+    splits = DatasetDict()
+    for split, about in heading["splits"].items():
+        files = _files(folder, split, about["clips"], heading["clips_per_file"])
+        missing = [path.name for path, rows in files.items() if not _is_whole(path, len(rows))]
+        if missing:
+            raise CorpusError(
+                f"{folder}: {len(missing)} of {len(files)} files of {split} are missing or not whole, such as "
+                f"{missing[0]}; the call or command that began them goes on where it was"
+            )
+        if files:
+            splits[split] = Dataset.from_parquet(list(map(str, files)), features=features, cache_dir=cache_dir)
+        else:
+            splits[split] = Dataset(pa.Table.from_pylist([], schema=features.arrow_schema))
+    return FeatureTables(heading["feature_set"], tuple(heading["names"]), heading["made_by"], splits)
+
+
+def _known_splits(target: Path, heading: dict) -> dict:
+    """The splits that the folder has already, if it is one to go on with."""
+    before = _read_heading(target)
+    if before is None:
+        if target.exists() and (not target.is_dir() or any(_not_drafts(target))):
+            raise CorpusError(f"{target}: is there, and holds no {HEADING}; give a new folder to write features into")
+        return {}
+    advice = "give a new folder, or delete this one"
+    for key in ("feature_set", "made_by", "clips_per_file", "names"):
+        if before[key] != heading[key]:
+            was, now = ("others", "these") if key == "names" else (before[key], heading[key])
+            raise CorpusError(f"{target}: its features have {key} {was}, this run would have {now}; {advice}")
+    for split, about in heading["splits"].items():
+        known = before["splits"].get(split, about)
+        if known != about:
+            raise CorpusError(
+                f"{target}: its features of {split} are of {known['clips']:,} other clips than these "
+                f"{about['clips']:,}, or their files have changed since; {advice}"
+            )
+    return before["splits"]
+
+
+def _not_drafts(target: Path):
+    return (path for path in target.iterdir() if not path.name.startswith(_DRAFT))
+
+
+def _read_heading(folder: Path) -> dict | None:
+    path = folder / HEADING
+    if not path.is_file():
+        return None
+    try:
+        heading = json.loads(path.read_text(encoding="utf-8"))
+        counts = [about["clips"] for about in heading["splits"].values() if about["fingerprint"]]
+        if set(heading) == _KEYS and all(isinstance(count, int) for count in counts):
+            return heading
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: is not what write_features writes ({error!r}); give a new folder") from error
+    raise CorpusError(f"{path}: is not what write_features writes; give a new folder")
+
+
+def _files(target: Path, split: str, clips: int, clips_per_file: int) -> dict[Path, range]:
+    """Each file, and the rows of the split that it holds."""
+    files = math.ceil(clips / clips_per_file)
+    return {
+        target / f"{split}-{number:05d}-of-{files:05d}.parquet": range(start, min(start + clips_per_file, clips))
+        for number, start in enumerate(range(0, clips, clips_per_file))
+    }
+
+
+def _is_whole(path: Path, rows: int) -> bool:
+    try:
+        return parquet.read_metadata(path).num_rows == rows
+    except (OSError, pa.ArrowInvalid):  # absent, or cut off by a power failure
+        return False
+
+
+def _write_file(clips: Dataset, feature_set: str, path: Path, num_proc: int | None, what: str) -> None:
+    vectors = extract_features(clips, feature_set, num_proc, what, keep_in_memory=True)
+    features = vector_features(find_feature_set(feature_set).size)
+    table = vectors.with_format("arrow")[:].cast(features.arrow_schema)
+    with _Draft(path) as draft:
+        parquet.write_table(table, draft, use_dictionary=False, compression="zstd")
+
+
+class _Draft:
+    """A file beside ``path`` to write into, which takes its place when the ``with`` block ends without an error."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix=_DRAFT, dir=self.path.parent)
+        os.close(descriptor)
+        self.draft = Path(name)
+        return self.draft
+
+    def __exit__(self, kind, *error):
+        if kind is not None:
+            self.draft.unlink(missing_ok=True)
+            return
+        umask = os.umask(0)
+        os.umask(umask)
+        self.draft.chmod(0o666 & ~umask)  # mkstemp's files are for the owner alone
+        os.replace(self.draft, self.path)
+
+
+def _clips_fingerprint(clips: Dataset, split: str) -> str:
+    """A hash of the clips' names, and of each one's bytes, or its file's size and date; where the corpus lies is none
+    of it, nor how it was read."""
+    names = xxhash.xxh3_128()
+    seen = set()
+    for rows in clips.select_columns(["file_id", "audio"]).with_format("arrow").iter(256):
+        for file_id in rows["file_id"].to_pylist():
+            if file_id in seen:
+                raise CorpusError(f"{split}: the clip {file_id!r} is there twice; vectors are found by their file_id")
+            seen.add(file_id)
+            names.update(json.dumps(file_id).encode() + b"\n")
+        for content in rows["audio"].combine_chunks().field("bytes"):
+            names.update(content.as_buffer() if content.is_valid else b"-")
+    return f"{names.hexdigest()}-{file_states(clips)}"

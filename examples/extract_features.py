@@ -1,0 +1,91 @@
+"""Compute feature vectors of a corpus once, on all cores, and keep them as Parquet: openSMILE's ComParE and eGeMAPS.
+
+    python examples/extract_features.py hume_vb --data_dir HUME-VB --features compare egemaps --out features/hume_vb
+    python examples/extract_features.py --recipe RECIPE.yaml [--data_dir DIR] --out FOLDER  # cleaned as the recipe says
+
+Stopped or killed, the same command goes on where it was. Needs openSMILE: pip install 'burst2vec[features]'.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+
+from datasets import Dataset
+
+from burst2vec.audio import read_steps
+from burst2vec.data.clips import BadClip, check_clips
+from burst2vec.data.corpora import CORPORA, corpus_tasks, load_bursts
+from burst2vec.data.features import FEATURE_SETS, WrittenFeatures, write_features
+from burst2vec.tasks import resolve_tasks
+from burst2vec.training.corpora import prepare_clips, read_corpora
+from burst2vec.training.recipes import corpora_of, parse_run
+from burst2vec.training.runs import REFUSALS
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
+    options.add_argument("--recipe", help="a recipe, whose section data says what to read and how to clean it")
+    options.add_argument("--data_dir", help="the corpus's folder")
+    options.add_argument("--audio", choices=["processed", "raw"], help="HUME-VB: which recordings")
+    options.add_argument("--cache_dir", help="of the datasets library")
+    options.add_argument(
+        "--features", nargs="+", choices=list(FEATURE_SETS), default=list(FEATURE_SETS), help="which (default: all)"
+    )
+    options.add_argument("--out", required=True, help="folder for the tables: new, or written before")
+    options.add_argument("--num_proc", type=int, help="processes (default: as many as there are cores)")
+    return options
+
+
+def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list[BadClip]]:
+    """The clips of each split that can be read, and those that cannot."""
+    settings = {"data_dir": options.data_dir, "audio": options.audio, "cache_dir": options.cache_dir}
+    if options.recipe is not None:
+        settings["preprocessing_num_workers"] = options.num_proc
+        words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
+        run = parse_run([options.recipe, *words])
+        first = next(iter(corpora_of(run.data).values()))
+        tasks = resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
+        prepared = prepare_clips(read_corpora(run.data, tasks), run.data, read_steps(run.data.preprocess or ()))
+        clips = {split: made.dataset for split, made in prepared.items()}
+        return clips, [bad for made in prepared.values() for bad in made.skipped]
+    # Of no matter here: nothing is trained.
+    allow = "allow_shared_speakers" in CORPORA[options.corpus].takes
+    corpus = load_bursts(options.corpus, allow_shared_speakers=allow, **settings)
+    checked = {split: check_clips(clips, "skip", options.num_proc) for split, clips in corpus.items()}
+    return {split: clips for split, (clips, _) in checked.items()}, [
+        bad for _, more in checked.values() for bad in more
+    ]
+
+
+def describe(feature_set: str, done: WrittenFeatures) -> str:
+    speed = f", {done.made / done.seconds:.1f} clips a second" if done.made else ""
+    mended = "".join(f"\n  {clips:,} clips: {note}" for note, clips in sorted(done.notes.items()))
+    return f"{feature_set}: {done.made:,} made, {done.kept:,} kept from before{speed}; {done.folder}{mended}"
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 0; 2 where the command cannot be done. Clips that cannot be read are named and left out."""
+    options = parser().parse_args(arguments)
+    if (options.corpus is None) == (options.recipe is None):
+        parser().error("name a corpus, or give --recipe with a file; one of the two")
+    if options.num_proc is None:
+        options.num_proc = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if options.num_proc < 1:
+        parser().error(f"--num_proc {options.num_proc}: give 1 or more")
+    try:
+        clips, bad = read_clips(options)
+        for feature_set in dict.fromkeys(options.features):
+            print(describe(feature_set, write_features(clips, feature_set, options.out, options.num_proc)))
+    except (*REFUSALS, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(bad):,} clips cannot be read and are left out")
+    for clip in bad[:5]:
+        print(f"failed: {clip.reason}".encode(errors="replace").decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,475 @@
+"""Vectors of clips: openSMILE's own numbers, every clip accounted for, and tables that a kill leaves whole."""
+
+import builtins
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import opensmile
+import pyarrow.parquet as parquet
+import pytest
+import soundfile
+from datasets import Dataset
+
+from burst2vec import load_bursts
+from burst2vec.audio import AudioError
+from burst2vec.data.clips import read_clip
+from burst2vec.data.corpora import CorpusError, TableError
+from burst2vec.data.features import (
+    FEATURE_SETS,
+    FeatureSet,
+    extract_features,
+    extraction,
+    functionals,
+    read_challenge_features,
+    read_features,
+    tables,
+    write_features,
+)
+
+from .corpora_on_disk import EMOGATOR, write_hume_vb
+
+STANDARDS = {"compare": opensmile.FeatureSet.ComParE_2016, "egemaps": opensmile.FeatureSet.eGeMAPSv02}
+
+
+def smile(feature_set):
+    return opensmile.Smile(STANDARDS[feature_set], opensmile.FeatureLevel.Functionals)
+
+
+def noise(samples=4_000, seed=0, level=0.1):
+    return (level * np.random.default_rng(seed).normal(size=samples)).astype(np.float32)
+
+
+def clips_of(folder, waveforms):
+    """A dataset of clips that lie as files of 32-bit floats in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, waveform in waveforms.items():
+        soundfile.write(folder / f"{name}.wav", waveform, 16_000, subtype="FLOAT")
+    audio = [{"bytes": None, "path": str(folder / f"{name}.wav")} for name in waveforms]
+    return Dataset.from_dict({"file_id": list(waveforms), "audio": audio})
+
+
+def five(folder):
+    return clips_of(folder, {f"c{clip}": noise(seed=clip) for clip in range(5)})
+
+
+def vectors(dataset):
+    return np.array(dataset["features"][:], dtype=np.float32)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A small feature set, computed in this process, and how often a clip was; a third file is one clip."""
+    heard = []
+
+    def vector(waveform):
+        heard.append(waveform.size)
+        return np.array([waveform.size, waveform.max()], np.float32), ""
+
+    made = FeatureSet(2, vector, lambda: ("samples", "peak"), lambda: {"version": 1})
+    monkeypatch.setitem(FEATURE_SETS, "counted", made)
+    monkeypatch.setattr(tables, "CLIPS_PER_FILE", 2)
+    # Of processes that are forked, what they append stays there.
+    monkeypatch.setattr(extraction, "_processes", lambda num_proc, clips: None)
+    return heard
+
+
+# The numbers
+
+
+@pytest.mark.parametrize("feature_set", STANDARDS)
+def test_the_values_are_those_of_opensmile_bit_for_bit(feature_set, tmp_path):
+    waveforms = {"noise": noise(8_000), "short": noise(960), "silent": np.zeros(4_000, np.float32)}
+    found = extract_features(clips_of(tmp_path, waveforms), feature_set, num_proc=2)
+    assert found["file_id"][:] == list(waveforms) and found["note"][:] == [""] * 3
+    expected = np.concatenate(
+        [smile(feature_set).process_signal(clip, 16_000).to_numpy() for clip in waveforms.values()]
+    )
+    np.testing.assert_array_equal(vectors(found), expected)
+    assert np.isfinite(expected).all() and expected.shape[1] == FEATURE_SETS[feature_set].size
+    assert FEATURE_SETS[feature_set].names() == tuple(smile(feature_set).feature_names)
+    assert (
+        found.features["features"].length == expected.shape[1] and found.features["features"].feature.dtype == "float32"
+    )
+
+
+@pytest.mark.parametrize("standard", [functionals.COMPARE, functionals.EGEMAPS])
+def test_960_samples_are_the_least_that_opensmile_hears(standard):
+    extractor = opensmile.Smile(opensmile.FeatureSet[standard], opensmile.FeatureLevel.Functionals)
+    assert np.isfinite(extractor.process_signal(noise(960), 16_000)).all(axis=None)
+    with pytest.warns(UserWarning, match="too short"):
+        assert np.isnan(extractor.process_signal(noise(959), 16_000)).all(axis=None)
+
+
+def test_a_clip_that_is_too_short_is_padded_at_its_end_and_noted():
+    vector, note = functionals.functionals(noise(400), functionals.EGEMAPS)
+    padded = np.concatenate([noise(400), np.zeros(560, np.float32)])
+    np.testing.assert_array_equal(vector, smile("egemaps").process_signal(padded, 16_000).to_numpy()[0])
+    assert note == "padded to 960 samples"
+
+
+def test_samples_beyond_full_scale_are_clipped_and_not_wrapped_around():
+    loud = noise()
+    loud[[100, 200, 300]] = 1.2, 1.0, -1.5
+    vector, note = functionals.functionals(loud, functionals.EGEMAPS)
+    clipped = loud.copy()
+    clipped[[100, 200, 300]] = 32767 / 32768, 32767 / 32768, -1
+    np.testing.assert_array_equal(vector, smile("egemaps").process_signal(clipped, 16_000).to_numpy()[0])
+    assert note == "clipped at full scale" and loud[100] == np.float32(1.2)
+    assert functionals.functionals(clipped, functionals.EGEMAPS)[1] == ""
+
+
+class Broken:
+    """In place of openSMILE: a frame with the given values."""
+
+    def __init__(self, *values):
+        self.values = np.array([values])
+
+    def process_signal(self, waveform, rate):
+        return self
+
+    def to_numpy(self):
+        return self.values
+
+
+def test_values_that_are_not_finite_become_0_and_are_noted(monkeypatch):
+    monkeypatch.setattr(functionals, "_smile", lambda standard: Broken(1.0, np.inf, np.nan))
+    vector, note = functionals.functionals(noise(400), functionals.EGEMAPS)
+    assert vector.tolist() == [1, 0, 0] and vector.dtype == np.float32
+    assert note == "padded to 960 samples, values not finite set to 0"
+
+
+def test_a_clip_without_any_finite_value_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(functionals, "_smile", lambda standard: Broken(np.nan, np.nan))
+    monkeypatch.setattr(extraction.functionals, "made_by", lambda standard: {})
+    dataset = clips_of(tmp_path, {"odd": noise()})
+    with pytest.raises(CorpusError, match="odd: openSMILE's eGeMAPSv02 has no finite value of 4000 samples"):
+        extraction._extract(dataset[0]["file_id"], dataset[0]["audio"], "egemaps")
+
+
+def test_without_opensmile_the_error_says_what_to_install(monkeypatch, tmp_path):
+    real = builtins.__import__
+
+    def without(name, *arguments, **settings):
+        if name == "opensmile":
+            raise ImportError(name)
+        return real(name, *arguments, **settings)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'burst2vec\[features\]'"):
+        extract_features(five(tmp_path), "egemaps")
+
+
+# A dataset
+
+
+def test_vectors_are_found_again_until_a_file_changes(counted, tmp_path):
+    write_hume_vb(tmp_path / "hume")
+    load = lambda: load_bursts("hume_vb", data_dir=tmp_path / "hume", cache_dir=tmp_path / "cache")["train"]  # noqa: E731
+    first = extract_features(load(), "counted")
+    assert counted == [4_001, 4_002, 4_003] and vectors(first)[:, 0].tolist() == counted
+    extract_features(load(), "counted")
+    assert len(counted) == 3
+    os.utime(tmp_path / "hume/wav/00002.wav", (1, 1))
+    extract_features(load(), "counted")
+    assert len(counted) == 6
+
+
+def test_a_clip_that_cannot_be_read_is_named(counted, tmp_path):
+    dataset = five(tmp_path)
+    (tmp_path / "c3.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match=r"c3 \(.*c3\.wav\): the file is empty"):
+        extract_features(dataset, "counted")
+
+
+def test_a_vector_of_another_size_is_refused(counted, monkeypatch, tmp_path):
+    monkeypatch.setitem(FEATURE_SETS, "counted", FEATURE_SETS["counted"]._replace(size=3))
+    with pytest.raises(CorpusError, match=r"c0: counted gave a vector of shape \(2,\), not \(3,\)"):
+        extract_features(five(tmp_path), "counted")
+
+
+def test_an_unknown_set_lists_the_known_ones(tmp_path):
+    with pytest.raises(CorpusError, match="unknown feature set 'mfcc'; known: compare, egemaps"):
+        extract_features(five(tmp_path), "mfcc")
+
+
+def test_no_clips_have_no_vectors(counted, tmp_path):
+    found = extract_features(five(tmp_path).select([]), "counted")
+    assert len(found) == 0 and found.features["features"].length == 2
+
+
+def test_processes_are_as_many_as_asked_for_or_as_there_are_cores_and_never_more_than_clips():
+    assert extraction._processes(3, 5) == 3 and extraction._processes(3, 2) == 2
+    assert extraction._processes(None, 1_000_000) == len(os.sched_getaffinity(0))
+
+
+# Tables
+
+
+def test_tables_hold_what_was_computed_and_the_names(tmp_path):
+    dataset = five(tmp_path / "wav")
+    done = write_features({"train": dataset, "test": dataset.select([4])}, "egemaps", tmp_path / "out", num_proc=2)
+    assert (done.made, done.kept, done.notes, done.folder) == (6, 0, {}, tmp_path / "out/egemaps")
+    read = read_features(done.folder, cache_dir=tmp_path / "cache")
+    assert read.feature_set == "egemaps" and read.names == tuple(smile("egemaps").feature_names)
+    assert read.made_by == {"opensmile": opensmile.__version__, "standard": "eGeMAPSv02", "version": 1}
+    assert read.splits["train"]["file_id"][:] == [f"c{clip}" for clip in range(5)]
+    expected = vectors(extract_features(dataset, "egemaps"))
+    np.testing.assert_array_equal(vectors(read.splits["train"]), expected)
+    np.testing.assert_array_equal(vectors(read.splits["test"]), expected[4:])
+    assert read.splits["train"].features["features"].length == 88
+
+
+def test_finished_files_are_kept_and_the_rest_is_made(counted, tmp_path):
+    corpus = {"train": five(tmp_path / "wav")}
+    done = write_features(corpus, "counted", tmp_path)
+    files = sorted(path.name for path in done.folder.iterdir())
+    assert files == ["features.json", *(f"train-0000{number}-of-00003.parquet" for number in range(3))]
+    assert len(counted) == 5
+    before = {name: (done.folder / name).stat().st_mtime_ns for name in files[1:]}
+    (done.folder / files[2]).unlink()
+    (done.folder / files[3]).write_bytes((done.folder / files[3]).read_bytes()[:-9])
+    (done.folder / ".draft-killed").write_bytes(b"half")
+    with pytest.raises(CorpusError, match="2 of 3 files of train are missing or not whole, such as train-00001-of"):
+        read_features(done.folder)
+    done = write_features(corpus, "counted", tmp_path)
+    assert (done.made, done.kept) == (3, 2) and len(counted) == 8
+    after = {name: (done.folder / name).stat().st_mtime_ns for name in files[1:]}
+    assert [before[name] == after[name] for name in files[1:]] == [True, False, False]
+    assert sorted(path.name for path in done.folder.iterdir()) == files
+    assert vectors(read_features(done.folder, tmp_path / "cache").splits["train"])[:, 0].tolist() == [4_000] * 5
+
+
+SLOWLY = """
+import sys, time
+from datasets import Dataset
+from burst2vec.data.features import FEATURE_SETS, tables, write_features
+made = FEATURE_SETS["egemaps"]
+FEATURE_SETS["egemaps"] = made._replace(vector=lambda waveform: time.sleep(0.1) or made.vector(waveform))
+tables.CLIPS_PER_FILE = 2
+write_features({"train": Dataset.from_parquet(sys.argv[1], cache_dir=sys.argv[1] + ".cache")}, "egemaps", sys.argv[2], 1)
+"""
+
+
+def test_a_run_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "CLIPS_PER_FILE", 2)
+    dataset = clips_of(tmp_path / "wav", {f"c{clip:02d}": noise(1_000, clip) for clip in range(20)})
+    dataset.to_parquet(tmp_path / "clips.parquet")
+    words = [sys.executable, "-c", SLOWLY, str(tmp_path / "clips.parquet"), str(tmp_path / "out")]
+    run = subprocess.Popen(words, cwd=Path(__file__).parents[2], start_new_session=True, stderr=subprocess.DEVNULL)
+    target = tmp_path / "out/egemaps"
+    give_up = time.monotonic() + 60
+    while run.poll() is None and len(list(target.glob("train-*"))) < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    kept = {path: path.stat().st_mtime_ns for path in target.glob("train-*")}
+    assert 2 <= len(kept) < 10
+    done = write_features({"train": dataset}, "egemaps", tmp_path / "out", 1)
+    assert (done.made, done.kept) == (20 - 2 * len(kept), 2 * len(kept))
+    assert all(path.stat().st_mtime_ns == mtime for path, mtime in kept.items())
+    assert not list(target.glob(".draft-*"))
+    read = read_features(target, tmp_path / "cache").splits["train"]
+    expected = functionals.functionals(read_clip(dataset[19]["audio"], "c19"), functionals.EGEMAPS)[0]
+    np.testing.assert_array_equal(vectors(read)[19], expected)
+
+
+def test_an_error_leaves_no_part_of_a_file(counted, tmp_path):
+    dataset = five(tmp_path / "wav")
+    (tmp_path / "wav/c2.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match="c2"):
+        write_features({"train": dataset}, "counted", tmp_path)
+    files = sorted(path.name for path in (tmp_path / "counted").iterdir())
+    assert files == ["features.json", "train-00000-of-00003.parquet"]
+
+    with pytest.raises(ZeroDivisionError), tables._Draft(tmp_path / "whole") as draft:
+        draft.write_text("half")
+        raise ZeroDivisionError
+    assert not draft.exists() and not (tmp_path / "whole").exists()
+
+
+def test_what_was_mended_is_counted_of_kept_clips_too(tmp_path):
+    dataset = clips_of(tmp_path / "wav", {"a": noise(400), "b": noise(), "c": noise(500)})
+    for kept in (0, 3):
+        done = write_features({"train": dataset}, "egemaps", tmp_path, num_proc=1)
+        assert done.notes == {"padded to 960 samples": 2} and done.kept == kept
+    assert parquet.read_table(done.folder / "train-00000-of-00001.parquet")["note"].to_pylist()[1] == ""
+
+
+def test_a_split_can_be_added_and_an_empty_one_read(counted, tmp_path):
+    dataset = five(tmp_path / "wav")
+    write_features({"train": dataset}, "counted", tmp_path)
+    done = write_features({"test": dataset.select([0]), "validation": dataset.select([])}, "counted", tmp_path)
+    assert (done.made, done.kept) == (1, 0)
+    read = read_features(done.folder, tmp_path / "cache").splits
+    assert {split: len(clips) for split, clips in read.items()} == {"train": 5, "test": 1, "validation": 0}
+
+
+def test_a_folder_of_something_else_is_refused(counted, monkeypatch, tmp_path):
+    dataset = five(tmp_path / "wav")
+    target = write_features({"train": dataset}, "counted", tmp_path).folder
+    with pytest.raises(CorpusError, match="its features of train are of 5 other clips than these 4"):
+        write_features({"train": dataset.select(range(4))}, "counted", tmp_path)
+    monkeypatch.setitem(FEATURE_SETS, "counted", FEATURE_SETS["counted"]._replace(made_by=lambda: {"version": 2}))
+    with pytest.raises(
+        CorpusError, match=r"made_by \{'version': 1\}, this run would have \{'version': 2\}; give a new"
+    ):
+        write_features({"train": dataset}, "counted", tmp_path)
+    os.utime(tmp_path / "wav/c1.wav", (1, 1))
+    monkeypatch.setitem(FEATURE_SETS, "counted", FEATURE_SETS["counted"]._replace(made_by=lambda: {"version": 1}))
+    with pytest.raises(CorpusError, match="or their files have changed since"):
+        write_features({"train": dataset}, "counted", tmp_path)
+    (target / "features.json").unlink()
+    with pytest.raises(CorpusError, match="is there, and holds no features.json"):
+        write_features({"train": dataset}, "counted", tmp_path)
+
+
+def test_other_names_are_refused_without_printing_them_all(counted, monkeypatch, tmp_path):
+    dataset = five(tmp_path / "wav")
+    write_features({"train": dataset}, "counted", tmp_path)
+    monkeypatch.setitem(FEATURE_SETS, "counted", FEATURE_SETS["counted"]._replace(names=lambda: ("samples", "rms")))
+    with pytest.raises(CorpusError, match="have names others, this run would have these"):
+        write_features({"train": dataset}, "counted", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"splits": {"train": {"clips": 3}}}', '{"splits": {}}'])
+def test_a_heading_that_is_not_ours_is_refused(content, tmp_path):
+    (tmp_path / "features.json").write_text(content)
+    with pytest.raises(CorpusError, match=r"features\.json: is not what write_features writes"):
+        read_features(tmp_path)
+
+
+def test_a_folder_above_the_tables_names_them(counted, tmp_path):
+    write_features({"train": five(tmp_path / "wav")}, "counted", tmp_path)
+    with pytest.raises(CorpusError, match=rf"so no feature tables; give one of {re.escape(str(tmp_path / 'counted'))}"):
+        read_features(tmp_path)
+    with pytest.raises(CorpusError, match=r"holds no features.json, so no feature tables$"):
+        read_features(tmp_path / "nowhere")
+
+
+def test_a_clip_twice_in_a_split_is_refused(counted, tmp_path):
+    with pytest.raises(CorpusError, match="train: the clip 'c0' is there twice"):
+        write_features({"train": five(tmp_path / "wav").select([0, 1, 0])}, "counted", tmp_path)
+
+
+def test_clips_that_carry_their_bytes_are_known_by_them(counted, tmp_path):
+    from_files = five(tmp_path / "wav")
+    content = [Path(audio["path"]).read_bytes() for audio in from_files["audio"]]
+
+    def carried(content):
+        audio = [{"bytes": each, "path": None} for each in content]
+        return {"train": Dataset.from_dict({"file_id": from_files["file_id"][:], "audio": audio})}
+
+    assert write_features(carried(content), "counted", tmp_path).made == 5
+    assert write_features(carried(content), "counted", tmp_path).kept == 5
+    with pytest.raises(CorpusError, match="their files have changed since"):
+        write_features(carried([*content[:4], content[0]]), "counted", tmp_path)
+
+
+# The challenge's own
+
+
+def csv_files(folder, **contents):
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (folder / f"{name}.csv").write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "F0,loudness\n1.5,-2e-3\n",
+        "F0;loudness\r\n1.5;-2e-3\r\n",
+        "\ufeffname;frameTime;F0;loudness\n'unknown';0.000000;1.500000e+00;-2.0e-03\n",
+        "name,F0,loudness\n00001.wav,1.5,-0.002",
+    ],
+)
+def test_the_challenges_files_are_read_with_either_separator_and_with_what_stands_in_front(content, tmp_path):
+    read = read_challenge_features(csv_files(tmp_path / "eGeMAPS", **{"00002": content, "[00001]": content}))
+    assert (read.feature_set, read.names, read.made_by) == ("eGeMAPS", ("F0", "loudness"), {"challenge": "eGeMAPS"})
+    assert read.splits["all"]["file_id"][:] == ["00001", "00002"]
+    np.testing.assert_array_equal(vectors(read.splits["all"]), np.array([[1.5, -0.002]] * 2, np.float32))
+    assert read.splits["all"].features["features"].length == 2
+
+
+def test_what_opensmile_itself_writes_is_read_back(tmp_path):
+    frame = smile("egemaps").process_signal(noise(), 16_000)
+    frame.reset_index(drop=True).to_csv(tmp_path / "00001.csv", sep=";", index=False)
+    frame.to_csv(tmp_path / "00002.csv")  # start and end in front
+    read = read_challenge_features(tmp_path)
+    assert read.names == tuple(frame.columns)
+    np.testing.assert_array_equal(vectors(read.splits["all"]), np.repeat(frame.to_numpy(), 2, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("", "line 1: no names of features; found: nothing"),
+        ("name,frameTime\na,0\n", "line 1: no names of features; found: name, frameTime"),
+        ("F0,F0\n1,2\n", "line 1: column 'F0' stands there 2 times"),
+        ("F0,loudness\n", "0 rows below its header; a clip has one"),
+        ("F0,loudness\n1,2\n3,4\n", "2 rows below its header; a clip has one"),
+        ("F0,loudness\n1,2,\n", "line 2: 3 fields where the header has 2"),
+        ("F0,loudness\n1,nan\n", "line 2, column loudness: 'nan' is not a finite number"),
+        ("F0,loudness\n,2\n", "line 2, column F0: '' is not a finite number"),
+        ("F0,loudness\n1,1e39\n", "line 2, column loudness: '1e39' is not a finite number"),
+        ("F0,loudness\n1,high\n", "line 2, column loudness: 'high' is not a finite number"),
+        ('F0,loudness\n1,"2\n', "not well-formed CSV"),
+        ("F0,energy\n1,2\n", r'line 1: feature 2 is "energy", where .*00001\.csv has "loudness"'),
+        ("F0\n1\n", r"line 1: 1 features, where .*00001\.csv has 2"),
+    ],
+)
+def test_a_file_that_is_not_one_vector_is_named(content, error, tmp_path):
+    csv_files(tmp_path, **{"00001": "F0,loudness\n1,2\n", "00002": content})
+    with pytest.raises(TableError, match=rf"00002\.csv.*{error}"):
+        read_challenge_features(tmp_path)
+
+
+def test_a_file_that_is_no_text_or_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "00001.csv").write_bytes(b"F0\n\xff\n")
+    with pytest.raises(TableError, match=r"00001\.csv: not UTF-8 text"):
+        read_challenge_features(tmp_path)
+    (tmp_path / "00001.csv").unlink()
+    (tmp_path / "00001.csv").mkdir()
+    with pytest.raises(TableError, match=r"00001\.csv: cannot be read: Is a directory"):
+        read_challenge_features(tmp_path)
+
+
+def test_a_folder_without_feature_files_is_named(tmp_path):
+    with pytest.raises(CorpusError, match="nowhere: no such folder"):
+        read_challenge_features(tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match=r"holds no \.csv file$"):
+        read_challenge_features(tmp_path)
+    (tmp_path / "compare").mkdir()
+    with pytest.raises(CorpusError, match=r"holds no \.csv file; it has folders: compare"):
+        read_challenge_features(tmp_path)
+
+
+def test_two_files_of_one_clip_are_refused(tmp_path):
+    csv_files(tmp_path, **{"00001": "F0\n1\n", "[00001]": "F0\n1\n"})
+    with pytest.raises(CorpusError, match=r"are both of the clip 00001"):
+        read_challenge_features(tmp_path)
+
+
+@pytest.mark.skipif(not (EMOGATOR / "data/mp3").is_dir(), reason="EmoGator is not there; name it in $EMOGATOR_DIR")
+def test_real_bursts_have_finite_vectors(tmp_path):
+    paths = sorted((EMOGATOR / "data/mp3").glob("*.mp3"))[::700]
+    audio = [{"bytes": None, "path": str(path)} for path in paths]
+    dataset = Dataset.from_dict({"file_id": [path.stem for path in paths], "audio": audio})
+    for feature_set in FEATURE_SETS:
+        found = extract_features(dataset, feature_set, num_proc=2)
+        assert np.isfinite(vectors(found)).all()
+        assert not any("finite" in note for note in found["note"])
+
+
+def test_the_heading_is_plain_json(counted, tmp_path):
+    target = write_features({"train": five(tmp_path / "wav")}, "counted", tmp_path).folder
+    heading = json.loads((target / "features.json").read_text())
+    assert heading["names"] == ["samples", "peak"] and heading["splits"]["train"]["clips"] == 5
