@@ -78,7 +78,8 @@ class LogMel(nn.Module):
     def log_energies(self, waveforms):
         """The spectrum before normalisation: float (batch, samples) to float32 (batch, frames, channels)."""
         clips = waveforms.float().unfold(1, WINDOW_SAMPLES, HOP_SAMPLES)  # (batch, frames, 400)
-        power = torch.fft.rfft(clips * hann_window(waveforms.device), n=FFT_SIZE).abs().square()
+        transform = torch.fft.rfft(clips * hann_window(waveforms.device), n=FFT_SIZE)
+        power = transform.real.square() + transform.imag.square()  # abs() would take a root, only to square it
         return (power @ mel_filters(self.size, waveforms.device)).clamp(min=ENERGY_FLOOR).log()
 
     @torch.no_grad()
@@ -215,10 +216,15 @@ class GaborSTRF(nn.Module):
 
         Beyond its edges in time and frequency the spectrum counts as 0, which is each channel's mean.
         """
-        kernels = self.kernels()[:, None].to(spectrum.dtype)
-        padding = (self.span_frames // 2, self.span_channels // 2)
-        maps = F.conv2d(spectrum[:, None], kernels, padding=padding, stride=(1, self.channel_hop))
-        return maps.transpose(1, 2).flatten(2)  # (batch, maps, frames, places) before
+        # The channels under a kernel become the inputs of a 1-D convolution over time: what conv2d would give, with its
+        # forward pass as fast and its backward pass, on a CPU, twice as fast.
+        margin = self.span_channels // 2
+        patches = F.pad(spectrum, (margin, margin)).unfold(2, self.span_channels, self.channel_hop)
+        places = patches.shape[2]
+        patches = patches.permute(0, 2, 3, 1).flatten(0, 1)  # (batch · places, span_channels, frames)
+        kernels = self.kernels().transpose(1, 2).to(spectrum.dtype)  # (maps, span_channels, span_frames)
+        maps = F.conv1d(patches, kernels, padding=self.span_frames // 2)  # (batch · places, maps, frames)
+        return maps.unflatten(0, (-1, places)).permute(0, 3, 2, 1).flatten(2)
 
     def kernels(self):
         """(2 · kernels, span_frames, span_channels): the real parts, then the imaginary parts."""
