@@ -1,0 +1,109 @@
+"""fuse.py from two runs' files to a fused system: what it prints, writes and refuses."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from burst2vec.data import load_bursts
+from burst2vec.data.collating import corpus_labels
+from burst2vec.scoring.submission import validate_exvo_multi
+from burst2vec.tasks import TASK_PRESETS
+from tests.training.finished_runs import write_run
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "fuse.py"
+DATA = {"corpus": "synthetic", "synthetic_clips": 48, "synthetic_speakers": 12, "synthetic_seed": 0}
+
+
+@pytest.fixture(scope="module")
+def fuse():
+    spec = importlib.util.spec_from_file_location("fuse", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A synthetic corpus and two finished runs on it, and one that predicted validation only."""
+    place = tmp_path_factory.mktemp("fuse")
+    corpus = load_bursts(
+        "synthetic", data_dir=str(place / "corpus"), cache_dir=str(place / "cache"), clips=48, speakers=12, seed=0
+    )
+    splits = {
+        split: (list(corpus[split]["file_id"]), corpus_labels(corpus[split], TASK_PRESETS["exvo"]))
+        for split in ("validation", "test")
+    }
+    for seed, (name, noise) in enumerate((("first", 0.2), ("second", 0.25))):
+        write_run(place / name, splits, noise, seed, {"data": DATA}, shuffle=bool(seed))
+    write_run(place / "no_test", {"validation": splits["validation"]}, 0.3, 2, {"data": DATA})
+    return place
+
+
+@pytest.fixture
+def command(workplace):
+    def options(*words, runs=("first", "second")):
+        places = ["--data_dir", workplace / "corpus", "--cache_dir", workplace / "cache"]
+        return [str(word) for word in (*(workplace / run for run in runs), *places, *words)]
+
+    return options
+
+
+def record_of(folder):
+    return json.loads((folder / "fusion.json").read_text())
+
+
+def test_two_runs_become_one_with_its_files_and_an_honest_note(fuse, command, workplace, tmp_path, capsys):
+    assert fuse.main(command("--out", tmp_path / "out", "--team", "us", "--submission", "2")) == 0
+    shown = capsys.readouterr().out
+    assert "| weights | first | second |" in shown and "| fused " in shown
+    assert "the fused score on them is optimistic; quote its score on test." in shown
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "ExVo-Multi_us_2.csv",
+        "fusion.json",
+        "fusion.md",
+        "fusion.png",
+        "predictions_test.csv",
+        "predictions_validation.csv",
+    }
+    assert validate_exvo_multi(tmp_path / "out" / "ExVo-Multi_us_2.csv") == record_of(tmp_path / "out")["clips"]["test"]
+    best = min(system["scores"]["validation"]["age_mae"] for system in record_of(tmp_path / "out")["systems"])
+    assert record_of(tmp_path / "out")["scores"]["validation"]["age_mae"] <= best
+
+
+@pytest.mark.parametrize(("way", "weights"), [("--mean", [[0.5, 0.5]]), ("--hybrid", [[0.0, 1.0], [1.0, 0.0]])])
+def test_the_mean_and_the_hybrid_have_their_weights(fuse, command, tmp_path, way, weights):
+    assert fuse.main(command("--out", tmp_path / "out", way, "--folds", "2")) == 0
+    record = record_of(tmp_path / "out")
+    assert all(list(of_task.values()) in weights for of_task in record["weights"].values())
+    assert (record["held_out"] is None) == (way == "--mean")
+
+
+def test_a_split_that_one_run_lacks_is_left_out_and_validation_is_held_out(fuse, command, tmp_path, capsys):
+    assert fuse.main(command("--out", tmp_path / "out", runs=("first", "no_test"))) == 0
+    shown = capsys.readouterr().out
+    assert "test is left out: no predictions_test.csv of no_test" in shown and "quote the held-out one" in shown
+    record = record_of(tmp_path / "out")
+    assert set(record["scores"]) == {"validation"} and 2 <= record["held_out"]["folds"] <= 5
+
+
+def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
+    for words, runs, message in (
+        (["--out", tmp_path / "full"], ("first", "second"), "is not empty"),
+        (["--out", tmp_path / "a"], ("first", "corpus"), "holds no metrics.json"),
+        (["--out", tmp_path / "b"], ("first",), "fusion takes two runs or more, got 1"),
+        (["--out", tmp_path / "c", "--team", "the team"], ("first", "second"), "team 'the team'"),
+        (["--out", tmp_path / "d", "--folds", "1"], ("first", "second"), "--folds 0 goes without"),
+    ):
+        assert fuse.main(command(*words, runs=runs)) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_it_is_a_command():
+    shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
+    assert "RUN_A RUN_B" in shown and "--hybrid" in shown

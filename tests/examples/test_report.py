@@ -1,0 +1,46 @@
+"""report.py gathers what run_exvo.py and fuse.py leave, and says what it skipped."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.finished_runs import exvo_labels, write_run
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "report.py"
+RECIPE = {"paper": "Burst2Vec, Table 2, row V2 (WL −Adv)", "expects": {"emotion_ccc": 0.645}}
+
+
+@pytest.fixture(scope="module")
+def report():
+    spec = importlib.util.spec_from_file_location("report", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_runs_of_several_seeds_become_one_row_and_the_files_are_written(report, tmp_path, capsys):
+    splits = {split: ([str(clip) for clip in range(20)], exvo_labels(20)) for split in ("validation", "test")}
+    for seed in (0, 1):
+        write_run(tmp_path / "runs" / f"seed_{seed}", splits, seed=seed, recipe=RECIPE)
+    (tmp_path / "runs" / "killed" / "checkpoint-3").mkdir(parents=True)
+    assert report.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "| Table 2, row V2 (WL −Adv) | synthetic, 20 clips | 2 | " in shown
+    assert "emotion_ccc, printed, on HUME-VB" in shown and "| 0.645 |" in shown
+    assert "- killed: unfinished: checkpoints and no metrics.json" in shown
+    names = {"report.md", "report.csv", "report_validation.png", "report_test.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+def test_nothing_finished_is_an_error_that_says_why(report, tmp_path, capsys):
+    assert report.main([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_it_is_a_command():
+    shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
+    assert "metrics.json" in shown
