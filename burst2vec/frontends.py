@@ -249,6 +249,8 @@ class GaborSTRF(nn.Module):
 
 def valid_lengths(waveforms, attention_mask):
     """Samples of each clip (batch,), or None where no clip is padded; refuses what is no batch of bursts."""
+    if waveforms.ndim != 2:
+        raise ValueError(f"waveforms are {tuple(waveforms.shape)}, not (batch, samples); one clip is waveforms[None]")
     if attention_mask is None:
         lengths = torch.tensor([waveforms.shape[1]])
     elif attention_mask.shape != waveforms.shape:

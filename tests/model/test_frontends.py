@@ -85,6 +85,8 @@ def test_what_is_no_batch_of_bursts_is_refused(name):
         frontend(torch.randn(3, 16000), torch.ones(3, 16000).long().index_fill(1, torch.tensor([0]), 0))
     with pytest.raises(ValueError, match=r"attention_mask \(3, 16000\) is not of waveforms \(3, 8000\)"):
         frontend(torch.randn(3, 8000), mask)
+    with pytest.raises(ValueError, match=r"waveforms are \(8000,\), not \(batch, samples\)"):
+        frontend(torch.randn(8000))
 
 
 @pytest.mark.parametrize("channels", [23, 40, 80])
