@@ -54,9 +54,8 @@ def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list
     allow = "allow_shared_speakers" in CORPORA[options.corpus].takes
     corpus = load_bursts(options.corpus, allow_shared_speakers=allow, **settings)
     checked = {split: check_clips(clips, "skip", options.num_proc) for split, clips in corpus.items()}
-    return {split: clips for split, (clips, _) in checked.items()}, [
-        bad for _, more in checked.values() for bad in more
-    ]
+    readable = {split: clips for split, (clips, _) in checked.items()}
+    return readable, [clip for _, bad in checked.values() for clip in bad]
 
 
 def describe(feature_set: str, done: WrittenFeatures) -> str:

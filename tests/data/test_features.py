@@ -2,11 +2,10 @@
 
 import builtins
 import json
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -246,29 +245,25 @@ def test_finished_files_are_kept_and_the_rest_is_made(counted, tmp_path):
     assert vectors(read_features(done.folder, tmp_path / "cache").splits["train"])[:, 0].tolist() == [4_000] * 5
 
 
-SLOWLY = """
-import sys, time
-from datasets import Dataset
-from burst2vec.data.features import FEATURE_SETS, tables, write_features
-made = FEATURE_SETS["egemaps"]
-FEATURE_SETS["egemaps"] = made._replace(vector=lambda waveform: time.sleep(0.1) or made.vector(waveform))
-tables.CLIPS_PER_FILE = 2
-write_features({"train": Dataset.from_parquet(sys.argv[1], cache_dir=sys.argv[1] + ".cache")}, "egemaps", sys.argv[2], 1)
-"""
+def write_slowly(dataset, folder):
+    """In a process group of its own, to be killed with its workers."""
+    os.setsid()
+    made = FEATURE_SETS["egemaps"]
+    FEATURE_SETS["egemaps"] = made._replace(vector=lambda waveform: time.sleep(0.1) or made.vector(waveform))
+    write_features({"train": dataset}, "egemaps", folder, 1)
 
 
 def test_a_run_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "CLIPS_PER_FILE", 2)
     dataset = clips_of(tmp_path / "wav", {f"c{clip:02d}": noise(1_000, clip) for clip in range(20)})
-    dataset.to_parquet(tmp_path / "clips.parquet")
-    words = [sys.executable, "-c", SLOWLY, str(tmp_path / "clips.parquet"), str(tmp_path / "out")]
-    run = subprocess.Popen(words, cwd=Path(__file__).parents[2], start_new_session=True, stderr=subprocess.DEVNULL)
+    run = multiprocessing.get_context("fork").Process(target=write_slowly, args=(dataset, tmp_path / "out"))
+    run.start()
     target = tmp_path / "out/egemaps"
-    give_up = time.monotonic() + 60
-    while run.poll() is None and len(list(target.glob("train-*"))) < 2 and time.monotonic() < give_up:
+    give_up = time.monotonic() + 120
+    while run.is_alive() and len(list(target.glob("train-*"))) < 2 and time.monotonic() < give_up:
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    run.join()
     kept = {path: path.stat().st_mtime_ns for path in target.glob("train-*")}
     assert 2 <= len(kept) < 10
     done = write_features({"train": dataset}, "egemaps", tmp_path / "out", 1)
