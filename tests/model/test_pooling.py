@@ -122,3 +122,11 @@ def test_attention_can_pick_one_frame():
     torch.nn.init.constant_(pooling.score.weight, 50.0)
     frames = torch.tensor([[[0.0, 3.0], [1.0, 7.0], [0.0, 5.0]]])
     torch.testing.assert_close(pooling(frames), torch.tensor([[1.0, 7.0]]))
+
+
+@each_pooling
+def test_a_pooling_can_be_exported_for_any_number_of_clips_and_frames(name):
+    pooling, _, frames, mask = pooling_and_batch(name)
+    shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("frames")}
+    exported = torch.export.export(pooling, (frames, mask), dynamic_shapes=(shape, shape)).module()
+    torch.testing.assert_close(exported(frames[:2, :4], mask[:2, :4]), pooling(frames[:2, :4], mask[:2, :4]))
