@@ -69,10 +69,13 @@ def build_model(
             'no encoder is named; give --encoder facebook/hubert-base-ls960, or --encoder \'{"model_type": "hubert"}\' '
             "to start from scratch, or --model_path with a saved model"
         )
-    if isinstance(arguments.encoder, dict):
-        model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=arguments.encoder, **arguments.knobs()))
-    else:
-        model = Burst2VecForMultiTask.from_encoder_pretrained(arguments.encoder, **arguments.knobs())
+    try:
+        if isinstance(arguments.encoder, dict):
+            model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=arguments.encoder, **arguments.knobs()))
+        else:
+            model = Burst2VecForMultiTask.from_encoder_pretrained(arguments.encoder, **arguments.knobs())
+    except ValueError as error:  # of the configuration: names the knob, the value and what is allowed
+        raise RunError(f"the recipe's model: {error}") from error
         if Path(arguments.encoder).exists():  # a place of this machine, which must not travel with the configuration
             model.config.encoder_config._name_or_path = Path(arguments.encoder).name
     return model, Burst2VecFeatureExtractor(**settings)
