@@ -12,28 +12,31 @@ exvo: .venv/.installed  ## train, score, save and predict with the quickstart re
 	.venv/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		examples/run_exvo.py $(RECIPE) --output_dir $(OUTPUT) $(ARGS)
 
-test: .venv/.installed  ## every test and doctest, with branch coverage of burst2vec/
+test: .venv/.developing  ## every test and doctest, with branch coverage of burst2vec/
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
-lint: .venv/.installed
+lint: .venv/.developing
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
 
-format: .venv/.installed
+format: .venv/.developing
 	$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
 
-bench: .venv/.installed  ## how fast, beside what a user would run instead
+bench: .venv/.developing  ## how fast, beside what a user would run instead
 	for bench in read_audio train_step preprocess corpus_memory; do $(RUN) benchmarks/$$bench.py || exit 1; done
 
-# The versions of constraints.txt, with uv where there is one, else with pip.
-.venv/.installed: setup.py constraints.txt
+# The versions of constraints.txt, with uv where there is one, else with pip. Training needs less than testing.
+.venv/.installed: WHAT = .
+.venv/.developing: WHAT = ".[dev]"
+.venv/.developing: .venv/.installed
+.venv/.installed .venv/.developing: setup.py constraints.txt
 	@test -x .venv/bin/python || $(PYTHON) -c "import sys; ok = (3, 10) <= sys.version_info[:2] <= (3, 12); \
 		sys.exit(None if ok else 'burst2vec needs Python 3.10 to 3.12, this is %d.%d: make PYTHON=python3.12' % sys.version_info[:2])"
 	@if command -v uv >/dev/null; then \
 		{ test -x .venv/bin/python || uv venv --python $(PYTHON) .venv; } && \
-		VIRTUAL_ENV=.venv uv pip install -e ".[dev]" -c constraints.txt; \
+		VIRTUAL_ENV=.venv uv pip install -e $(WHAT) -c constraints.txt; \
 	else \
 		{ test -x .venv/bin/python || $(PYTHON) -m venv .venv; } && \
-		$(RUN) -m pip install --disable-pip-version-check --progress-bar on -e ".[dev]" -c constraints.txt; \
+		$(RUN) -m pip install --disable-pip-version-check --progress-bar on -e $(WHAT) -c constraints.txt; \
 	fi
 	@touch $@
 
