@@ -162,6 +162,8 @@ def write_synthetic_corpus(
     else:
         with multiprocessing.Pool(num_proc) as pool:
             rows = list(progress(pool.imap(write_one, range(clips), chunksize=16)))
+            pool.close()
+            pool.join()  # leaving the block terminates workers, and one that handles the signal may hang in it
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([COLUMNS, *rows])
     _write_whole(folder / "data_info.csv", table.getvalue())
