@@ -7,12 +7,29 @@ from transformers import AutoConfig, PreTrainedConfig
 from .tasks import Task, resolve_tasks
 
 
+class OwnEncoderConfig(PreTrainedConfig):
+    """An encoder of this package, by its name and its arguments: one of ``burst2vec.encoders.ENCODERS``.
+
+    Args:
+        kind: such as ``"vector"``.
+        arguments: by name, as that encoder takes them; what is left out keeps its default.
+    """
+
+    model_type = "burst2vec_encoder"
+
+    def __init__(self, kind=None, arguments=None, **kwargs):
+        self.kind = kind
+        self.arguments = dict(arguments or {})
+        super().__init__(**kwargs)
+
+
 class Burst2VecConfig(PreTrainedConfig):
     """Configuration of [`Burst2VecForMultiTask`].
 
     Args:
         encoder_config: configuration of the speech encoder, or its dictionary with ``model_type``: any audio model of
-            ``AutoModel`` with strided convolutions in front (wav2vec 2.0, HuBERT, WavLM, …). Default: HuBERT base.
+            ``AutoModel`` with strided convolutions in front (wav2vec 2.0, HuBERT, WavLM, …). Or a dictionary with
+            ``kind``, an encoder of this package, and its arguments, see ``burst2vec.encoders``. Default: HuBERT base.
         tasks: what to predict: a preset (``"exvo"``, ``"emogator"``), or a list of ``Task`` records or dictionaries.
         pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,
             ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling a task).
@@ -60,10 +77,7 @@ class Burst2VecConfig(PreTrainedConfig):
         if encoder_config is None:
             encoder_config = AutoConfig.for_model("hubert")
         elif isinstance(encoder_config, dict):
-            encoder_config = dict(encoder_config)
-            if "model_type" not in encoder_config:
-                raise ValueError("encoder_config needs a 'model_type', such as 'hubert', 'wav2vec2' or 'wavlm'")
-            encoder_config = AutoConfig.for_model(**encoder_config)
+            encoder_config = _encoder_config(encoder_config)
         plays = trunk == "shared_private"
         if discriminator_weight is None:
             discriminator_weight = 0.5 if plays else 0.0
@@ -118,3 +132,17 @@ class Burst2VecConfig(PreTrainedConfig):
     def for_encoder(cls, encoder, **kwargs) -> "Burst2VecConfig":
         """The configuration around an encoder that is already built, sharing none of its state."""
         return cls(encoder_config=copy.deepcopy(encoder.config), **kwargs)
+
+
+def _encoder_config(described: dict):
+    """The configuration that a dictionary describes: a saved one, or one as a recipe writes it."""
+    if described.get("model_type") == OwnEncoderConfig.model_type:
+        return OwnEncoderConfig(**described)
+    if "kind" in described:
+        return OwnEncoderConfig(described["kind"], {name: value for name, value in described.items() if name != "kind"})
+    if "model_type" not in described:
+        raise ValueError(
+            "encoder_config needs a 'model_type', such as 'hubert', 'wav2vec2' or 'wavlm', or a 'kind' of this "
+            "package's own encoders, such as 'vector'"
+        )
+    return AutoConfig.for_model(**described)

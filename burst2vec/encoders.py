@@ -1,144 +1,91 @@
-"""Waveforms → frames.
+"""What a burst is given as → frames: the axis, and its smallest member.
 
-A pretrained speech encoder is used as its authors published it, weights and all, but for three things that a burst
-needs: it is short, it comes in batches of unequal lengths, and its answer must not depend on its neighbours.
+An encoder is a module with ``size``, the features of a frame, and a forward ``encoder(input_values, attention_mask)``
+that gives frames (batch, frames, size) and a boolean mask of those that hold sound (batch, frames), or None where all
+do. One that measures its training clips before it learns has ``estimate_statistics(clips)``, called once with an
+iterable of what the model will be given of each clip. Parameters and buffers that are not in torch's own modules are
+set, and set again where a checkpoint lacks them, by a method ``initialise`` of the module that holds them.
 """
 
+import inspect
+
 import torch
-import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel
+from transformers import initialization as init
 
-from .waveforms import MAX_SAMPLES, MIN_SAMPLES
-
-
-class LengthAwareGroupNorm(nn.GroupNorm):
-    """GroupNorm over the part of each row that holds sound; same parameters as ``nn.GroupNorm``.
-
-    Base-style encoders (``feat_extract_norm="group"``) normalise each channel over all time steps, so zero padding
-    would move every value of a short clip in a long batch. With one group per channel, for row i of n_i valid steps:
-
-        y = weight · (x − mean_i) / √(var_i + eps) + bias,   mean and variance over the first n_i steps.
-
-    Steps past n_i come out as 0 and are masked further on. ``lengths`` (batch,) is set by the encoder before each pass;
-    None means that every step is valid. Row by row it takes 1.0 to 1.4 times as long as ``nn.GroupNorm`` does;
-    in one piece, with masked sums, it would take 3 to 5 times as long.
-    """
-
-    lengths: torch.Tensor | None = None
-
-    def forward(self, hidden):  # (batch, channels, steps)
-        if self.lengths is None:
-            return super().forward(hidden)
-        longest = hidden.shape[-1]
-        rows = [
-            F.pad(super(LengthAwareGroupNorm, self).forward(row[None, :, :length]), (0, longest - length))
-            for row, length in zip(hidden, self.lengths.tolist(), strict=True)
-        ]
-        return torch.cat(rows)
+from .configuration_burst2vec import OwnEncoderConfig
+from .speech_encoder import SpeechEncoder
 
 
-class SpeechEncoder(nn.Module):
-    """A self-supervised speech encoder: wav2vec 2.0, HuBERT, WavLM and their kin, base and large.
+class VectorEncoder(nn.Module):
+    """A clip that is a vector already, hand-made features or an embedding, is one frame: (x − mean) / √variance.
+
+    The buffers ``mean`` and ``variance`` are 0 and 1 until [`VectorEncoder.estimate_statistics`] sets them; they are
+    saved with the weights.
 
     Args:
-        model: the transformers model, as ``AutoModel`` builds it; it is changed in place (group norm, SpecAugment).
-        frozen_convolutions: train all but the convolutions in front.
+        features: numbers in a vector.
+
+    >>> VectorEncoder(2)(torch.tensor([[1.0, 5.0]]))
+    (tensor([[[1., 5.]]]), None)
     """
 
-    def __init__(self, model, frozen_convolutions: bool = False):
+    def __init__(self, features: int):
         super().__init__()
-        if not hasattr(model.config, "conv_stride") or not hasattr(model, "feature_extractor"):
-            raise ValueError(
-                f"{type(model).__name__} is not a speech encoder over waveforms; "
-                "choose a wav2vec 2.0, HuBERT, WavLM, UniSpeech, SEW or data2vec-audio checkpoint"
-            )
-        self.model = model
-        self.size = model.config.hidden_size
-        if self.count_frames(MIN_SAMPLES) < 1:
-            kernels, strides = list(model.config.conv_kernel), list(model.config.conv_stride)
-            raise ValueError(
-                f"conv_kernel {kernels} with conv_stride {strides} makes no frame of the shortest burst, "
-                f"{MIN_SAMPLES} samples; choose smaller kernels or strides"
-            )
-        if frozen_convolutions:
-            model.feature_extractor._freeze_parameters()  # not every family has a public name for it
-        # transformers' default of at least two masked spans hides 71 % of a 0.3-second burst; 0 keeps the asked share.
-        model.config.mask_time_min_masks = 0
-        first = model.feature_extractor.conv_layers[0]
-        self.length_aware = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
-        if self.length_aware:
-            plain = first.layer_norm
-            first.layer_norm = LengthAwareGroupNorm(plain.num_groups, plain.num_channels, plain.eps)
-            first.layer_norm.load_state_dict(plain.state_dict())
-            for name, parameter in plain.named_parameters():
-                getattr(first.layer_norm, name).requires_grad_(parameter.requires_grad)
+        if features < 1:
+            raise ValueError(f"features is {features}; a vector needs at least one")
+        self.size = features
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("variance", torch.ones(features))
 
-    @classmethod
-    def from_config(cls, config, frozen_convolutions: bool = False) -> "SpeechEncoder":
-        """A fresh encoder with random weights."""
-        return cls(AutoModel.from_config(config), frozen_convolutions)
+    def initialise(self) -> None:
+        """Mean 0 and variance 1, as before any clip was measured."""
+        init.zeros_(self.mean)
+        init.ones_(self.variance)
 
-    def count_frames(self, samples, layers: int | None = None):
-        """Frames that ``samples`` (a number or an integer tensor) give after ``layers`` convolutions, or after all.
+    def forward(self, vectors, attention_mask=None):
+        """``vectors`` float (batch, features) → frames float32 (batch, 1, features), and None: no clip is padded."""
+        if vectors.ndim != 2 or vectors.shape[1] != self.size:
+            raise ValueError(f"vectors are {tuple(vectors.shape)}, not (batch, {self.size})")
+        return ((vectors.float() - self.mean) / self.variance.sqrt())[:, None], None
 
-        With the usual kernels (10, 3, 3, 3, 3, 2, 2) and strides (5, 2, 2, 2, 2, 2, 2), 400 samples give 1 frame
-        and one second gives 49.
+    @torch.no_grad()
+    def estimate_statistics(self, clips) -> None:
+        """Set ``mean`` and ``variance`` from ``clips``, vectors (features,), in float64; the variance divides by N.
+
+        A feature that never varies keeps variance 1: it is centred, not scaled.
+
+        Raises:
+            ValueError: no clip.
         """
-        config = self.model.config
-        for kernel, stride in list(zip(config.conv_kernel, config.conv_stride, strict=True))[:layers]:
-            samples = (samples - kernel) // stride + 1
-        return samples
-
-    def forward(self, waveforms, attention_mask=None):
-        """Encode a batch.
-
-        Args:
-            waveforms: float32 (batch, samples) at 16 kHz, zero-padded on the right.
-            attention_mask: integer (batch, samples), 1 where there is sound; None: every sample is.
-
-        Returns:
-            frames (batch, frames, features), and a boolean mask (batch, frames), or None where all are valid.
-        """
-        lengths = frame_mask = first_layer_steps = None
-        if attention_mask is None:
-            check_lengths(torch.tensor([waveforms.shape[1]]))
-        else:
-            lengths = attention_mask.sum(-1)
-            if not torch.compiler.is_compiling():
-                check_lengths(lengths)
-                if int(lengths.min()) == waveforms.shape[1]:
-                    attention_mask = lengths = None  # attention without a mask is faster, and equal
-        if lengths is not None:
-            frame_count = self.count_frames(waveforms.shape[1])
-            frame_mask = torch.arange(frame_count, device=waveforms.device) < self.count_frames(lengths)[:, None]
-            first_layer_steps = self.count_frames(lengths, layers=1)
-        if self.length_aware:
-            self.model.feature_extractor.conv_layers[0].layer_norm.lengths = first_layer_steps
-        frames = self.model(
-            waveforms, attention_mask=attention_mask, **self._masking(waveforms.shape, waveforms.device)
-        ).last_hidden_state
-        return frames, frame_mask
-
-    def _masking(self, shape, device) -> dict:
-        """SpecAugment raises on a batch shorter than one span; such a batch goes unmasked."""
-        config = self.model.config
-        frame_count = self.count_frames(shape[1])
-        masks = self.training and getattr(config, "apply_spec_augment", True) and config.mask_time_prob > 0
-        if not masks or frame_count >= config.mask_time_length:
-            return {}
-        return {"mask_time_indices": torch.zeros(shape[0], frame_count, dtype=torch.bool, device=device)}
+        count, total, squares = 0, 0.0, 0.0
+        for clip in clips:
+            vector = torch.as_tensor(clip, device=self.mean.device).double()
+            count, total, squares = count + 1, total + vector, squares + vector.square()
+        if count == 0:
+            raise ValueError("no clips to estimate mean and variance from; give the training clips")
+        mean = total / count
+        variance = squares / count - mean.square()
+        self.mean.copy_(mean)
+        rounding = 1e-12 * squares / count  # what float64 leaves of the difference of two large numbers
+        self.variance.copy_(variance.where(variance > rounding, 1.0))
 
 
-def check_lengths(lengths) -> None:
-    """Refuse a batch with a clip that has no frame, or that no burst is as long as; names its row.
+ENCODERS = {"vector": VectorEncoder}
+
+
+def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
+    """A fresh encoder with random weights: one of ``ENCODERS``, or the speech encoder that ``config`` describes.
 
     Raises:
-        ValueError: a clip of under 400 samples or over 60 s.
+        ValueError: an unknown kind, an argument that it has not, or a value out of its range; the known are listed.
     """
-    wrong = (lengths < MIN_SAMPLES) | (lengths > MAX_SAMPLES)
-    if bool(wrong.any()):
-        row = int(wrong.nonzero()[0])
-        raise ValueError(
-            f"clip {row} of the batch has {int(lengths[row])} samples; {MIN_SAMPLES} to {MAX_SAMPLES} work"
-        )
+    if not isinstance(config, OwnEncoderConfig):
+        return SpeechEncoder.from_config(config, frozen_convolutions)
+    if config.kind not in ENCODERS:
+        raise ValueError(f"encoder kind {config.kind!r} is not one of {sorted(ENCODERS)}")
+    encoder = ENCODERS[config.kind]
+    known = set(inspect.signature(encoder).parameters)
+    if unknown := sorted(set(config.arguments) - known):
+        raise ValueError(f"the encoder {config.kind} has no {unknown}; it takes {sorted(known)}")
+    return encoder(**config.arguments)

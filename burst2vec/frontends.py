@@ -11,6 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
 
 from .waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE, check_waveform
 
@@ -30,8 +31,7 @@ class LogMel(nn.Module):
         x[t, c] = (ln max(Σ_b M[b, c] · |FFT(w · clip[160·t : 160·t + 400])[b]|², 1e-10) − mean[c]) / √variance[c]
 
     The buffers ``mean`` and ``variance`` are 0 and 1 until [`LogMel.estimate_statistics`] sets them; they are saved
-    with the weights. A model that holds this module sets them in its ``_init_weights`` with
-    ``init.zeros_(module.mean)`` and ``init.ones_(module.variance)``.
+    with the weights.
 
     >>> log_mel = LogMel()
     >>> spectrum, frame_mask = log_mel(torch.zeros(2, 16000))
@@ -48,6 +48,11 @@ class LogMel(nn.Module):
         self.size = channels
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
+
+    def initialise(self) -> None:
+        """Mean 0 and variance 1, as before any clip was measured."""
+        init.zeros_(self.mean)
+        init.ones_(self.variance)
 
     def count_frames(self, samples):
         """Frames of ``samples``, a number or an integer tensor: 400 give 1, 560 give 2, one second gives 98."""
@@ -131,9 +136,6 @@ class GaborSTRF(nn.Module):
     *is* the one it aliases to, and the envelope is made for that one: kernels are continuous in both parameters, and
     none can get stuck at a bound. Scales are per channel because mel channels are no fixed part of an octave.
 
-    A model that holds this module sets the parameters in its ``_init_weights`` from [`GaborSTRF.initial_ripples`] with
-    ``init.copy_``.
-
     Args:
         rates: initial rates in Hz; every pair of a rate and a scale is a kernel.
         scales: initial scales in cycles per channel. With the defaults: 32 kernels, 64 maps.
@@ -189,6 +191,12 @@ class GaborSTRF(nn.Module):
         """Rates in Hz and scales in cycles per channel before training, each (kernels,): every pair once."""
         pairs = [(rate, scale) for rate in self.initial_rates for scale in self.initial_scales]
         return torch.tensor([float(rate) for rate, _ in pairs]), torch.tensor([float(scale) for _, scale in pairs])
+
+    def initialise(self) -> None:
+        """Rates and scales as before training."""
+        rate, scale = self.initial_ripples()
+        init.copy_(self.rate, rate)
+        init.copy_(self.scale, scale)
 
     def count_frames(self, samples):
         """Frames of ``samples``: those of the log-mel spectrum."""

@@ -12,10 +12,11 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_burst2vec import Burst2VecConfig
-from .encoders import SpeechEncoder
+from .encoders import build_encoder
 from .heads import TaskHead, read_out
 from .losses import task_loss
 from .pooling import POOLINGS
+from .speech_encoder import SpeechEncoder
 from .trunks import TRUNKS, TaskModules, reverse_gradient
 
 
@@ -72,7 +73,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
                 raise ValueError(f"{axis} {getattr(config, axis)!r} is not one of {sorted(known)}")
         config.refuse_idle_adversaries()
         if encoder is None:
-            self.encoder = SpeechEncoder.from_config(config.encoder_config, config.freeze_feature_encoder)
+            self.encoder = build_encoder(config.encoder_config, config.freeze_feature_encoder)
         else:
             self.encoder = SpeechEncoder(encoder, config.freeze_feature_encoder)
         pooling, trunk = POOLINGS[config.pooling], TRUNKS[config.trunk]
@@ -119,15 +120,26 @@ class Burst2VecForMultiTask(PreTrainedModel):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d)):
             init.ones_(module.weight)
             init.zeros_(module.bias)
+            if getattr(module, "running_mean", None) is not None:
+                init.zeros_(module.running_mean)
+                init.ones_(module.running_var)
+                init.zeros_(module.num_batches_tracked)
+        elif hasattr(module, "initialise"):
+            module.initialise()
 
     def forward(self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, **kwargs):
         """Hear a batch of bursts; with labels, also its loss.
 
         Args:
-            input_values: float32 (batch, samples), levelled waveforms at 16 kHz, zero-padded on the right.
+            input_values: float32 (batch, samples), levelled waveforms at 16 kHz, zero-padded on the right; float32
+                (batch, features) where the encoder takes vectors.
             attention_mask: integer (batch, samples), 1 where there is sound.
             labels: for each task, as the corpus has them: a regression in its unit, float (batch, labels), NaN where
                 missing; a classification as indices (batch,), −1 where missing.

@@ -15,8 +15,7 @@ from burst2vec.data.checking import CorpusCheck, check_corpus
 from burst2vec.data.checking.report import FORMATS, write_report
 from burst2vec.data.checking.tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, corpus_tasks, load_bursts
-from burst2vec.tasks import resolve_tasks
-from burst2vec.training.corpora import read_corpora
+from burst2vec.training.corpora import read_corpora, tasks_of
 from burst2vec.training.recipes import corpora_of, parse_run
 from burst2vec.training.runs import REFUSALS
 
@@ -48,8 +47,7 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", value)]
         run = parse_run([options.recipe, *words])
         corpora = corpora_of(run.data)
-        first = next(iter(corpora.values()))
-        tasks = resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
+        tasks = tasks_of(run)
         allow = allow or any(corpus.allow_shared_speakers for corpus in corpora.values())
         for corpus, given in zip(corpora.values(), run.data.mix or [vars(run.data)], strict=True):
             given["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[corpus.corpus].takes

@@ -7,7 +7,6 @@ Stopped or killed, the same command goes on where it was. Needs openSMILE: pip i
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
 
@@ -15,11 +14,11 @@ from datasets import Dataset
 
 from burst2vec.audio import read_steps
 from burst2vec.data.clips import BadClip, check_clips
-from burst2vec.data.corpora import CORPORA, corpus_tasks, load_bursts
+from burst2vec.data.corpora import CORPORA, load_bursts
 from burst2vec.data.features import FEATURE_SETS, WrittenFeatures, write_features
-from burst2vec.tasks import resolve_tasks
-from burst2vec.training.corpora import prepare_clips, read_corpora
-from burst2vec.training.recipes import corpora_of, parse_run
+from burst2vec.data.processes import usable_cores
+from burst2vec.training.corpora import prepare_clips, read_corpora, tasks_of
+from burst2vec.training.recipes import parse_run
 from burst2vec.training.runs import REFUSALS
 
 
@@ -45,9 +44,7 @@ def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list
         settings["preprocessing_num_workers"] = options.num_proc
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
         run = parse_run([options.recipe, *words])
-        first = next(iter(corpora_of(run.data).values()))
-        tasks = resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
-        prepared = prepare_clips(read_corpora(run.data, tasks), run.data, read_steps(run.data.preprocess or ()))
+        prepared = prepare_clips(read_corpora(run.data, tasks_of(run)), run.data, read_steps(run.data.preprocess or ()))
         clips = {split: made.dataset for split, made in prepared.items()}
         return clips, [bad for made in prepared.values() for bad in made.skipped]
     # Of no matter here: nothing is trained.
@@ -70,7 +67,7 @@ def main(arguments: list[str]) -> int:
     if (options.corpus is None) == (options.recipe is None):
         parser().error("name a corpus, or give --recipe with a file; one of the two")
     if options.num_proc is None:
-        options.num_proc = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        options.num_proc = usable_cores()
     if options.num_proc < 1:
         parser().error(f"--num_proc {options.num_proc}: give 1 or more")
     try:

@@ -9,6 +9,8 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.training_args import OptimizerNames
 
+from ..data.processes import usable_cores
+
 # "gradient_" until transformers 5.20, the last for Python 3.10; later releases deprecate that name.
 CHECKPOINTING = (
     "activation_checkpointing" if hasattr(TrainingArguments, "activation_checkpointing") else ("gradient_checkpointing")
@@ -169,5 +171,4 @@ class Burst2VecTrainingArguments(TrainingArguments):
 
 
 def _cores_a_process() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .plots import COLOURS, PIXELS_PER_INCH
+from .plots import COLOURS, better, save_figure
 
 WAYS = {
     "weights": "chosen on validation",
@@ -46,8 +46,8 @@ def plot_fusion(fusion, path: str | Path) -> Path:
             axis.invert_yaxis()
             axis.margins(x=0.2)
             axis.tick_params(labelsize=7, labelleft=column == 0)
-            axis.set_title(f"{split}: {name}, {_better(name)} is better", fontsize=8)
-    return _save(figure, path)
+            axis.set_title(f"{split}: {name}, {better(name)} is better", fontsize=8)
+    return save_figure(figure, path)
 
 
 def plot_report(rows, path: str | Path) -> Path:
@@ -68,24 +68,13 @@ def plot_report(rows, path: str | Path) -> Path:
                 axis.plot(row.printed[name], place, "D", color=COLOURS[1], fillstyle="none")
         axis.set_yticks(places, [f"{row.name}\n({row.measured_on})" for row in rows], fontsize=7)
         axis.set_ylim(-0.5, len(rows) - 0.5)
-        axis.set_title(f"{name}, {_better(name)} is better", fontsize=9)
+        axis.set_title(f"{name}, {better(name)} is better", fontsize=9)
         axis.grid(alpha=0.3)
     axis.plot([], [], "o", color=COLOURS[0], label="measured, on the corpora named (mean ± sd over seeds)")
     axis.plot([], [], "D", color=COLOURS[1], fillstyle="none", label="printed in the paper, on HUME-VB")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-    return _save(figure, path)
-
-
-def _better(name: str) -> str:
-    return "less" if name.endswith("_mae") else "more"
+    return save_figure(figure, path)
 
 
 def _colour(place: int) -> str:
     return COLOURS[:-1][place % (len(COLOURS) - 1)]  # the last is black
-
-
-def _save(figure: Figure, path: str | Path) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=PIXELS_PER_INCH)
-    return path

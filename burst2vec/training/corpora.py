@@ -11,9 +11,9 @@ from ..data.clips import check_clips
 from ..data.corpora import corpus_tasks
 from ..data.corpora.mixing import mix_corpora
 from ..data.preprocessing import preprocess_corpus
-from ..tasks import Task
+from ..tasks import Task, resolve_tasks
 from .preparation import RunError
-from .recipes import corpora_of
+from .recipes import Run, corpora_of
 from .sections import CorpusArguments, DataArguments
 
 
@@ -27,6 +27,12 @@ class Clips:
     @property
     def counts(self) -> dict[str, int]:
         return {"used": len(self.dataset), "skipped": len(self.skipped)}
+
+
+def tasks_of(run: Run) -> tuple[Task, ...]:
+    """What a run predicts: the recipe's tasks, or where it names none those of its first corpus."""
+    first = next(iter(corpora_of(run.data).values()))
+    return resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
 
 
 def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:

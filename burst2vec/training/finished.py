@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..tasks import Task, resolve_tasks
+from .outcomes import prediction_columns
 from .preparation import RunError
 
 RECORD = "metrics.json"
@@ -126,17 +127,6 @@ def read_predictions(path: str | Path, tasks: Sequence[Task]) -> tuple[list[str]
             for place, column in enumerate(of_task):
                 predictions[task][row, place] = _number(line[where[column]], f"{path}, line {row + 2}, {column}")
     return list(first_lines), predictions
-
-
-def prediction_columns(task: Task) -> list[str]:
-    """The columns of a task's numbers in a file of predictions, see ``outcomes.write_predictions``.
-
-    >>> from burst2vec.tasks import AGE
-    >>> prediction_columns(AGE)
-    ['age']
-    """
-    single = task.kind == "regression" and len(task.labels) == 1
-    return [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
 
 
 def _number(text: str, where: str) -> float:

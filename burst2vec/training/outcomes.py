@@ -97,13 +97,23 @@ def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequenc
         if task.kind == "classification":
             header.append(task.name)
             columns.append([task.labels[place] for place in values.argmax(axis=1)])
-        single = task.kind == "regression" and len(task.labels) == 1
-        header += [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
+        header += prediction_columns(task)
         columns += [[f"{value:.6f}" for value in column] for column in values.T]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(zip(*columns, strict=True))
+
+
+def prediction_columns(task: Task) -> list[str]:
+    """The columns of a task's numbers in a file of predictions.
+
+    >>> from burst2vec.tasks import AGE
+    >>> prediction_columns(AGE)
+    ['age']
+    """
+    single = task.kind == "regression" and len(task.labels) == 1
+    return [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
 
 
 def write_record(path: str | Path, record: dict) -> None:

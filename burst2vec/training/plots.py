@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..data.checking.plots import COLOURS
 from ..tasks import Task
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PIXELS_PER_INCH = 150
 VIEWS = ("shared", "specific", "combined")  # of a clip, on each of which a task's head runs
 
@@ -48,7 +48,7 @@ def plot_losses(history: list[dict], path: str | Path) -> Path | None:
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     figure.suptitle("Loss on the training batches")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _panel_and_curve(key: str) -> tuple[str, str] | None:
@@ -86,7 +86,7 @@ def plot_label_scores(task: Task, scores: dict[str, float], path: str | Path) ->
         axis.set_xlabel("mean absolute error" + (f" ({task.unit})" if task.unit else ""))
         axis.margins(x=0.12)
     axis.set_title(f"{task.name.capitalize()}: {task.metric.upper()} of each label")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_scatter(task: Task, predictions: np.ndarray, references: np.ndarray, path: str | Path) -> Path:
@@ -119,7 +119,7 @@ def plot_scatter(task: Task, predictions: np.ndarray, references: np.ndarray, pa
     axis.set_title(f"{task.name.capitalize()}: mean absolute error {error:.2f}{of_unit}, {len(truth)} clips")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8, loc="upper left")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def confusion(predictions: np.ndarray, references: np.ndarray, classes: int) -> np.ndarray:
@@ -163,7 +163,7 @@ def plot_confusion(task: Task, predictions: np.ndarray, references: np.ndarray, 
     present = totals > 0
     recall = float(np.mean(np.diag(shares)[present])) / 100 if present.any() else float("nan")
     axis.set_title(f"{task.name.capitalize()}: unweighted average recall {recall:.3f}")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_predictions(
@@ -209,18 +209,24 @@ def plot_study(study, path: str | Path) -> Path:
         spread = values.std(axis=1, ddof=1) if len(study.seeds) > 1 else None
         axis.errorbar(values.mean(axis=1), places, xerr=spread, fmt="D", color="black", capsize=4, label="mean ± sd")
         axis.set_yticks(places, stages)
-        axis.set(xlabel=name, title=f"{name}, {'less' if name.endswith('_mae') else 'more'} is better")
+        axis.set(xlabel=name, title=f"{name}, {better(name)} is better")
         axis.grid(alpha=0.3)
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(8, len(labels)), fontsize=8)
-    return _save(figure, path)
+    return save_figure(figure, path)
+
+
+def better(name: str) -> str:
+    """Whether more or less of a score is better."""
+    return "less" if name.endswith("_mae") else "more"
 
 
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else "undefined"
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, in a folder that is made where there is none; returns ``path``."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=PIXELS_PER_INCH)

@@ -76,8 +76,6 @@ def build_model(
             model = Burst2VecForMultiTask.from_encoder_pretrained(arguments.encoder, **arguments.knobs())
     except ValueError as error:  # of the configuration: names the knob, the value and what is allowed
         raise RunError(f"the recipe's model: {error}") from error
-        if Path(arguments.encoder).exists():  # a place of this machine, which must not travel with the configuration
-            model.config.encoder_config._name_or_path = Path(arguments.encoder).name
     return model, Burst2VecFeatureExtractor(**settings)
 
 

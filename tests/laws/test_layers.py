@@ -8,8 +8,9 @@ PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
     {"tasks", "version", "waveforms"},
-    {"configuration_burst2vec", "frontends", "encoders", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
-    {"feature_extraction_burst2vec"},
+    {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
+    {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec"},
+    {"encoders"},
     {"modeling_burst2vec"},
     {"pipeline_burst2vec", "data", "generation"},
     {"training"},

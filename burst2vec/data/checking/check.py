@@ -1,6 +1,5 @@
 """A corpus looked over before a model learns from it: what is in it, what is wrong with it, and what forbids a run."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from datasets import Dataset
 from ...tasks import Task, resolve_tasks
 from ..clips import CLIPPED_FROM, examine_clips
 from ..corpora.tables import CorpusError
+from ..processes import usable_cores
 from .duplicates import find_duplicates
 from .facts import clip_table, column_of, labels_of, split_facts
 from .remarks import ALL, Remark, find_remarks
@@ -131,8 +131,7 @@ def check_corpus(
 
 def _processes(clips: int, num_proc: int | None) -> int | None:
     if num_proc is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        num_proc = min(cores, clips // _CLIPS_PER_PROCESS)
+        num_proc = min(usable_cores(), clips // _CLIPS_PER_PROCESS)
     return num_proc if num_proc > 1 else None
 
 

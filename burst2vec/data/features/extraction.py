@@ -4,7 +4,6 @@ A feature set is a ``FeatureSet`` and a line in ``FEATURE_SETS``: a function fro
 its vectors from another's. Whatever has these can be tabled, openSMILE's functionals or a frozen encoder's embedding.
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from datasets.fingerprint import Hasher
 
 from ..clips import file_states, read_clip
 from ..corpora import CorpusError
+from ..processes import usable_cores
 from . import functionals
 
 
@@ -127,6 +127,4 @@ def _extract(file_id: str, audio: dict, feature_set: str) -> dict:
 
 
 def _processes(num_proc: int | None, clips: int) -> int:
-    """By default as many as this process may use: a batch system grants fewer cores than there are."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(num_proc or cores, clips)
+    return min(num_proc or usable_cores(), clips)

@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 from ...audio import AudioError, Step, StepError, read_steps
 from ...audio.encode import encode_wav
 from ..corpora import CorpusError
+from ..processes import usable_cores
 from .clips import VERSION, process_recording
 from .journal import Journal, Recording
 
@@ -120,7 +121,7 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
             mininterval=0.5,
         )
         with bar:
-            failures, sound_seconds = _make_all(source, todo, journal, steps, num_proc or _cores(), bar)
+            failures, sound_seconds = _make_all(source, todo, journal, steps, num_proc or usable_cores(), bar)
     return Preprocessed(
         made=len(todo) - len(failures),
         kept=len(recordings) - len(todo),
@@ -263,11 +264,6 @@ def _end_with_parent() -> None:
     """A worker whose parent was killed would wait for work for ever."""
     connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
-
-
-def _cores() -> int:
-    """Those that this process may use: a batch system grants fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_failures(path: Path, failures: list[Failure], drafts: Path) -> None:
