@@ -7,7 +7,7 @@ Everything downstream (heads, losses, scores, reports, cards) reads these record
 2.5
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 KINDS = ("regression", "classification")
 LOSSES = {"regression": ("ccc", "mae", "mse"), "classification": ("cross_entropy",)}
@@ -168,25 +168,42 @@ TASK_PRESETS: dict[str, tuple[Task, ...]] = {
 def resolve_tasks(tasks) -> tuple[Task, ...]:
     """The records behind a preset's name, a list of records, or a list of dictionaries.
 
+    A dictionary is a whole record, or has ``preset`` and ``name``: that task of the preset, with the other fields changed.
+
     >>> [task.name for task in resolve_tasks("exvo")]
     ['emotion', 'age', 'country']
+    >>> (age,) = resolve_tasks([{"preset": "exvo", "name": "age", "loss": "mse"}])
+    >>> age.loss, age.unit
+    ('mse', 'years')
 
     Raises:
-        ValueError: an unknown preset, an unknown field or two tasks of one name.
+        ValueError: an unknown preset, task of it or field, or two tasks of one name.
     """
     if isinstance(tasks, str):
-        if tasks not in TASK_PRESETS:
-            raise ValueError(f"unknown task preset {tasks!r}; known: {sorted(TASK_PRESETS)}, or give a list of tasks")
-        return TASK_PRESETS[tasks]
+        return _preset(tasks)
     resolved = []
     for task in tasks:
         if isinstance(task, dict):
-            unknown = sorted(set(task) - set(Task.__dataclass_fields__))
+            fields = {name: value for name, value in task.items() if name != "preset"}
+            unknown = sorted(set(fields) - set(Task.__dataclass_fields__))
             if unknown:
-                raise ValueError(f"unknown task fields {unknown}; known: {sorted(Task.__dataclass_fields__)}")
-            task = Task(**task)
+                raise ValueError(f"unknown task fields {unknown}; known: {sorted(Task.__dataclass_fields__)}, preset")
+            task = _changed(task["preset"], fields) if "preset" in task else Task(**fields)
         resolved.append(task)
     names = [task.name for task in resolved]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"a task set is one or more tasks of different names, got {names}")
     return tuple(resolved)
+
+
+def _preset(name: str) -> tuple[Task, ...]:
+    if name not in TASK_PRESETS:
+        raise ValueError(f"unknown task preset {name!r}; known: {sorted(TASK_PRESETS)}, or give a list of tasks")
+    return TASK_PRESETS[name]
+
+
+def _changed(preset: str, fields: dict) -> Task:
+    of_preset = {task.name: task for task in _preset(preset)}
+    if fields.get("name") not in of_preset:
+        raise ValueError(f"the preset {preset!r} has no task {fields.get('name')!r}; it has {list(of_preset)}")
+    return replace(of_preset[fields["name"]], **fields)

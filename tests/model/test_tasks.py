@@ -62,8 +62,18 @@ def test_a_wrong_field_is_named(fields, message):
         ([], "one or more"),
         ([AGE, AGE], "different names"),
         ([{"nam": "x"}], "unknown task fields"),
+        ([{"preset": "avb2023", "name": "age"}], "unknown task preset"),
+        ([{"preset": "exvo", "name": "pain"}], "has no task 'pain'; it has"),
     ],
 )
 def test_a_wrong_task_set_is_named(tasks, message):
     with pytest.raises(ValueError, match=message):
         resolve_tasks(tasks)
+
+
+def test_a_task_of_a_preset_can_be_changed_in_one_field():
+    emotion, age = resolve_tasks(
+        [{"preset": "exvo", "name": "emotion", "loss": "mae", "loss_weight": 80}, {"preset": "exvo", "name": "age"}]
+    )
+    assert (emotion.loss, emotion.loss_weight, emotion.metric) == ("mae", 80, "ccc") and len(emotion.labels) == 10
+    assert age == AGE
