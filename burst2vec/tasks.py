@@ -168,7 +168,7 @@ TASK_PRESETS: dict[str, tuple[Task, ...]] = {
 def resolve_tasks(tasks) -> tuple[Task, ...]:
     """The records behind a preset's name, a list of records, or a list of dictionaries.
 
-    A dictionary is a whole record, or has ``preset`` and ``name``: that task of the preset, with the other fields changed.
+    A dictionary is a whole record, or has ``preset`` and ``name``: that task of the preset, other fields changed.
 
     >>> [task.name for task in resolve_tasks("exvo")]
     ['emotion', 'age', 'country']
