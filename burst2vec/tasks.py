@@ -146,6 +146,11 @@ TASK_PRESETS: dict[str, tuple[Task, ...]] = {
         AGE,
         Task("country", kind="classification", labels=EXVO_COUNTRIES, loss="cross_entropy", metric="uar"),
     ),
+    "exvo_classes": (
+        # The class is the strongest of the ten intensities, see burst2vec.data.corpora.derived.
+        Task("emotion_class", kind="classification", labels=EXVO_EMOTIONS, loss="cross_entropy", metric="uar"),
+        Task("country", kind="classification", labels=EXVO_COUNTRIES, loss="cross_entropy", metric="uar"),
+    ),
     "avb": (
         Task("high", kind="regression", labels=EXVO_EMOTIONS, loss="ccc", metric="ccc"),
         Task("two", kind="regression", labels=("Valence", "Arousal"), loss="ccc", metric="ccc"),
