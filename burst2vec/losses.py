@@ -1,6 +1,6 @@
 """Predictions and labels → one number, in float32, over the labels that are there.
 
-A missing label is NaN in a regression and −1 in a classification. A batch without any gives 0, and no gradient.
+A missing label is NaN in a regression and −1 among class indices. A batch without any gives 0, and no gradient.
 """
 
 import torch
@@ -55,7 +55,21 @@ def squared_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.T
 
 
 def class_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (batch, classes) against class indices (batch,), −1 where missing."""
+    """Cross-entropy of logits (batch, classes).
+
+    Args:
+        logits: float (batch, classes).
+        classes: indices (batch,), −1 where missing; or each class's share in a clip, as mixed clips have them, float
+            (batch, classes) of sum 1, NaN where missing.
+
+    Even logits of two classes cost ln 2, whatever the shares:
+
+    >>> round(float(class_loss(torch.zeros(1, 2), torch.tensor([[0.25, 0.75]]))), 4)
+    0.6931
+    """
+    if classes.is_floating_point():
+        present = ~torch.isnan(classes).any(dim=-1)
+        return _mean_of_present(-(torch.nan_to_num(classes) * logits.float().log_softmax(dim=-1)).sum(dim=-1), present)
     losses = F.cross_entropy(logits.float(), classes, ignore_index=-1, reduction="none")
     return _mean_of_present(losses, classes != -1)
 
@@ -72,7 +86,8 @@ def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.
 
     Args:
         outputs: a regression's in 0..1, or logits; (batch, labels).
-        labels: as the corpus has them: in the task's unit (batch, labels), or class indices (batch,).
+        labels: as the corpus has them: in the task's unit (batch, labels), or class indices (batch,); or the shares of
+            classes in mixed clips (batch, classes).
     """
     targets = task.from_unit(labels) if task.kind == "regression" else labels
     return task.loss_weight * LOSSES[task.loss](outputs, targets)

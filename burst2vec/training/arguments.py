@@ -36,7 +36,7 @@ def _default(default: Any, about: str):
 
 @dataclass
 class Burst2VecTrainingArguments(TrainingArguments):
-    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec, section 4, and five settings of our own.
+    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec, section 4, and six settings of our own.
 
     What the paper states: Adam at 1e-5 with a constant rate, batches of 32 clips of one task, validation every 800
     steps, early stopping after 20 validations without a better emotion CCC, at most 100 epochs. The rest is our choice:
@@ -89,6 +89,9 @@ class Burst2VecTrainingArguments(TrainingArguments):
     speed_perturbation: list[float] | None = _default(
         None, "Play each drawn clip at one of these speeds, such as 0.9 1.0 1.1 (Ko et al. 2015); null: as recorded."
     )
+    mixup_alpha: float | None = _default(
+        None, "Mix each clip with another of its batch, labels too, by shares from Beta(alpha, alpha); null: unmixed."
+    )
     early_stopping_patience: int | None = _default(
         20, "Validations without a better score before the run ends (Burst2Vec, section 4); null never ends it early."
     )
@@ -126,6 +129,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 self.speed_perturbation is None
                 or (self.speed_perturbation and all(0.5 <= factor <= 2 for factor in self.speed_perturbation)),
             ),
+            ("mixup_alpha", "a number above 0, or null", self.mixup_alpha is None or self.mixup_alpha > 0),
             ("seed", "0 or more", self.seed >= 0),
             ("data_seed", "0 or more, or null for seed", self.data_seed is None or self.data_seed >= 0),
             (

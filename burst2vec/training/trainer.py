@@ -38,6 +38,7 @@ from .checkpoints import (
     verify_checkpoint,
 )
 from .fingerprints import corpus_digest, run_fingerprint
+from .mixup import mix_batch
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,9 @@ class Burst2VecTrainer(Trainer):
         return self.accelerator.prepare(loader)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The model's loss; in training its parts are kept for the log."""
+        """The model's loss; in training its clips may be mixed, and its parts are kept for the log."""
+        if model.training and self.args.mixup_alpha:
+            inputs = mix_batch(inputs, self.tasks, self.args.mixup_alpha)
         outputs = model(**inputs)
         if model.training:
             for name, part in outputs["loss_parts"].items():

@@ -91,3 +91,12 @@ def test_a_task_weight_multiplies_its_loss():
 def test_losses_are_float32_under_bfloat16():
     emotion = TASK_PRESETS["exvo"][0]
     assert task_loss(emotion, torch.rand(4, 10).bfloat16(), torch.rand(4, 10)).dtype == torch.float32
+
+
+def test_shares_of_classes_cost_what_each_class_would_in_its_share():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [1.0, 1.0, 1.0]])
+    shares = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 1.0], [NAN, NAN, NAN]])
+    each = torch.stack([-logits.log_softmax(-1)[row] @ shares[row] for row in (0, 1)])
+    assert float(class_loss(logits, shares)) == pytest.approx(float(each.mean()), abs=1e-6)
+    certain = torch.eye(3)[[0, 2, 1]]
+    assert float(class_loss(logits, certain)) == pytest.approx(float(class_loss(logits, torch.tensor([0, 2, 1]))))
