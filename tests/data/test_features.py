@@ -25,6 +25,7 @@ from burst2vec.data.features import (
     FeatureSet,
     extract_features,
     extraction,
+    find_feature_set,
     functionals,
     read_challenge_features,
     read_features,
@@ -149,7 +150,7 @@ def test_a_clip_without_any_finite_value_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(extraction.functionals, "made_by", lambda standard: {})
     dataset = clips_of(tmp_path, {"odd": noise()})
     with pytest.raises(CorpusError, match="odd: openSMILE's eGeMAPSv02 has no finite value of 4000 samples"):
-        extraction._extract(dataset[0]["file_id"], dataset[0]["audio"], "egemaps")
+        extraction._extract(dataset[0]["file_id"], dataset[0]["audio"], FEATURE_SETS["egemaps"].vector, 88)
 
 
 def test_without_opensmile_the_error_says_what_to_install(monkeypatch, tmp_path):
@@ -189,13 +190,16 @@ def test_a_clip_that_cannot_be_read_is_named(counted, tmp_path):
 
 def test_a_vector_of_another_size_is_refused(counted, monkeypatch, tmp_path):
     monkeypatch.setitem(FEATURE_SETS, "counted", FEATURE_SETS["counted"]._replace(size=3))
-    with pytest.raises(CorpusError, match=r"c0: counted gave a vector of shape \(2,\), not \(3,\)"):
+    with pytest.raises(CorpusError, match=r"c0: the feature set gave values of shape \(2,\), not \(3,\)"):
         extract_features(five(tmp_path), "counted")
 
 
 def test_an_unknown_set_lists_the_known_ones(tmp_path):
     with pytest.raises(CorpusError, match="unknown feature set 'mfcc'; known: compare, egemaps"):
         extract_features(five(tmp_path), "mfcc")
+    for name in ("compare:", "mfcc:13", ""):
+        with pytest.raises(CorpusError, match=f"unknown feature set '{name}'; known: compare, egemaps"):
+            find_feature_set(name)
 
 
 def test_no_clips_have_no_vectors(counted, tmp_path):

@@ -1,15 +1,33 @@
-"""One vector a clip, computed once: openSMILE's feature sets, tables of them, and the tables that ExVo handed out."""
+"""One vector a clip, computed once: openSMILE's feature sets, frozen models' embeddings, and tables of them.
+
+Beside them, the tables that ExVo handed out.
+"""
 
 from .challenge import read_challenge_features
-from .extraction import FEATURE_SETS, FeatureSet, extract_features
+from .extraction import (
+    FEATURE_FAMILIES,
+    FEATURE_SETS,
+    extract_features,
+    find_feature_set,
+    fit_feature_set,
+    fitted_file,
+    folder_name,
+)
+from .feature_set import FeatureFamily, FeatureSet
 from .tables import FeatureTables, WrittenFeatures, read_features, write_features
 
 __all__ = [
+    "FEATURE_FAMILIES",
     "FEATURE_SETS",
+    "FeatureFamily",
     "FeatureSet",
     "FeatureTables",
     "WrittenFeatures",
     "extract_features",
+    "find_feature_set",
+    "fit_feature_set",
+    "fitted_file",
+    "folder_name",
     "read_challenge_features",
     "read_features",
     "write_features",

@@ -1,12 +1,12 @@
 """The vector of every clip of a dataset, on all cores, cached by ``datasets``.
 
-A feature set is a ``FeatureSet`` and a line in ``FEATURE_SETS``: a function from a waveform to a vector, and what tells
-its vectors from another's. Whatever has these can be tabled, openSMILE's functionals or a frozen encoder's embedding.
+A feature set is named: one of ``FEATURE_SETS``, or ``family:argument`` with a family of ``FEATURE_FAMILIES``. Whatever
+makes one vector of a clip can be tabled, openSMILE's functionals or a frozen encoder's embedding.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +17,7 @@ from ..clips import file_states, read_clip
 from ..corpora import CorpusError
 from ..processes import usable_cores
 from . import functionals
-
-
-class FeatureSet(NamedTuple):
-    """What makes one vector of a clip."""
-
-    size: int
-    vector: Callable[[np.ndarray], tuple[np.ndarray, str]]  # waveform at 16 kHz → float32 (size,), and what was mended
-    names: Callable[[], tuple[str, ...]]
-    made_by: Callable[[], dict]  # JSON: versions and settings; vectors made by others are never mixed with these
+from .feature_set import FeatureFamily, FeatureSet
 
 
 def _of_opensmile(standard: str, size: int) -> FeatureSet:
@@ -41,17 +33,81 @@ FEATURE_SETS = {
     "compare": _of_opensmile(functionals.COMPARE, 6_373),
     "egemaps": _of_opensmile(functionals.EGEMAPS, 88),
 }
+FEATURE_FAMILIES: dict[str, FeatureFamily] = {}
+CLIPS_AT_ONCE = 128  # in memory, for sets that hear several: 0.5 GB where each is 60 s long
 
 
-def find_feature_set(name: str) -> FeatureSet:
+def find_feature_set(name: str, fitted: str | Path | None = None) -> FeatureSet:
     """The feature set of that name.
 
+    Args:
+        name: ``"compare"``, or of a family ``"family:argument"``.
+        fitted: of a set that is fitted on training clips, the folder that ``fit_feature_set`` wrote; others ignore it.
+
     Raises:
-        CorpusError: there is none; lists the names.
+        CorpusError: there is none, and lists the known; a set that is to be fitted first; what the family says of its
+            argument.
     """
-    if name not in FEATURE_SETS:
-        raise CorpusError(f"unknown feature set {name!r}; known: {', '.join(FEATURE_SETS)}")
-    return FEATURE_SETS[name]
+    if name in FEATURE_SETS:
+        return FEATURE_SETS[name]
+    family, argument = _family_of(name)
+    if family.fitted_file is None:
+        return family.find(argument)
+    if fitted is None or not (Path(fitted) / family.fitted_file).is_file():
+        where = "no folder is given" if fitted is None else f"{fitted} holds no {family.fitted_file}"
+        raise CorpusError(
+            f"{name} learns from training clips before it has values, and {where}; fit it with "
+            f"fit_feature_set({name!r}, clips, folder), then give that folder as fitted"
+        )
+    return family.find(argument, Path(fitted))
+
+
+def fit_feature_set(name: str, clips: Dataset, folder: str | Path) -> None:
+    """Let a feature set learn from clips what it learns; most learn nothing, and write nothing.
+
+    Args:
+        name: as ``find_feature_set`` takes it.
+        clips: of the training split alone, with ``file_id`` and ``audio`` (not decoded), of clips that can be read.
+        folder: gets the family's ``fitted_file``; what is there of it is overwritten.
+
+    Raises:
+        CorpusError: an unknown name; what the family says of its argument or of the clips.
+    """
+    if name in FEATURE_SETS:
+        return
+    family, argument = _family_of(name)
+    if family.fit is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        family.fit(argument, clips, Path(folder))
+
+
+def folder_name(name: str) -> str:
+    """What the folder of a set's tables is called; a name like a path gives no part of it away but the last.
+
+    >>> folder_name("compare")
+    'compare'
+    """
+    if name in FEATURE_SETS:
+        return name
+    family, argument = _family_of(name)
+    return family.folder(argument)
+
+
+def fitted_file(name: str) -> str | None:
+    """The file that ``fit_feature_set`` writes; None for a set that learns nothing.
+
+    >>> fitted_file("compare") is None
+    True
+    """
+    return None if name in FEATURE_SETS else _family_of(name)[0].fitted_file
+
+
+def _family_of(name: str) -> tuple[FeatureFamily, str]:
+    family, colon, argument = str(name).partition(":")
+    if family not in FEATURE_FAMILIES or not argument:
+        known = [*FEATURE_SETS, *(f"{known}:{about.argument}" for known, about in FEATURE_FAMILIES.items())]
+        raise CorpusError(f"unknown feature set {name!r}; known: {', '.join(known)}")
+    return FEATURE_FAMILIES[family], argument
 
 
 def vector_features(size: int) -> Features:
@@ -71,6 +127,7 @@ def extract_features(
     num_proc: int | None = None,
     desc: str | None = None,
     keep_in_memory: bool = False,
+    fitted: str | Path | None = None,
 ) -> Dataset:
     """Compute the vector of every clip.
 
@@ -80,50 +137,76 @@ def extract_features(
 
     Args:
         dataset: with columns ``file_id`` and ``audio`` (not decoded), of clips that can be read: see ``check_clips``.
-        feature_set: a name in ``FEATURE_SETS``: ``"compare"`` (6,373 values) or ``"egemaps"`` (88).
-        num_proc: processes; by default as many as there are cores.
+        feature_set: a name, such as ``"compare"`` (6,373 values) or ``"egemaps"`` (88): see ``find_feature_set``.
+        num_proc: processes; by default as many as there are cores. A set that hears several clips at once runs in this
+            process, which uses the cores itself.
         desc: what the progress bar says.
         keep_in_memory: the vectors, rather than in the cache; 25 kB a clip of ``"compare"``.
+        fitted: of a set that is fitted on training clips, the folder that ``fit_feature_set`` wrote.
 
     Returns:
         one row a clip, in the dataset's order: ``file_id``; ``features``, float32, shape (features,), whose names are
-        ``FEATURE_SETS[feature_set].names()``; and ``note``, what was mended of the clip, or "".
+        ``find_feature_set(feature_set).names()``; and ``note``, what was mended of the clip, or "".
 
     Raises:
         CorpusError: an unknown feature set; a clip that has no vector. It is named.
         AudioError, WaveformError: a clip that cannot be read; names it.
         ImportError: openSMILE is not installed.
     """
-    made = find_feature_set(feature_set)
+    made = find_feature_set(feature_set, fitted)
     made_by = made.made_by()  # imports openSMILE here, once, rather than in every process
     features = vector_features(made.size)
     if not len(dataset):
         return Dataset(pa.Table.from_pylist([], schema=features.arrow_schema))
     clips = dataset.select_columns(["file_id", "audio"])
     made.names()  # and reads its settings
+    several = made.vectors is not None
     return clips.map(
-        _extract,
+        partial(_extract_several, made=made) if several else partial(_extract, vector=made.vector, size=made.size),
         input_columns=["file_id", "audio"],
         remove_columns=["audio"],
-        fn_kwargs={"feature_set": feature_set},
+        batched=several,
+        batch_size=CLIPS_AT_ONCE,
         features=features,
-        num_proc=_processes(num_proc, len(clips)),
+        num_proc=None if several else _processes(num_proc, len(clips)),
         new_fingerprint=Hasher.hash([clips._fingerprint, "extract_features", made_by, file_states(clips)]),
         keep_in_memory=keep_in_memory,
-        desc=desc or f"Computing {feature_set}",
+        desc=desc or f"Computing {folder_name(feature_set)}",
     )
 
 
-def _extract(file_id: str, audio: dict, feature_set: str) -> dict:
-    made = FEATURE_SETS[feature_set]
+def _extract(file_id: str, audio: dict, vector: Callable, size: int) -> dict:
     waveform = read_clip(audio, file_id)
     try:
-        vector, note = made.vector(waveform)
+        values, note = vector(waveform)
     except CorpusError as error:
         raise CorpusError(f"{file_id}: {error}") from error
-    if vector.shape != (made.size,):
-        raise CorpusError(f"{file_id}: {feature_set} gave a vector of shape {vector.shape}, not ({made.size},)")
-    return {"file_id": file_id, "features": vector, "note": note}
+    _check_values(values, (size,), file_id)
+    return {"file_id": file_id, "features": values, "note": note}
+
+
+def _extract_several(file_ids: list[str], audio: list[dict], made: FeatureSet) -> dict:
+    """As ``_extract``, of clips of about the same length together, so that little is padded."""
+    waveforms = [read_clip(each, file_id) for file_id, each in zip(file_ids, audio, strict=True)]
+    by_length = np.argsort([-waveform.size for waveform in waveforms], kind="stable")  # the most memory first
+    values = np.empty((len(waveforms), made.size), np.float32)
+    for start in range(0, len(waveforms), made.batch_size):
+        rows = by_length[start : start + made.batch_size]
+        together = ", ".join(file_ids[row] for row in rows)
+        try:
+            found = made.vectors([waveforms[row] for row in rows])
+        except CorpusError as error:
+            raise CorpusError(f"{together}: {error}") from error
+        _check_values(found, (len(rows), made.size), together)
+        values[rows] = found
+    return {"file_id": file_ids, "features": values, "note": [""] * len(file_ids)}
+
+
+def _check_values(values: np.ndarray, shape: tuple[int, ...], name: str) -> None:
+    if values.shape != shape:
+        raise CorpusError(f"{name}: the feature set gave values of shape {values.shape}, not {shape}")
+    if not np.isfinite(values).all():
+        raise CorpusError(f"{name}: the feature set gave values that are not finite numbers")
 
 
 def _processes(num_proc: int | None, clips: int) -> int:

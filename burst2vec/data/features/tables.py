@@ -3,6 +3,8 @@
 FOLDER/compare/
   features.json                   what the vectors are, of which clips, and their names
   train-00000-of-00020.parquet    file_id, features, note: a thousand clips
+
+A set that is fitted on the training clips has what it learnt beside them.
 """
 
 import json
@@ -23,7 +25,14 @@ from datasets import Dataset, DatasetDict
 
 from ..clips import file_states
 from ..corpora import CorpusError
-from .extraction import extract_features, find_feature_set, vector_features
+from .extraction import (
+    extract_features,
+    find_feature_set,
+    fit_feature_set,
+    fitted_file,
+    folder_name,
+    vector_features,
+)
 
 HEADING = "features.json"
 CLIPS_PER_FILE = 1_000  # 25 MB of ComParE; what a kill can cost
@@ -36,7 +45,7 @@ class FeatureTables:
     """Vectors of clips.
 
     Attributes:
-        feature_set: their name.
+        feature_set: their name, as ``folder_name`` gives it: of an embedding not the checkpoint's place.
         names: of the features, in the vectors' order.
         made_by: what decides the values: versions and settings.
         splits: for each split ``file_id``, ``features`` (float32, shape (features,)) and ``note``.
@@ -72,6 +81,8 @@ def write_features(
 ) -> WrittenFeatures:
     """Compute the vectors of every clip of a corpus and write them to ``folder/<feature_set>/``.
 
+    What the folder is called says ``folder_name``. A set that is fitted learns from the corpus's ``train`` first.
+
     A run that was killed is gone on with by the same call: finished files, of a thousand clips each, stay as they are.
     A split can be added to a folder later. One run at a time writes into a folder. Memory does not grow with the
     corpus.
@@ -79,46 +90,50 @@ def write_features(
     Args:
         corpus: for each split a dataset with ``file_id`` and ``audio`` (not decoded), of clips that can be read: see
             ``check_clips``.
-        feature_set: a name in ``FEATURE_SETS``.
+        feature_set: a name, as ``find_feature_set`` takes it.
         folder: new, or written before.
         num_proc: processes; by default as many as there are cores.
 
     Raises:
         CorpusError: the folder holds something else: another version of the vectors, or those of other clips under the
-            name of one of these splits; a clip twice in a split; an unknown feature set; a clip that has no vector.
+            name of one of these splits; a clip twice in a split; an unknown feature set; a clip that has no vector; a
+            set that is to be fitted, without a split ``train``.
         AudioError, WaveformError: a clip that cannot be read; names it.
         ImportError: openSMILE is not installed.
     """
     started = time.monotonic()
-    made_by = find_feature_set(feature_set).made_by()
-    target = Path(folder).expanduser() / feature_set
+    called = folder_name(feature_set)
+    target = Path(folder).expanduser() / called
+    learnt = _fit(feature_set, corpus, target)
+    made = find_feature_set(feature_set, learnt)
     heading = {
-        "feature_set": feature_set,
-        "made_by": made_by,
+        "feature_set": called,
+        "made_by": made.made_by(),
         "clips_per_file": CLIPS_PER_FILE,
         "splits": {
             split: {"clips": len(clips), "fingerprint": _clips_fingerprint(clips, split)}
             for split, clips in corpus.items()
         },
-        "names": list(find_feature_set(feature_set).names()),
+        "names": list(made.names()),
     }
-    heading["splits"] = _known_splits(target, heading) | heading["splits"]
+    heading["splits"] = _known_splits(target, heading, fitted_file(feature_set)) | heading["splits"]
     target.mkdir(parents=True, exist_ok=True)
     for draft in target.glob(f"{_DRAFT}*"):  # of a run that was killed
         draft.unlink(missing_ok=True)
     with _Draft(target / HEADING) as draft:
         draft.write_text(json.dumps(heading, indent=1) + "\n", encoding="utf-8")
-    made, notes = 0, Counter()
+    written, notes = 0, Counter()
     for split, clips in corpus.items():
         for path, rows in _files(target, split, len(clips), CLIPS_PER_FILE).items():
             if not _is_whole(path, len(rows)):
-                what = f"{feature_set}, {split}, clips {rows.start + 1:,} to {rows.stop:,} of {len(clips):,}"
-                _write_file(clips.select(rows), feature_set, path, num_proc, what)
-                made += len(rows)
+                what = f"{called}, {split}, clips {rows.start + 1:,} to {rows.stop:,} of {len(clips):,}"
+                vectors = extract_features(clips.select(rows), feature_set, num_proc, what, True, learnt)
+                _write_file(vectors, made.size, path)
+                written += len(rows)
             mended = pc.value_counts(parquet.read_table(path, columns=["note"])["note"])
             notes.update({count["values"]: count["counts"] for count in mended.to_pylist() if count["values"]})
-    kept = sum(map(len, corpus.values())) - made
-    return WrittenFeatures(target, made, kept, dict(notes), time.monotonic() - started)
+    kept = sum(map(len, corpus.values())) - written
+    return WrittenFeatures(target, written, kept, dict(notes), time.monotonic() - started)
 
 
 def read_features(folder, cache_dir=None) -> FeatureTables:
@@ -154,12 +169,34 @@ def read_features(folder, cache_dir=None) -> FeatureTables:
     return FeatureTables(heading["feature_set"], tuple(heading["names"]), heading["made_by"], splits)
 
 
-def _known_splits(target: Path, heading: dict) -> dict:
+def _fit(feature_set: str, corpus: Mapping[str, Dataset], target: Path) -> Path | None:
+    """The folder of what the set has learnt, now or for the tables that are there; None where it learns nothing."""
+    file = fitted_file(feature_set)
+    if file is None:
+        return None
+    begun = _read_heading(target) is not None
+    if not begun:
+        _refuse_other_files(target, file)
+    if not begun or not (target / file).is_file():  # without tables nobody knows from which clips it learnt
+        if "train" not in corpus:
+            raise CorpusError(
+                f"{feature_set} learns from training clips, and the corpus has no split train, only "
+                f"{', '.join(corpus) or 'nothing'}; write the training clips' features first, into the same folder"
+            )
+        fit_feature_set(feature_set, corpus["train"], target)
+    return target
+
+
+def _refuse_other_files(target: Path, file: str | None) -> None:
+    if target.exists() and (not target.is_dir() or any(path.name != file for path in _not_drafts(target))):
+        raise CorpusError(f"{target}: is there, and holds no {HEADING}; give a new folder to write features into")
+
+
+def _known_splits(target: Path, heading: dict, learnt: str | None) -> dict:
     """The splits that the folder has already, if it is one to go on with."""
     before = _read_heading(target)
     if before is None:
-        if target.exists() and (not target.is_dir() or any(_not_drafts(target))):
-            raise CorpusError(f"{target}: is there, and holds no {HEADING}; give a new folder to write features into")
+        _refuse_other_files(target, learnt)
         return {}
     advice = "give a new folder, or delete this one"
     for key in ("feature_set", "made_by", "clips_per_file", "names"):
@@ -210,10 +247,8 @@ def _is_whole(path: Path, rows: int) -> bool:
         return False
 
 
-def _write_file(clips: Dataset, feature_set: str, path: Path, num_proc: int | None, what: str) -> None:
-    vectors = extract_features(clips, feature_set, num_proc, what, keep_in_memory=True)
-    features = vector_features(find_feature_set(feature_set).size)
-    table = vectors.with_format("arrow")[:].cast(features.arrow_schema)
+def _write_file(vectors: Dataset, size: int, path: Path) -> None:
+    table = vectors.with_format("arrow")[:].cast(vector_features(size).arrow_schema)
     with _Draft(path) as draft:
         parquet.write_table(table, draft, use_dictionary=False, compression="zstd")
 
