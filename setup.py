@@ -34,7 +34,10 @@ REQUIRES = [
 
 EXTRAS = {
     "webm": ["av>=14,<19"],  # raw recordings in webm, and m4a; carries its own FFmpeg; 19 changed how a file is opened
-    "features": ["opensmile>=2.5,<3"],  # hand-made feature vectors; its licence allows research, not commerce
+    "features": [
+        "opensmile>=2.5,<3",  # hand-made feature vectors; its licence allows research, not commerce
+        "torchvision>=0.25",  # the shape of VGG-19, for deep spectrum features; same release as torch, which it pins
+    ],
     "dev": [
         "pytest>=8",
         "pytest-cov>=5",
@@ -43,6 +46,7 @@ EXTRAS = {
         "av>=14,<19",
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
         "opensmile>=2.5,<3",
+        "torchvision>=0.25",
     ],
 }
 
