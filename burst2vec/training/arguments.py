@@ -9,25 +9,13 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.training_args import OptimizerNames
 
-from ..data.processes import usable_cores
+from ..data.processes import bf16_is_native, usable_cores
 
 # "gradient_" until transformers 5.20, the last for Python 3.10; later releases deprecate that name.
 CHECKPOINTING = (
     "activation_checkpointing" if hasattr(TrainingArguments, "activation_checkpointing") else ("gradient_checkpointing")
 )
 CHECKPOINTING_KWARGS = f"{CHECKPOINTING}_kwargs"
-
-
-def bf16_is_native(use_cpu: bool = False) -> bool:
-    """Whether this machine multiplies bfloat16 matrices in hardware, so that bf16 autocast is faster and not slower.
-
-    A CUDA GPU from Ampere on; without an accelerator, or with ``use_cpu``, a processor with AVX-512 bf16, AMX or Arm's
-    bf16 instructions. Other accelerators are left in float32 unless asked.
-    """
-    if torch.accelerator.is_available() and not use_cpu:
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _default(default: Any, about: str):
