@@ -1,0 +1,264 @@
+"""Waveforms → frames by a conformer over log-mel or learnable receptive fields: an encoder that starts from scratch.
+
+The conformer is Gulati et al.'s (2020), "Conformer: convolution-augmented transformer for speech recognition",
+Interspeech: 2-D convolutions that leave a frame each 40 ms, then blocks of half a feed-forward network, self-attention
+with relative positions, a convolution module and the other half. Blocks are transformers' Wav2Vec2-Conformer's, but for
+the convolution module, which there reads padding.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import Wav2Vec2ConformerConfig
+from transformers import initialization as init
+from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoderLayer
+
+from .frontends import FRONTENDS, GaborSTRF
+
+
+class ConformerEncoder(nn.Module):
+    """Front end → two strided convolutions → conformer blocks; the defaults are the sizes of Gulati's Conformer S.
+
+    A frame of the encoder is four of the front end, 40 ms: n of those give ⌈n/4⌉, so that the shortest burst has one.
+    Padding never changes a value: what it reaches is 0 before each convolution, and nobody attends to it. In training
+    spans of time and of channels can be hidden, as in Park et al.'s SpecAugment (2019); all widths are shares, so a
+    short burst loses no more of itself than a long one.
+
+    Of the front end ``strf`` rates (Hz) and scales (cycles a channel) learn at the encoder's one learning rate. Adam
+    moves both by about that much a step, so a scale crosses its range some fifty times as fast as a rate does; and
+    weight decay draws both to 0. We leave that as it is.
+
+    Args:
+        frontend: ``"log_mel"`` or ``"strf"``, see ``burst2vec.frontends``.
+        channels: of the log-mel spectrum, also of that below ``strf``.
+        rates, scales: of ``strf`` only, its initial ripples; None: its defaults.
+        size: features of a frame, a multiple of ``heads``, and even; also the planes of the two convolutions.
+        layers: conformer blocks.
+        heads: of the self-attention.
+        feed_forward: hidden width of the feed-forward networks.
+        kernel: of the convolution module, in frames of 40 ms; odd.
+        dropout: everywhere in the blocks, and before them.
+        time_masks: how many spans of time training hides in a clip.
+        time_mask_share: the longest of them as a share of the clip, 0..1.
+        channel_masks: how many spans of channels (of ``strf``: of its places) training hides in a clip.
+        channel_mask_share: the widest of them as a share of all channels, 0..1.
+
+    Raises:
+        ValueError: an argument out of its range, by name.
+
+    >>> encoder = ConformerEncoder(size=8, layers=1, heads=2, feed_forward=16, kernel=3).eval()
+    >>> frames, frame_mask = encoder(torch.randn(2, 16000))  # one second is 98 frames of the front end
+    >>> frames.shape, frame_mask
+    (torch.Size([2, 25, 8]), None)
+    """
+
+    def __init__(
+        self,
+        frontend: str = "log_mel",
+        channels: int = 80,
+        rates=None,
+        scales=None,
+        size: int = 144,
+        layers: int = 16,
+        heads: int = 4,
+        feed_forward: int = 576,
+        kernel: int = 31,
+        dropout: float = 0.1,
+        time_masks: int = 0,
+        time_mask_share: float = 0.1,
+        channel_masks: int = 0,
+        channel_mask_share: float = 0.2,
+    ):
+        super().__init__()
+        if frontend not in FRONTENDS:
+            raise ValueError(f"frontend {frontend!r} is not one of {sorted(FRONTENDS)}")
+        ripples = {name: values for name, values in (("rates", rates), ("scales", scales)) if values is not None}
+        if ripples and frontend != "strf":
+            raise ValueError(f"{sorted(ripples)} are of the front end 'strf'; {frontend!r} has none")
+        for name, number, least in (
+            ("size", size, 2),
+            ("layers", layers, 1),
+            ("heads", heads, 1),
+            ("feed_forward", feed_forward, 1),
+            ("kernel", kernel, 1),
+            ("time_masks", time_masks, 0),
+            ("channel_masks", channel_masks, 0),
+        ):
+            if type(number) is not int or number < least:
+                raise ValueError(f"{name} is {number!r}; give a whole number of {least} or more")
+        for name, share in (
+            ("dropout", dropout),
+            ("time_mask_share", time_mask_share),
+            ("channel_mask_share", channel_mask_share),
+        ):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; give a number in 0..1")
+        if size % heads or size % 2:
+            raise ValueError(f"size is {size} with {heads} heads; it must be even, and a multiple of heads")
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel is {kernel}; a kernel has a middle, so take an odd number such as {kernel + 1}")
+        self.size = size
+        self.time_masks, self.time_mask_share = time_masks, time_mask_share
+        self.channel_masks, self.channel_mask_share = channel_masks, channel_mask_share
+        self.frontend = FRONTENDS[frontend](channels=channels, **ripples)
+        self.maps = 2 * len(self.frontend.rate) if isinstance(self.frontend, GaborSTRF) else 1
+        places = self.frontend.size // self.maps
+        self.subsampling = nn.ModuleList(
+            nn.Conv2d(planes, size, kernel_size=3, stride=2, padding=1) for planes in (self.maps, size)
+        )
+        self.projection = nn.Linear(size * -(-places // 4), size)  # ⌈⌈p/2⌉/2⌉ = ⌈p/4⌉ places are left
+        self.dropout = nn.Dropout(dropout)
+        config = Wav2Vec2ConformerConfig(
+            hidden_size=size,
+            num_attention_heads=heads,
+            intermediate_size=feed_forward,
+            hidden_act="silu",
+            hidden_dropout=dropout,
+            activation_dropout=dropout,
+            attention_dropout=dropout,
+            conformer_conv_dropout=dropout,
+            conv_depthwise_kernel_size=kernel,
+            position_embeddings_type="relative",
+            attn_implementation="eager",  # a bias for each pair of frames; and bursts are short
+        )
+        self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(layers))
+
+    def estimate_statistics(self, clips) -> None:
+        """Set the front end's mean and variance; see ``burst2vec.frontends.LogMel.estimate_statistics``."""
+        self.frontend.estimate_statistics(clips)
+
+    def count_frames(self, samples):
+        """Frames of ``samples``, a number or an integer tensor: 400 to 1,039 give 1, 1,040 give 2, one second 25."""
+        return (self.frontend.count_frames(samples) + 3) // 4
+
+    def forward(self, waveforms, attention_mask=None):
+        """Encode a batch.
+
+        Args:
+            waveforms: float (batch, samples) at 16 kHz, padded on the right.
+            attention_mask: integer (batch, samples), 1 where there is sound; None: every sample is.
+
+        Returns:
+            frames (batch, frames, size), of any value in the padding, and a boolean mask of the others (batch, frames),
+            or None where all are valid.
+
+        Raises:
+            ValueError: as the front end's: a clip of under 400 samples or over 60 s, or a mask with holes.
+        """
+        spectrum, frame_mask = self.frontend(waveforms, attention_mask)
+        planes = spectrum.unflatten(2, (self.maps, -1)).transpose(1, 2)  # (batch, maps, frames, places)
+        if self.training:
+            planes = self._hide(planes, frame_mask)
+        for convolution in self.subsampling:
+            planes = F.relu(convolution(planes))
+            if frame_mask is not None:
+                frame_mask = frame_mask[:, ::2]
+                planes = planes.masked_fill(~frame_mask[:, None, :, None], 0.0)
+        frames = self.dropout(self.projection(planes.transpose(1, 2).flatten(2)))
+        positions = relative_positions(frames)
+        for block in self.blocks:
+            frames = block(frames, frame_mask, positions)
+        return frames, frame_mask
+
+    def _hide(self, planes, frame_mask):
+        """``planes`` with 0, a channel's mean, in random spans of each clip's frames and of its places."""
+        batch, _, frames, places = planes.shape
+        lengths = torch.full((batch,), frames, device=planes.device) if frame_mask is None else frame_mask.sum(dim=1)
+        for _ in range(self.time_masks):
+            hidden = random_spans(lengths, frames, self.time_mask_share)
+            planes = planes.masked_fill(hidden[:, None, :, None], 0.0)
+        for _ in range(self.channel_masks):
+            hidden = random_spans(torch.full_like(lengths, places), places, self.channel_mask_share)
+            planes = planes.masked_fill(hidden[:, None, None, :], 0.0)
+        return planes
+
+
+class ConformerBlock(Wav2Vec2ConformerEncoderLayer):
+    """One block: half a feed-forward network, self-attention, convolution, the other half; each beside a residual."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.conv_module = MaskedConvolution(
+            config.hidden_size, config.conv_depthwise_kernel_size, config.conformer_conv_dropout
+        )
+
+    def initialise(self) -> None:
+        """The two biases of the attention to positions, as transformers sets them."""
+        init.xavier_uniform_(self.self_attn.pos_bias_u)
+        init.xavier_uniform_(self.self_attn.pos_bias_v)
+
+    def forward(self, frames, frame_mask, positions):
+        """``frames`` (batch, frames, size), ``frame_mask`` or None, ``positions`` of [`relative_positions`]."""
+        bias = None
+        if frame_mask is not None:  # added to the scores (batch, heads, queries, keys)
+            bias = torch.zeros_like(frame_mask, dtype=frames.dtype).masked_fill(~frame_mask, float("-inf"))
+            bias = bias[:, None, None]
+        frames = frames + 0.5 * self.ffn1(self.ffn1_layer_norm(frames))
+        attended = self.self_attn(
+            self.self_attn_layer_norm(frames), attention_mask=bias, relative_position_embeddings=positions
+        )[0]
+        frames = frames + self.self_attn_dropout(attended)
+        frames = frames + self.conv_module(frames, frame_mask)
+        frames = frames + 0.5 * self.ffn2(self.ffn2_layer_norm(frames))
+        return self.final_layer_norm(frames)
+
+
+class MaskedConvolution(nn.Module):
+    """The block's convolution over time, which takes padding for 0.
+
+    Layer norm, linear, gate, depthwise convolution, layer norm, SiLU, linear, dropout. Gulati et al. have a batch norm
+    where the second layer norm is; in training it would average over padding, or need the other clips' lengths, and a
+    batch of one short burst would have no variance.
+    """
+
+    def __init__(self, size: int, kernel: int, dropout: float):
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(size)
+        self.gated = nn.Linear(size, 2 * size)
+        self.depthwise = nn.Conv1d(size, size, kernel, padding=kernel // 2, groups=size, bias=False)
+        self.depthwise_norm = nn.LayerNorm(size)
+        self.output = nn.Linear(size, size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, frames, frame_mask=None):
+        """``frames`` (batch, frames, size) to as many, of any value in the padding."""
+        frames = F.glu(self.gated(self.layer_norm(frames)))
+        if frame_mask is not None:
+            frames = frames.masked_fill(~frame_mask[..., None], 0.0)
+        frames = self.depthwise(frames.transpose(1, 2)).transpose(1, 2)
+        return self.dropout(self.output(F.silu(self.depthwise_norm(frames))))
+
+
+def relative_positions(frames) -> torch.Tensor:
+    """What distances look like to the attention (Dai et al., 2019): (1, 2 · frames − 1, size), from far past to future.
+
+    Row i is of the distance d = frames − 1 − i, with sin(d / 10000^(2k/size)) in column 2k and the cosine in 2k + 1. It
+    is computed, not kept: there is no longest clip, and no buffer that a checkpoint could lack.
+
+    >>> relative_positions(torch.zeros(1, 2, 2)).round(decimals=3)  # sine and cosine of 1, 0, −1
+    tensor([[[ 0.8410,  0.5400],
+             [ 0.0000,  1.0000],
+             [-0.8410,  0.5400]]])
+    """
+    count, size = frames.shape[1:]
+    distances = torch.arange(count - 1, -count, -1, device=frames.device, dtype=torch.float32)
+    steps = torch.arange(0, size, 2, device=frames.device, dtype=torch.float32)
+    angles = distances[:, None] * torch.exp(steps * (-math.log(10000.0) / size))
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None].to(frames.dtype)
+
+
+def random_spans(lengths, longest: int, share: float) -> torch.Tensor:
+    """One span in each row, boolean (batch, longest): up to ``share`` of its length wide, anywhere within the length.
+
+    ``lengths`` is (batch,). Every width from 0 to ⌊share · length⌋ is as likely, and so is every place for it.
+
+    >>> random_spans(torch.tensor([4, 9]), 9, share=0.1).any().item()  # no whole frame to hide
+    False
+    """
+    chances = torch.rand(2, len(lengths), device=lengths.device)
+    widths = (chances[0] * ((share * lengths).floor() + 1)).floor()
+    starts = (chances[1] * (lengths - widths + 1)).floor()
+    places = torch.arange(longest, device=lengths.device)
+    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])
