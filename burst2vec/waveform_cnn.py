@@ -1,0 +1,143 @@
+"""Waveforms → frames, by convolutions alone: a small network learns its own filters from a quarter of a second."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .frontends import valid_lengths
+from .waveforms import MAX_SAMPLES, SAMPLING_RATE
+
+
+class WaveformCNN(nn.Module):
+    """Each window of a clip, 250 ms of it, becomes what ``hidden`` units say of it: a frame.
+
+    The networks of Purohit, Ben Mahmoud, Vlasenko and Magimai-Doss (2022, arXiv:2206.11968), on the waveform as it is
+    or after the zero-frequency filter. For each layer a convolution without padding, max pooling and ReLU; then the
+    mean over the steps of the window, a linear layer and ReLU. Known of theirs: windows of 250 ms, and four
+    convolutions with ten hidden units, or ten convolutions with 1,024 on phones. The rest of the defaults is our
+    choice: what the same group publishes for such windows (idiap/RawSpeechClassification on GitHub, "subseg").
+
+    No layer pads, and windows start at steps of the network. So the convolutions run once over the clip and not once
+    for each window, where they would hear every sample several times; the results are equal.
+
+    A clip shorter than a window is followed by silence up to one. The end of a clip that fills no window any more is
+    not heard: up to one hop. Nothing is normalised in the network: the level is the feature extractor's work.
+
+    Args:
+        window_seconds: what a frame hears.
+        hop_seconds: from one window to the next, a multiple of the network's step: the product of all strides and
+            pools, 37.5 ms with the defaults. None: one step, the shortest.
+        filters: channels of each convolution.
+        kernels: taps of each; of the first at 16 kHz, so 30 are 1.9 ms.
+        strides: of each.
+        pools: steps in a maximum, which do not overlap, after each; 1 for none.
+        hidden: units, and so features of a frame: pooled by mean and standard deviation ten give 20.
+
+    Raises:
+        ValueError: lists of unequal lengths, a window that some layer finds too short, a hop between two steps.
+
+    >>> cnn = WaveformCNN()
+    >>> cnn.step_samples, cnn.window_samples  # 10·2 · 5·3 · 2 · 1; the window makes 3 steps of it
+    (600, 4000)
+    >>> frames, frame_mask = cnn(torch.randn(2, 16000))
+    >>> frames.shape, frame_mask  # (16000 − 4000) // 600 + 1
+    (torch.Size([2, 21, 10]), None)
+    """
+
+    def __init__(
+        self,
+        window_seconds: float = 0.25,
+        hop_seconds: float | None = None,
+        filters=(128, 256, 512, 512),
+        kernels=(30, 10, 4, 3),
+        strides=(10, 5, 2, 1),
+        pools=(2, 3, 1, 1),
+        hidden: int = 10,
+    ):
+        super().__init__()
+        _check_layers(filters=filters, kernels=kernels, strides=strides, pools=pools)
+        if type(hidden) is not int or hidden < 1:
+            raise ValueError(f"hidden is {hidden!r}; it must be a whole number from 1")
+        self.strides, self.pools = tuple(strides), tuple(pools)
+        self.window_samples = _samples("window_seconds", window_seconds)
+        self.step_samples = 1
+        self.window_steps = self.window_samples
+        for layer, (kernel, stride, pool) in enumerate(zip(kernels, strides, pools, strict=True), start=1):
+            self.step_samples *= stride * pool
+            self.window_steps = ((self.window_steps - kernel) // stride + 1) // pool
+            if self.window_steps < 1:
+                raise ValueError(
+                    f"a window of {window_seconds:g} s leaves nothing after convolution {layer} of kernels "
+                    f"{list(kernels)}, strides {list(strides)} and pools {list(pools)}; give a longer window_seconds, "
+                    "or smaller ones"
+                )
+        self.hop_samples = self.step_samples if hop_seconds is None else _samples("hop_seconds", hop_seconds)
+        if self.hop_samples % self.step_samples:
+            step = self.step_samples / SAMPLING_RATE
+            above = -(-self.hop_samples // self.step_samples) * step
+            raise ValueError(
+                f"hop_seconds is {hop_seconds:g}; strides {list(strides)} and pools {list(pools)} make a step every "
+                f"{step:g} s, and windows start at steps: give a multiple of it, such as {above:g}"
+            )
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, width, kernel, stride)
+            for before, width, kernel, stride in zip([1, *filters], filters, kernels, strides, strict=False)
+        )
+        self.hidden = nn.Linear(filters[-1], hidden)
+        self.size = hidden
+
+    def count_frames(self, samples):
+        """Windows of ``samples``, a number or an integer tensor: one even where they do not fill it."""
+        longest = (
+            samples.clamp(min=self.window_samples) if torch.is_tensor(samples) else max(samples, self.window_samples)
+        )
+        return (longest - self.window_samples) // self.hop_samples + 1
+
+    def forward(self, waveforms, attention_mask=None):
+        """Hear a batch.
+
+        Args:
+            waveforms: float (batch, samples) at 16 kHz, padded on the right.
+            attention_mask: integer (batch, samples), 1 where there is sound; None: every sample is.
+
+        Returns:
+            frames (batch, windows, hidden), 0 in windows that reach into padding, and a boolean mask of the others
+            (batch, windows), or None where all are valid. The first window of a clip is always valid.
+
+        Raises:
+            ValueError: a clip of under 400 samples or over 60 s; a mask that is not ones and then zeros.
+        """
+        lengths = valid_lengths(waveforms, attention_mask)
+        windows = self.count_frames(waveforms.shape[1])
+        if lengths is not None:  # a short clip's window holds silence after it, whatever the batch is padded with
+            waveforms = waveforms.masked_fill(attention_mask == 0, 0.0)
+        if waveforms.shape[1] < self.window_samples:
+            waveforms = F.pad(waveforms, (0, self.window_samples - waveforms.shape[1]))
+        steps = waveforms[:, None]
+        for convolution, pool in zip(self.convolutions, self.pools, strict=True):
+            steps = convolution(steps)
+            if pool > 1:
+                steps = F.max_pool1d(steps, pool)
+            steps = F.relu(steps)
+        means = F.avg_pool1d(steps, self.window_steps, self.hop_samples // self.step_samples)[..., :windows]
+        frames = F.relu(self.hidden(means.transpose(1, 2)))
+        if lengths is None:
+            return frames, None
+        frame_mask = torch.arange(windows, device=frames.device) < self.count_frames(lengths)[:, None]
+        return frames.masked_fill(~frame_mask[..., None], 0.0), frame_mask
+
+
+def _samples(name: str, seconds: float) -> int:
+    samples = round(seconds * SAMPLING_RATE)
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise ValueError(f"{name} is {seconds:g}; it must be in 1/{SAMPLING_RATE} to {MAX_SAMPLES // SAMPLING_RATE} s")
+    return samples
+
+
+def _check_layers(**layers) -> None:
+    for name, values in layers.items():
+        if not isinstance(values, (list, tuple)) or not all(type(value) is int and value > 0 for value in values):
+            raise ValueError(f"{name} must be a list of positive whole numbers, one for each layer, got {values!r}")
+    if len({len(values) for values in layers.values()}) > 1 or not layers["filters"]:
+        counts = ", ".join(f"{len(values)} {name}" for name, values in layers.items())
+        raise ValueError(f"each convolution has one of filters, kernels, strides and pools; got {counts}")

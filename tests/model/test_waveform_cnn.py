@@ -1,0 +1,158 @@
+"""The network over raw waveforms: what a window hears, and that nothing else reaches it."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
+from burst2vec.waveform_cnn import WaveformCNN
+from tests.conftest import exvo_labels
+
+SMALL = {"window_seconds": 0.05, "filters": [4, 6], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1]}  # step 40
+PHONES = {
+    "filters": [8] * 10,
+    "kernels": [30] + [3] * 9,
+    "strides": [10] + [1] * 9,
+    "pools": [2, 1, 2, 1, 2, 1, 2, 1, 2, 1],
+    "hidden": 16,
+}
+
+
+def small_cnn(seed=0, **changes):
+    torch.manual_seed(seed)
+    cnn = WaveformCNN(**{**SMALL, **changes})
+    torch.nn.init.zeros_(cnn.hidden.bias)
+    with torch.no_grad():
+        cnn.hidden.weight.abs_()  # of ReLUs, so that no unit is silent
+    return cnn.eval()
+
+
+def model_of(**arguments):
+    torch.manual_seed(0)
+    encoder = {"kind": "waveform_cnn", **SMALL, **arguments}
+    return Burst2VecForMultiTask(
+        Burst2VecConfig(encoder_config=encoder, pooling="statistics", trunk="straight", initializer_range=0.3)
+    ).eval()
+
+
+def batch_of(*clips, padding=0.0):
+    """Clips padded on the right, and their mask."""
+    longest = max(len(clip) for clip in clips)
+    waveforms = torch.stack([F.pad(clip, (0, longest - len(clip)), value=padding) for clip in clips])
+    mask = torch.stack([(torch.arange(longest) < len(clip)).long() for clip in clips])
+    return waveforms, mask
+
+
+def test_a_window_worked_by_hand():
+    """Two taps (1, −1) on windows of five samples: four differences, two maxima, their ReLU, the mean of these."""
+    cnn = WaveformCNN(5 / 16000, 4 / 16000, filters=[1], kernels=[2], strides=[1], pools=[2], hidden=1)
+    with torch.no_grad():
+        cnn.convolutions[0].weight.copy_(torch.tensor([[[1.0, -1.0]]]))
+        cnn.hidden.weight.fill_(2.0)
+        for bias in (cnn.convolutions[0].bias, cnn.hidden.bias):
+            bias.zero_()
+    clip = torch.zeros(400)
+    clip[:9] = torch.tensor([3.0, 1.0, 1.0, 5.0, 4.0, 0.0, 0.0, 0.0, 7.0])
+    # differences 2, 0, −4, 1 | 4, 0, 0, −7; maxima 2, 1 | 4, 0; means 1.5 | 2; times 2
+    assert cnn(clip[None])[0][0, :2, 0].tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("hop", [None, 0.0025, 0.0075])
+def test_one_pass_over_the_clip_equals_each_window_by_itself(hop):
+    cnn = small_cnn(hop_seconds=hop)
+    clip = torch.randn(5001)
+    frames, frame_mask = cnn(clip[None])
+    alone = [cnn(window[None])[0][0, 0] for window in clip.unfold(0, 800, cnn.hop_samples)]
+    assert frame_mask is None and frames.shape == (1, len(alone), 10)
+    assert torch.allclose(frames[0], torch.stack(alone), atol=1e-6)
+    assert frames.std() > 1e-3
+
+
+@pytest.mark.parametrize("arguments", [{}, PHONES], ids=["four", "ten"])
+def test_both_published_shapes_have_windows_of_a_quarter_of_a_second(arguments):
+    cnn = WaveformCNN(**arguments).eval()
+    assert cnn.window_samples == 4000 and len(cnn.convolutions) in (4, 10)
+    assert cnn(torch.randn(1, 4000))[0].shape == (1, 1, arguments.get("hidden", 10))
+    assert cnn(torch.randn(1, 3999 + cnn.hop_samples))[0].shape[1] == 1
+    assert cnn(torch.randn(1, 4000 + cnn.hop_samples))[0].shape[1] == 2
+
+
+@pytest.mark.parametrize("padding", [0.0, 3.0, float("nan")])
+def test_padding_changes_no_frame(padding):
+    cnn = small_cnn()
+    clips = [torch.randn(length) for length in (400, 799, 800, 1234, 4000)]
+    frames, frame_mask = cnn(*batch_of(*clips, padding=padding))
+    for row, clip in enumerate(clips):
+        alone, _ = cnn(clip[None])
+        assert int(frame_mask[row].sum()) == alone.shape[1] == max(1, (len(clip) - 800) // 40 + 1)
+        assert torch.allclose(frames[row, : alone.shape[1]], alone[0], atol=1e-6)
+        assert not frames[row, alone.shape[1] :].any()
+
+
+def test_a_clip_shorter_than_a_window_is_heard_with_silence_after_it():
+    cnn = small_cnn()
+    clip = torch.randn(500)
+    frames, frame_mask = cnn(clip[None])
+    assert frame_mask is None
+    assert torch.equal(frames, cnn(F.pad(clip, (0, 300))[None])[0])
+
+
+def test_a_batch_of_equal_lengths_has_no_mask():
+    waveforms, mask = batch_of(torch.randn(900), torch.randn(900))
+    assert small_cnn()(waveforms, mask)[1] is None
+
+
+def test_embeddings_of_ten_units_have_twenty_dimensions_and_do_not_hear_padding():
+    model = model_of()
+    clips = [torch.randn(500), torch.randn(3000)]
+    embeddings = model(*batch_of(*clips)).embeddings
+    assert embeddings.shape == (2, 20)
+    alone = torch.cat([model(clip[None]).embeddings for clip in clips])
+    assert torch.allclose(embeddings, alone, atol=1e-5)
+
+
+def test_a_model_over_waveforms_learns_and_comes_back_from_disk(tmp_path):
+    model = model_of()
+    waveforms, mask = batch_of(torch.randn(900), torch.randn(2000))
+    model(waveforms, mask, labels=exvo_labels(2)).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    model.save_pretrained(tmp_path)
+    again = Burst2VecForMultiTask.from_pretrained(tmp_path)
+    assert again.encoder.hop_samples == model.encoder.hop_samples
+    assert torch.equal(again(waveforms, mask).embeddings, model(waveforms, mask).embeddings)
+
+
+def test_weights_missing_from_the_file_start_afresh(tmp_path):
+    model = model_of()
+    own = [name for name in model.state_dict() if name.startswith("encoder.")]
+    assert len(own) == 6
+    model.save_pretrained(tmp_path, state_dict={k: v for k, v in model.state_dict().items() if k not in own})
+    again = Burst2VecForMultiTask.from_pretrained(tmp_path).state_dict()
+    for name in own:
+        fresh = again[name]
+        assert torch.isfinite(fresh).all() and fresh.abs().max() < 10
+        assert fresh.any() == name.endswith("weight")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"window_seconds": 0.004}, r"window of 0.004 s leaves nothing after convolution 2 .*longer window_seconds"),
+        ({"window_seconds": 0.0}, r"window_seconds is 0; it must be in 1/16000 to 60 s"),
+        ({"hop_seconds": 0.004}, r"a step every 0.0025 s.*such as 0.005"),
+        ({"hop_seconds": -0.01}, r"hop_seconds is -0.01"),
+        ({"filters": [4]}, r"got 1 filters, 2 kernels, 2 strides, 2 pools"),
+        ({"filters": [], "kernels": [], "strides": [], "pools": []}, r"got 0 filters"),
+        ({"kernels": [30, 0]}, r"kernels must be a list of positive whole numbers, .*\[30, 0\]"),
+        ({"strides": 10}, r"strides must be a list"),
+        ({"hidden": 0}, r"hidden is 0"),
+    ],
+)
+def test_a_network_that_cannot_be_built_says_why(changes, message):
+    with pytest.raises(ValueError, match=message):
+        WaveformCNN(**{**SMALL, **changes})
+
+
+def test_a_clip_that_is_no_burst_is_refused():
+    with pytest.raises(ValueError, match="399 samples"):
+        small_cnn()(torch.randn(1, 399))
