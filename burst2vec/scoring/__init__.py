@@ -8,6 +8,7 @@ from .scores import (
     mean_absolute_error_per_label,
     s_mtl,
     unweighted_average_recall,
+    weighted_average_recall,
 )
 from .submission import SubmissionError, submission_name, validate_exvo_multi, write_exvo_multi
 from .trivial import trivial_predictions
@@ -25,5 +26,6 @@ __all__ = [
     "trivial_predictions",
     "unweighted_average_recall",
     "validate_exvo_multi",
+    "weighted_average_recall",
     "write_exvo_multi",
 ]

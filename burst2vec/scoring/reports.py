@@ -9,6 +9,7 @@ from .scores import (
     mean_absolute_error_per_label,
     s_mtl,
     unweighted_average_recall,
+    weighted_average_recall,
 )
 
 PER_LABEL = {"ccc": concordance_cc_per_label, "mae": mean_absolute_error_per_label}
@@ -17,6 +18,7 @@ PER_LABEL = {"ccc": concordance_cc_per_label, "mae": mean_absolute_error_per_lab
 def score_tasks(tasks, predictions: dict, references: dict) -> dict[str, float]:
     """Every task's score by its name, such as ``emotion_ccc``, ``emotion_ccc/Awe``, ``age_mae`` and ``country_uar``.
 
+    Beside the recall of a classification stands its accuracy, the weighted average recall, as ``country_war``.
     With exactly one task scored by ``ccc``, one by ``uar`` and one by ``mae``, as in ExVo, ``s_mtl`` is among them.
 
     Args:
@@ -65,7 +67,12 @@ def _score_task(task: Task, predictions, references) -> dict[str, float]:
         )
     if task.kind == "classification":
         missing = np.isnan(references) | (references == -1)
-        return {} if missing.all() else {task.score_name: unweighted_average_recall(predictions, references)}
+        if missing.all():
+            return {}
+        return {
+            task.score_name: unweighted_average_recall(predictions, references),
+            war_name(task): weighted_average_recall(predictions, references),
+        }
     if references.ndim == 1 and len(task.labels) == 1:
         references = references[:, None]
     if np.isnan(references).all():
@@ -76,6 +83,15 @@ def _score_task(task: Task, predictions, references) -> dict[str, float]:
         named = zip(task.labels, per_label.tolist(), strict=True)
         scores.update({f"{task.score_name}/{label}": score for label, score in named if not np.isnan(score)})
     return scores
+
+
+def war_name(task: Task) -> str:
+    """Key of a classification's second score, its weighted average recall.
+
+    >>> war_name(Task("sex", kind="classification", labels=("f", "m"), loss="cross_entropy", metric="uar"))
+    'sex_war'
+    """
+    return f"{task.name}_war"
 
 
 def format_report(tasks, scores: dict, trivial_scores: dict, clips: int | None = None) -> str:
@@ -103,10 +119,10 @@ def format_report(tasks, scores: dict, trivial_scores: dict, clips: int | None =
     for task in tasks:
         unit = f" ({task.unit})" if task.metric == "mae" and task.unit else ""
         better = "lower" if task.metric == "mae" else "higher"
-        keys = [task.score_name] + [f"{task.score_name}/{label}" for label in task.labels]
+        keys = [task.score_name, war_name(task)] + [f"{task.score_name}/{label}" for label in task.labels]
         for key in keys:
             if key in scores or key == task.score_name:
-                guess = guesses[task.metric] if key == task.score_name else ""
+                guess = "" if "/" in key else guesses[task.metric]
                 rows.append((key + unit, _three_places(scores, key), _three_places(trivial_scores, key), better, guess))
     if "s_mtl" in scores:
         rows.append(("s_mtl", _three_places(scores, "s_mtl"), _three_places(trivial_scores, "s_mtl"), "higher", ""))

@@ -8,12 +8,14 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..scoring import format_report
+from ..scoring.reports import war_name
 from ..tasks import Task
 
 METRIC_NAMES = {
     "ccc": "concordance correlation coefficient",
     "mae": "mean absolute error",
     "uar": "unweighted average recall",
+    "war": "weighted average recall, the accuracy",
 }
 
 CORPORA = {
@@ -92,6 +94,9 @@ def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
         record: the run's ``metrics.json``; ``record["scores"]`` is by split and score name.
     """
     titles = {task.score_name: (task.metric, f"{task.name} {METRIC_NAMES[task.metric]}") for task in tasks}
+    for task in tasks:
+        if task.kind == "classification":
+            titles[war_name(task)] = ("war", f"{task.name} {METRIC_NAMES['war']}")
     titles["s_mtl"] = ("s_mtl", "S_MTL, the harmonic mean of CCC, UAR and 1/MAE")
     return [
         EvalResult(

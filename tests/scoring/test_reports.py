@@ -11,6 +11,7 @@ from burst2vec.scoring import (
     score_tasks,
     trivial_predictions,
     unweighted_average_recall,
+    weighted_average_recall,
 )
 from burst2vec.tasks import EXVO_EMOTIONS, TASK_PRESETS, Task
 
@@ -48,6 +49,7 @@ def test_every_score_has_its_name_and_is_the_formula_on_its_columns():
         *(f"emotion_ccc/{emotion}" for emotion in EXVO_EMOTIONS),
         "age_mae",
         "country_uar",
+        "country_war",
         "s_mtl",
     ]
     assert all(type(score) is float for score in scores.values())
@@ -55,6 +57,7 @@ def test_every_score_has_its_name_and_is_the_formula_on_its_columns():
     assert scores["emotion_ccc/Fear"] == concordance_cc(predictions["emotion"][:, 4], references["emotion"][:, 4])
     assert scores["age_mae"] == mean_absolute_error(predictions["age"], references["age"])
     assert scores["country_uar"] == unweighted_average_recall(predictions["country"], references["country"])
+    assert scores["country_war"] == weighted_average_recall(predictions["country"], references["country"])
     assert scores["s_mtl"] == s_mtl(scores["emotion_ccc"], scores["country_uar"], scores["age_mae"])
 
 
@@ -79,7 +82,7 @@ def test_labels_and_tasks_without_references_have_no_key():
     assert scores["emotion_ccc"] == pytest.approx(np.mean([scores[f"emotion_ccc/{e}"] for e in EXVO_EMOTIONS[1:]]))
     assert "age_mae" not in scores and "s_mtl" not in scores and "country_uar" in scores
     references["country"][:] = -1
-    assert "country_uar" not in score_tasks(EXVO, predictions, references)
+    assert not {"country_uar", "country_war"} & score_tasks(EXVO, predictions, references).keys()
 
 
 def test_s_mtl_needs_exactly_one_task_of_each_metric():
@@ -196,6 +199,12 @@ def test_the_report_shows_every_score_beside_its_trivial_baseline():
         "| country_uar     | 0.676 |   0.250 | higher | most frequent class |",
         "| s_mtl           | 0.445 |   0.000 | higher |                     |",
     ]
+
+
+def test_the_accuracy_of_a_classification_has_a_row_of_its_own():
+    scores = {"country_uar": 0.676, "country_war": 0.7}
+    lines = format_report(EXVO[2:], scores, {"country_uar": 0.25, "country_war": 0.4}).splitlines()
+    assert lines[3].split("|")[1:6] == [" country_war ", " 0.700 ", "   0.400 ", " higher ", " most frequent class "]
 
 
 def test_a_score_that_is_not_defined_is_shown_as_a_dash():

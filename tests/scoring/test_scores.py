@@ -13,6 +13,7 @@ from burst2vec.scoring import (
     mean_absolute_error_per_label,
     s_mtl,
     unweighted_average_recall,
+    weighted_average_recall,
 )
 
 NAN = float("nan")
@@ -152,6 +153,18 @@ def test_uar_is_blind_to_how_many_clips_a_class_has():
     assert unweighted_average_recall(predictions[again], references[again]) == unweighted_average_recall(
         predictions, references
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_war_equals_sklearns_recall_weighted_by_the_clips_of_each_class(seed):
+    random = np.random.default_rng(seed)
+    references, predictions = random.integers(0, 3 + seed, size=(2, 40))
+    expected = recall_score(references, predictions, average="weighted", zero_division=0)
+    assert weighted_average_recall(predictions, references) == pytest.approx(expected)
+
+
+def test_war_leaves_clips_without_a_label_out():
+    assert weighted_average_recall([0, 1, 1], [0, -1, 0]) == 0.5
 
 
 def test_uar_takes_the_largest_probability_and_the_first_among_equals():
