@@ -4,7 +4,7 @@ import numpy as np
 from transformers import BatchFeature
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 
-from .waveforms import LEVEL_DBFS, SAMPLING_RATE, check_waveform, normalise_level
+from .waveforms import LEVEL_DBFS, SAMPLING_RATE, WaveformError, check_waveform, normalise_level
 
 
 class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
@@ -17,10 +17,17 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         preprocess: what was done to the clips before this, in training: steps as ``burst2vec.audio.read_steps`` takes
             them. They are recorded here and not done here: the steps need the package, which does not travel with the
             weights. The pipeline does them; elsewhere, ``burst2vec.audio.apply_steps`` comes first.
+        features: of a model that hears vectors, the feature sets that make them, by name and in their order, such as
+            ``["compare", "egemaps"]``. Recorded here and not computed here, like the steps; the pipeline does. The
+            vectors take the place of the clips, ``feature_size`` numbers each, and are neither levelled nor padded.
+        normalise_per_speaker: whether those vectors were centred and scaled by their speaker's mean and deviation
+            (``burst2vec.data.vectors.normalise_per_speaker``). Recorded, not done: one clip has no such statistics.
 
     >>> batch = Burst2VecFeatureExtractor()([np.ones(400, "f"), np.ones(500, "f")], sampling_rate=16000)
     >>> batch["input_values"].shape, batch["attention_mask"].sum(axis=1).tolist()
     ((2, 500), [400, 500])
+    >>> Burst2VecFeatureExtractor(features=["mine"], feature_size=3)([[1.0, 2.0, 3.0]])["input_values"].shape
+    (1, 3)
     """
 
     model_input_names = ["input_values", "attention_mask"]
@@ -32,26 +39,33 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         padding_value=0.0,
         level_dbfs=LEVEL_DBFS,
         preprocess=(),
+        features=(),
+        normalise_per_speaker=False,
         **kwargs,
     ):
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
         self.level_dbfs = level_dbfs
         self.preprocess = list(preprocess)
+        self.features = list(features)
+        self.normalise_per_speaker = normalise_per_speaker
 
     def __call__(self, clips, sampling_rate=None, names=None, return_tensors=None) -> BatchFeature:
         """Prepare clips for the model.
 
         Args:
-            clips: one waveform (samples,), or a list of them, of 400 samples (25 ms) to 60 s, one channel each.
+            clips: one waveform (samples,), or a list of them, of 400 samples (25 ms) to 60 s, one channel each; of a
+                model with ``features``, one vector (features,), or a list of them.
             sampling_rate: of the clips, Hz; state it, so that another rate is refused and not misheard.
             names: what to call each clip in an error; default "clip 0" and so on.
             return_tensors: ``"pt"`` for torch, ``"np"`` or None for numpy.
 
         Returns:
-            ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples).
+            ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples); of vectors,
+            ``input_values`` (batch, features) alone.
 
         Raises:
-            WaveformError: a clip that cannot be a burst, by name.
+            WaveformError: a clip that cannot be a burst, by name; a vector of another size, or with a value that is not
+                finite.
             ValueError: another sampling rate.
         """
         if sampling_rate is not None and sampling_rate != self.sampling_rate:
@@ -62,6 +76,9 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         if isinstance(clips, np.ndarray) and clips.dtype != object or not len(clips) or np.isscalar(clips[0]):
             clips = [clips]
         names = names or [f"clip {place}" for place in range(len(clips))]
+        if self.features:
+            vectors = [self._check_vector(clip, name) for clip, name in zip(clips, names, strict=True)]
+            return BatchFeature({"input_values": np.stack(vectors)}, tensor_type=return_tensors)
         waveforms = [check_waveform(clip, name) for clip, name in zip(clips, names, strict=True)]
         if self.level_dbfs is not None:
             waveforms = [normalise_level(waveform, self.level_dbfs) for waveform in waveforms]
@@ -72,3 +89,16 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
             values[row, : waveform.size] = waveform
             mask[row, : waveform.size] = 1
         return BatchFeature({"input_values": values, "attention_mask": mask}, tensor_type=return_tensors)
+
+    def _check_vector(self, vector, name: str) -> np.ndarray:
+        vector = np.asarray(vector)
+        if vector.shape != (self.feature_size,):
+            raise WaveformError(
+                f"{name}: has shape {vector.shape}, and the model hears vectors of {self.feature_size} numbers, of "
+                f"{self.features}; pipeline('vocal-burst-analysis', …) computes them from a recording"
+            )
+        vector = vector.astype(np.float32)
+        if not np.isfinite(vector).all():
+            where = int(np.flatnonzero(~np.isfinite(vector))[0])
+            raise WaveformError(f"{name}: value {where} is {vector[where]}; every value must be a finite number")
+        return vector

@@ -1,9 +1,15 @@
 """``pipeline("vocal-burst-analysis", model=…)``: recordings in, words and numbers out."""
 
+from pathlib import Path
+
 import numpy as np
 from transformers import Pipeline
+from transformers.utils.hub import cached_file
 
 from .audio import apply_steps, read_audio, resample
+from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name
+from .data.vectors import public_name
+from .waveforms import check_waveform
 
 
 class Burst2VecPipeline(Pipeline):
@@ -11,7 +17,8 @@ class Burst2VecPipeline(Pipeline):
 
     Inputs, alone or in a list: a path, the bytes of a file, a waveform (samples,) at the model's rate (16 kHz), or a
     dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched. A clip goes
-    through the steps that the model's clips went through in training, as its feature extractor tells them.
+    through the steps that the model's clips went through in training, as its feature extractor tells them. Where the
+    model hears vectors, they are computed of the clip then.
 
     For each clip, one entry per task and, on request, ``"embedding"``, the clip's vector as a list of numbers:
 
@@ -22,8 +29,11 @@ class Burst2VecPipeline(Pipeline):
     Args of a call:
         return_embedding: also give the clip's vector. Default False.
         batch_size: clips to hear at once; the answers are the same.
+        features: of a model that hears vectors, the names of its feature sets with their places on this machine, such
+            as ``["embedding:checkpoints/my-hubert"]``, where it knows them by the last part alone.
 
     Raises:
+        ValueError: a model that was trained on vectors on their speaker's own scale: a clip alone has none.
         burst2vec.audio.AudioError: a file that is missing or is no recording, by name.
         WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers.
     """
@@ -33,19 +43,49 @@ class Burst2VecPipeline(Pipeline):
     _load_image_processor = False
     _load_processor = False
 
-    def _sanitize_parameters(self, return_embedding=None, **kwargs):
+    def _sanitize_parameters(self, return_embedding=None, features=None, **kwargs):
         if kwargs:
-            raise TypeError(f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding and batch_size")
-        return {}, {}, {} if return_embedding is None else {"return_embedding": return_embedding}
+            raise TypeError(
+                f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size and features"
+            )
+        before = {} if features is None else {"features": features}
+        return before, {}, {} if return_embedding is None else {"return_embedding": return_embedding}
 
-    def preprocess(self, clip):
+    def preprocess(self, clip, features=None):
         waveform, rate, name = self._recording(clip)
         if steps := self.feature_extractor.preprocess:
             waveform, rate = apply_steps(waveform, rate, steps, name)
         heard = self.feature_extractor.sampling_rate
         if rate != heard:
             waveform = resample(waveform, rate, heard)
+        if self.feature_extractor.features:
+            vector = self._vector(check_waveform(waveform, name), features)
+            return self.feature_extractor(vector, names=[name], return_tensors="pt")
         return self.feature_extractor(waveform, sampling_rate=heard, names=[name], return_tensors="pt")
+
+    def _vector(self, waveform: np.ndarray, features: list[str] | None) -> np.ndarray:
+        """What the model hears of a clip at 16 kHz: the vectors of its feature sets, one after the other."""
+        if self.feature_extractor.normalise_per_speaker:
+            raise ValueError(
+                "this model was trained on vectors that were centred and scaled by their speaker's own mean and "
+                "deviation, which a clip alone has not; compute the vectors of all of a speaker's clips, put them "
+                "through burst2vec.data.vectors.normalise_per_speaker, and give them to feature extractor and model"
+            )
+        recorded = self.feature_extractor.features
+        if features is not None and list(map(public_name, features)) != recorded:
+            raise ValueError(f"features {features}: the model hears vectors of {recorded}, in this order")
+        return np.concatenate([self._feature_set(name).vector(waveform)[0] for name in features or recorded])
+
+    def _feature_set(self, name: str) -> FeatureSet:
+        """A feature set, found once; what it has learnt from training clips lies with the model."""
+        known = self.__dict__.setdefault("_feature_sets", {})
+        if name not in known:
+            fitted, file = None, fitted_file(name)
+            if file is not None:
+                with_model = cached_file(self.model.name_or_path, f"features/{folder_name(name)}/{file}")
+                fitted = Path(with_model).parent
+            known[name] = find_feature_set(name, fitted)
+        return known[name]
 
     def _recording(self, clip) -> tuple[np.ndarray, int, str]:
         """Waveform, its sampling rate, and what to call it in an error."""

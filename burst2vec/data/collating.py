@@ -37,7 +37,8 @@ class BurstCollator:
         tasks: the task set, as ``resolve_tasks`` takes it.
 
     Called with rows that hold ``file_id``, ``audio`` (``{"bytes", "path"}``, not decoded), a column for each task,
-    ``task`` where the batch trains one, and ``speed`` where a clip is to be played faster or slower. Returns
+    ``task`` where the batch trains one, and ``speed`` where a clip is to be played faster or slower. A batch that is
+    ready, as ``VectorClips`` gives it, passes as it is. Returns
 
     - ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples);
     - ``labels``: for every task, also where no clip has a label: float32 (batch, labels) in the task's unit, NaN where
@@ -53,7 +54,9 @@ class BurstCollator:
         self.feature_extractor = feature_extractor
         self.tasks = resolve_tasks(tasks)
 
-    def __call__(self, rows: Sequence[dict]) -> dict:
+    def __call__(self, rows: Sequence[dict] | dict) -> dict:
+        if isinstance(rows, dict):
+            return rows
         names = [str(row["file_id"]) for row in rows]
         clips = [
             change_speed(read_clip(row["audio"], name), row.get("speed", 1.0))

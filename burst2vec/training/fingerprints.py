@@ -55,6 +55,8 @@ def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str
     if decisive["lr_scheduler_type"] != "constant":  # the others stretch over the steps planned
         decisive |= {"max_steps": args.max_steps, "num_train_epochs": args.num_train_epochs}
     decisive |= {name: getattr(extractor, name, None) for name in ("preprocess", "level_dbfs")}
+    heard_as = {name: getattr(extractor, name, None) for name in ("features", "normalise_per_speaker")}
+    decisive |= {name: value for name, value in heard_as.items() if value}  # of vectors; older checkpoints have neither
     decisive |= {"train_data": train_digest, "eval_data": eval_digest}
     decisive |= {f"model.{name}": value for name, value in _flat(config.to_dict()).items()}
     return json.loads(json.dumps(decisive, default=str))

@@ -8,6 +8,8 @@ from accelerate import PartialState
 
 from ..audio import Step, read_steps
 from ..configuration_burst2vec import Burst2VecConfig
+from ..data.features import folder_name
+from ..data.vectors import public_name
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..tasks import Task, resolve_tasks
@@ -40,17 +42,26 @@ def claim_folder(folder: Path, resume: str | bool | None) -> None:
 
 
 def build_model(
-    arguments: ModelArguments, steps: Sequence[Step] | None = None
+    arguments: ModelArguments,
+    steps: Sequence[Step] | None = None,
+    normalise_per_speaker: bool | None = None,
+    vector_size: int | None = None,
 ) -> tuple[Burst2VecForMultiTask, Burst2VecFeatureExtractor]:
     """The model that the recipe describes, or the saved one at ``model_path``, and what prepares its clips.
 
     Args:
         steps: of preprocessing, as the recipe asks for them; None for what a saved model was trained with.
+        normalise_per_speaker: whether vectors are put on their speaker's scale; None as for the steps.
+        vector_size: numbers in a vector, of a model that hears ``features``; None while it is not known, for a look at
+            whether the model can be built at all: it is built for one number then.
 
     Raises:
-        RunError: no encoder, or a saved model with other tasks, knobs or preprocessing than the recipe's.
+        RunError: no encoder, features without an encoder of vectors or the reverse, or a saved model with other tasks,
+            knobs, preprocessing or features than the recipe's.
+        CorpusError: an unknown feature set.
     """
     settings = {} if arguments.level_dbfs is None else {"level_dbfs": _level(arguments.level_dbfs)}
+    features = feature_names(arguments.features)
     if arguments.model_path is not None:
         refuse_other_tasks(arguments.model_path, arguments.tasks)
         model = Burst2VecForMultiTask.from_pretrained(arguments.model_path, use_safetensors=True)
@@ -62,6 +73,7 @@ def build_model(
                 f"{arguments.model_path} was trained on clips after the steps {_listed(saved)}, and the recipe asks "
                 f"for {_listed(steps)}; leave preprocess out to take the model's own"
             )
+        _refuse_other_vectors(extractor, arguments.model_path, features, normalise_per_speaker, vector_size)
         return model, extractor
     settings["preprocess"] = [step.to_dict() for step in steps or ()]
     if arguments.encoder is None:
@@ -69,14 +81,81 @@ def build_model(
             'no encoder is named; give --encoder facebook/hubert-base-ls960, or --encoder \'{"model_type": "hubert"}\' '
             "to start from scratch, or --model_path with a saved model"
         )
+    encoder = arguments.encoder
+    if features or normalise_per_speaker or (isinstance(encoder, dict) and encoder.get("kind") == "vector"):
+        encoder = _vector_encoder(encoder, features, settings.get("level_dbfs"), vector_size)
+        settings |= {
+            "level_dbfs": None,
+            "features": list(map(public_name, features)),
+            "feature_size": encoder["features"],
+            "normalise_per_speaker": bool(normalise_per_speaker),
+        }
     try:
-        if isinstance(arguments.encoder, dict):
-            model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=arguments.encoder, **arguments.knobs()))
+        if isinstance(encoder, dict):
+            model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **arguments.knobs()))
         else:
-            model = Burst2VecForMultiTask.from_encoder_pretrained(arguments.encoder, **arguments.knobs())
+            model = Burst2VecForMultiTask.from_encoder_pretrained(encoder, **arguments.knobs())
     except ValueError as error:  # of the configuration: names the knob, the value and what is allowed
         raise RunError(f"the recipe's model: {error}") from error
     return model, Burst2VecFeatureExtractor(**settings)
+
+
+def feature_names(asked: list | str | None) -> list[str]:
+    """A recipe's ``features`` as a list of names.
+
+    >>> feature_names("compare"), feature_names(["egemaps", "compare"]), feature_names(None)
+    (['compare'], ['egemaps', 'compare'], [])
+
+    Raises:
+        RunError: a name that is no text, or twice there.
+        CorpusError: an unknown feature set; lists the known.
+    """
+    names = [asked] if isinstance(asked, str) else list(asked or ())
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or name in names[:place]:
+            raise RunError(f"features {names}: must be names, each once, such as [compare, egemaps]")
+        folder_name(name)
+    return names
+
+
+def _vector_encoder(encoder, features: list[str], level_dbfs: float | None, vector_size: int | None) -> dict:
+    """The recipe's encoder of vectors with its size filled in."""
+    if not features:
+        raise RunError("the encoder {kind: vector} hears feature sets; name them, for example --features compare")
+    if not isinstance(encoder, dict) or encoder.get("kind") != "vector":
+        raise RunError(f"the features {features} need the encoder {{kind: vector}}, and the recipe has {encoder!r}")
+    if level_dbfs is not None:
+        raise RunError(
+            f"level_dbfs {level_dbfs:g}: features are computed of clips as they are; leave it out, and put a step such "
+            "as normalise_peak into preprocess"
+        )
+    if vector_size is not None and encoder.get("features", vector_size) != vector_size:
+        raise RunError(
+            f"the encoder is said to have features {encoder['features']}, and the vectors of {features} have "
+            f"{vector_size} numbers; leave it out, and the run fills it in"
+        )
+    return {"features": vector_size or 1, **encoder}
+
+
+def _refuse_other_vectors(
+    saved: Burst2VecFeatureExtractor, where: str, features: list[str], per_speaker: bool | None, size: int | None
+) -> None:
+    asked = list(map(public_name, features))
+    if features and asked != saved.features:
+        heard = f"vectors of {saved.features}" if saved.features else "waveforms"
+        raise RunError(
+            f"{where} hears {heard}, and the recipe has the features {asked}; leave features out to take the model's"
+        )
+    if per_speaker is not None and per_speaker != saved.normalise_per_speaker:
+        raise RunError(
+            f"{where} was trained with normalise_per_speaker {saved.normalise_per_speaker}, and the recipe has "
+            f"{per_speaker}; leave it out to take the model's own"
+        )
+    if size is not None and size != saved.feature_size:
+        raise RunError(
+            f"{where} hears vectors of {saved.feature_size} numbers, and those of {saved.features} have {size} here: "
+            "the feature sets, or the tables, are not those that it was trained on"
+        )
 
 
 def _level(asked: float | str) -> float | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
+from ..data.vectors import public_name
 from .arguments import Burst2VecTrainingArguments
 from .sections import CorpusArguments, DataArguments, ModelArguments
 
@@ -29,7 +30,7 @@ TEXTS = ("paper", "description")
 KEYS = ("extends", *TEXTS, *SECTIONS, "expects")
 
 # What says where a run lived, not what it was; left out of the recipe that is published with the model.
-PLACES = ("data_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
+PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
 
 
 class RecipeError(ValueError):
@@ -93,6 +94,8 @@ class Recipe:
                 given["mix"] = [_without_places(corpus) for corpus in given["mix"]]
             if isinstance(given.get("encoder"), str) and Path(given["encoder"]).exists():
                 given["encoder"] = Path(given["encoder"]).name
+            if isinstance(named := given.get("features"), (list, str)):
+                given["features"] = public_name(named) if isinstance(named, str) else [public_name(n) for n in named]
             record[section] = given
         return {**record, **({"expects": dict(self.expects)} if self.expects else {})}
 

@@ -1,6 +1,7 @@
 """One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -9,15 +10,18 @@ from transformers import ProgressCallback, set_seed
 from ..audio import AudioError, StepError, read_steps
 from ..data.checking import check_corpus
 from ..data.corpora.tables import CorpusError
+from ..data.vectors import VECTOR
 from .checkpoints import CheckpointError, checkpoint_steps
 from .corpora import choose_clips, draw_clips, prepare_clips, read_corpora
+from .measuring import estimate_statistics
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
 from .plots import plot_losses
-from .preparation import RunError, build_model, claim_folder, refuse_other_tasks, resume_from
+from .preparation import RunError, build_model, claim_folder, feature_names, refuse_other_tasks, resume_from
 from .progress import OneLineProgress
 from .recipes import RecipeError, Run, argument_parser, corpora_of, load_recipe, parse_run
 from .trainer import Burst2VecTrainer
+from .vectors import hear_vectors
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
 REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, AudioError, StepError, FileExistsError)
@@ -74,7 +78,9 @@ def execute(run: Run) -> dict:
     resume = resume_from(training.resume_from_checkpoint)
     claim_folder(folder, resume)
     set_seed(training.seed)  # for weights that start from scratch
-    model, extractor = build_model(run.model, read_steps(run.data.preprocess) if run.data.preprocess else None)
+    steps = read_steps(run.data.preprocess) if run.data.preprocess else None
+    model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker)
+    _refuse_of_vectors(run, extractor.features)
     tasks = model.config.task_records
     if checkpoint := _latest(folder) if resume is True else resume:
         refuse_other_tasks(checkpoint, tasks)
@@ -84,8 +90,18 @@ def execute(run: Run) -> dict:
         check = check_corpus(chosen, tasks, run.data.preprocessing_num_workers, _shares_speakers(run))
         check.raise_if_refused()
         clips = prepare_clips(chosen, run.data, extractor.preprocess)
+        if extractor.features:
+            names = feature_names(run.model.features) or extractor.features
+            heard_as = replace(run.data, normalise_per_speaker=extractor.normalise_per_speaker)
+            clips = hear_vectors(clips, names, heard_as, folder, run.model.model_path)
         train_clips = clips["train"].dataset if training.do_train else None
         seen = train_clips or draw_clips(corpus["train"], run.data.max_train_samples, training.seed)
+    if extractor.features and clips:
+        size = len(next(iter(clips.values())).dataset[0][VECTOR])
+        set_seed(training.seed)
+        model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker, size)
+    if training.do_train and run.model.model_path is None and checkpoint is None:
+        estimate_statistics(model, extractor, train_clips, training.seed)
     trainer = Burst2VecTrainer(
         model=model,
         args=training,
@@ -114,6 +130,8 @@ def execute(run: Run) -> dict:
         "corpora": [corpus.corpus for corpus in corpora_of(run.data).values()],
         "recipe": run.recipe.to_dict(),
         "preprocess": extractor.preprocess,
+        "features": extractor.features,
+        "normalise_per_speaker": extractor.normalise_per_speaker,
         "seed": training.seed,
         "steps": trainer.state.global_step,
         "clips": {split: chosen.counts for split, chosen in clips.items()},
@@ -131,6 +149,16 @@ def execute(run: Run) -> dict:
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()
     return record
+
+
+def _refuse_of_vectors(run: Run, features: list[str]) -> None:
+    """Refuse settings that mean nothing for what the model hears."""
+    if features and run.training.speed_perturbation:
+        raise RunError(f"speed_perturbation {run.training.speed_perturbation}: a vector of {features} cannot be played")
+    if run.data.features_dir is not None and not features:
+        raise RunError(
+            f"features_dir {run.data.features_dir}: the model hears waveforms; name its features, or null it"
+        )
 
 
 def _latest(folder: Path) -> Path | None:

@@ -53,6 +53,16 @@ class DataArguments(CorpusArguments):
         None,
         "Steps that every clip goes through first, such as [highpass, mmse_stsa]; examples/preprocess.py lists them.",
     )
+    features_dir: str | None = _key(
+        None,
+        "Tables of the vectors of model.features, made before: what examples/extract_features.py wrote, of clips after "
+        "the same preprocessing, or the challenge's folder feats; by default the run computes them.",
+    )
+    normalise_per_speaker: bool | None = _key(
+        None,
+        "Centre and scale vectors by their speaker's own mean and deviation over the clips of the split; transductive: "
+        "it hears all of a speaker's clips at once, so a single recording cannot be analysed.",
+    )
     cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
     max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
     max_eval_samples: int | None = _key(None, "Validate on so many clips.")
@@ -65,13 +75,20 @@ class DataArguments(CorpusArguments):
 
 @dataclass
 class ModelArguments:
-    """What is trained: an encoder and, by their own names, the knobs of Burst2VecConfig and Burst2VecFeatureExtractor.
+    """What is trained: an encoder, what it hears, and, by their own names, Burst2VecConfig's knobs.
 
     A knob left out keeps the default that those classes state.
     """
 
     encoder: dict | str | None = _key(
-        None, "A pretrained encoder's name or folder, or a config {model_type: hubert, …} to build from scratch."
+        None,
+        "A pretrained encoder's name or folder, a config {model_type: hubert, …} to build from scratch, or "
+        "{kind: vector, …}, an encoder of burst2vec's own.",
+    )
+    features: list | str | None = _key(
+        None,
+        "Feature sets that an encoder {kind: vector} hears, one after the other in a vector: compare, egemaps, "
+        "embedding:CHECKPOINT, …; examples/extract_features.py knows them.",
     )
     model_path: str | None = _key(None, "A saved Burst2Vec model to go on from, or to evaluate with --do_train false.")
     level_dbfs: float | str | None = _key(
@@ -99,4 +116,4 @@ class ModelArguments:
         return {name: value for name, value in given.items() if value is not None and name not in NOT_KNOBS}
 
 
-NOT_KNOBS = ("encoder", "model_path", "level_dbfs")
+NOT_KNOBS = ("encoder", "features", "model_path", "level_dbfs")

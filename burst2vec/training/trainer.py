@@ -23,6 +23,7 @@ from ..data.sampling import (
     oversampled_copies,
     streams_of,
 )
+from ..data.vectors import VectorClips, hears_vectors, vectors_of
 from ..scoring import score_tasks
 from .arguments import Burst2VecTrainingArguments
 from .checkpoints import (
@@ -49,7 +50,8 @@ class Burst2VecTrainer(Trainer):
     Args:
         model: the model; its configuration says the tasks.
         args: ``Burst2VecTrainingArguments``.
-        train_dataset: a ``datasets.Dataset`` with ``file_id``, ``audio`` (not decoded) and a column for each task.
+        train_dataset: a ``datasets.Dataset`` with ``file_id``, ``audio`` (not decoded) and a column for each task. With
+            ``vector`` instead of ``audio`` (``burst2vec.data.vectors.with_vectors``) batches are taken from memory.
         eval_dataset: the same, or a dictionary of them by name.
         processing_class: the ``Burst2VecFeatureExtractor``; saved with the weights.
         data_collator: default ``BurstCollator(processing_class, tasks)``.
@@ -117,6 +119,7 @@ class Burst2VecTrainer(Trainer):
         self._train_labels = corpus_labels(train_dataset, self.tasks) if train_dataset is not None else {}
         self._loss_parts = defaultdict(lambda: [0.0, 0])  # name → sum and count since the last log
         self._resumed = False
+        self._in_memory = {}  # data set of vectors, by its identity → itself and its tensors
 
     # ---- Training
 
@@ -128,11 +131,14 @@ class Burst2VecTrainer(Trainer):
         copies = None
         if args.oversample:
             copies = oversampled_copies(cross_label_cells(self.tasks, self._train_labels), args.oversample_most)
+        vectors = hears_vectors(self.train_dataset)
+        if vectors and args.speed_perturbation:
+            raise ValueError(f"speed_perturbation {args.speed_perturbation}: a vector cannot be played; give null")
         self.batch_sampler = TaskAlternatingBatchSampler(
             streams_of(
                 {name: labels_present(labels) for name, labels in self._train_labels.items()}, args.task_schedule
             ),
-            lengths=self.train_dataset["samples"][:],
+            lengths=np.ones(len(self.train_dataset)) if vectors else self.train_dataset["samples"][:],
             clips_a_batch=args.per_device_train_batch_size,
             world_size=args.world_size,
             seed=args.seed if args.data_seed is None else args.data_seed,
@@ -140,7 +146,7 @@ class Burst2VecTrainer(Trainer):
             speeds=args.speed_perturbation or (1.0,),
         )
         loader = DataLoader(
-            DrawnClips(self.train_dataset),
+            self._tensors_of(self.train_dataset) if vectors else DrawnClips(self.train_dataset),
             batch_sampler=self.batch_sampler,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
@@ -150,6 +156,17 @@ class Burst2VecTrainer(Trainer):
             multiprocessing_context=args.dataloader_multiprocessing_context,
         )
         return self.accelerator.prepare(loader)
+
+    def _get_dataloader(self, dataset, *args, **kwargs) -> DataLoader:
+        """Evaluation takes batches of vectors from memory too."""
+        return super()._get_dataloader(
+            self._tensors_of(dataset) if hears_vectors(dataset) else dataset, *args, **kwargs
+        )
+
+    def _tensors_of(self, corpus) -> VectorClips:
+        if id(corpus) not in self._in_memory:
+            self._in_memory[id(corpus)] = corpus, VectorClips(corpus, self.tasks)
+        return self._in_memory[id(corpus)][1]
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The model's loss; in training its clips may be mixed, and its parts are kept for the log."""
@@ -302,7 +319,8 @@ class Burst2VecTrainer(Trainer):
         if isinstance(corpus, dict):
             return corpus_digest([f"{name} {self._digest(of_name)}" for name, of_name in sorted(corpus.items())])
         names = [str(name) for name in corpus["file_id"]] if "file_id" in corpus.column_names else []
-        return corpus_digest(names, corpus["samples"][:], *corpus_labels(corpus, self.tasks).values())
+        heard = vectors_of(corpus) if hears_vectors(corpus) else corpus["samples"][:]
+        return corpus_digest(names, heard, *corpus_labels(corpus, self.tasks).values())
 
     def _run_epoch(self, *args, **kwargs):
         """An epoch; none where the resumed checkpoint was the run's last: transformers would take a step more."""
@@ -396,14 +414,14 @@ class FollowRun(TrainerCallback):
 
 def longest_first(corpus) -> list[int] | None:
     """The rows of a corpus from its longest clip to its shortest; None where lengths are not known."""
-    if "samples" not in getattr(corpus, "column_names", ()):
+    if "samples" not in getattr(corpus, "column_names", ()) or hears_vectors(corpus):
         return None
     return np.argsort(-np.asarray(corpus["samples"][:]), kind="stable").tolist()
 
 
 def _with_lengths(corpus, on_bad_clip):
     """The corpus with its column ``samples``; where it is missing, clips are read once, and the bad ones counted."""
-    if corpus is None or "samples" in corpus.column_names:
+    if corpus is None or "samples" in corpus.column_names or hears_vectors(corpus):
         return corpus
     return check_clips(corpus, on_bad_clip=on_bad_clip)[0]
 

@@ -12,7 +12,8 @@ LAYERS = [
     {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec"},
     {"encoders"},
     {"modeling_burst2vec"},
-    {"pipeline_burst2vec", "data", "generation"},
+    {"data", "generation"},
+    {"pipeline_burst2vec"},
     {"training"},
 ]
 ROOMS = {"audio", "data", "training", "scoring", "generation"}

@@ -1,0 +1,173 @@
+"""Clips as vectors: taken from tables by name, put on their speaker's scale, and dealt from memory in whole batches."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset, List, Value
+
+from ..tasks import resolve_tasks
+from .collating import corpus_labels
+from .corpora import CorpusError
+from .features import FeatureTables
+from .sampling import Draw
+
+logger = logging.getLogger(__name__)
+
+VECTOR = "vector"
+
+
+def public_name(feature_set: str) -> str:
+    """A feature set's name as it may be published: of a file or folder on this machine its last part alone.
+
+    >>> public_name("compare"), public_name("embedding:facebook/hubert-large-ll60k")
+    ('compare', 'embedding:facebook/hubert-large-ll60k')
+    """
+    family, colon, argument = feature_set.partition(":")
+    place = Path(argument).expanduser()
+    return f"{family}:{place.resolve().name}" if colon and (place.is_absolute() or place.exists()) else feature_set
+
+
+def hears_vectors(corpus) -> bool:
+    """Whether a corpus holds a vector of each clip, as ``with_vectors`` puts it there."""
+    return VECTOR in getattr(corpus, "column_names", ())
+
+
+def with_vectors(corpus: Dataset, vectors: np.ndarray) -> Dataset:
+    """The corpus with a column ``vector`` instead of ``audio``; the vectors stay where they are in memory.
+
+    Args:
+        corpus: with ``file_id``, labels and the rest.
+        vectors: float32 (clips, features), in the corpus's order.
+    """
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    if len(vectors) != len(corpus):
+        raise ValueError(f"{len(vectors)} vectors for {len(corpus)} clips")
+    if "audio" in corpus.column_names:
+        corpus = corpus.remove_columns("audio")
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return corpus.add_column(VECTOR, column, feature=List(Value("float32"), length=vectors.shape[1]))
+
+
+def vectors_of(corpus: Dataset, column: str = VECTOR) -> np.ndarray:
+    """A column of vectors as one array, float32 (clips, features); not copied where it lies in one piece.
+
+    Raises:
+        ValueError: vectors of several lengths, or with a value missing.
+    """
+    pieces = []
+    for chunk in corpus.select_columns(column).with_format("arrow")[:][column].chunks:
+        values = chunk.flatten()
+        width, rest = divmod(len(values), max(1, len(chunk)))
+        lengths = chunk.value_lengths() if hasattr(chunk, "value_lengths") else None
+        if rest or chunk.null_count or values.null_count or (lengths is not None and len(lengths.unique()) > 1):
+            raise ValueError(f"column {column!r}: every clip needs a vector of the same length, without a hole")
+        pieces.append(values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(chunk), width))
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def look_up(tables: FeatureTables, split: str, file_ids: Sequence[str], where) -> np.ndarray:
+    """The vectors of clips in tables that may hold many more, in whatever split.
+
+    Args:
+        tables: of one feature set.
+        split: of these clips; of two vectors by one name, the one of this split is theirs.
+        file_ids: of the clips.
+        where: the folder of the tables, for the error.
+
+    Returns:
+        float32 (clips, features), in the order of ``file_ids``.
+
+    Raises:
+        CorpusError: a clip has no vector; names it and the folder.
+    """
+    places = {}
+    for name in sorted(tables.splits, key=lambda name: name == split):  # its own split last, so that it stands
+        places.update((file_id, (name, row)) for row, file_id in enumerate(tables.splits[name]["file_id"][:]))
+    missing = [file_id for file_id in file_ids if file_id not in places]
+    if missing:
+        raise CorpusError(
+            f"{where}: holds no vector of {len(missing):,} of the {len(file_ids):,} clips of {split}, the first is "
+            f"{missing[0]!r}; the tables are of other clips, or of clips under other names"
+        )
+    vectors = np.empty((len(file_ids), len(tables.names)), np.float32)
+    for name, of_split in tables.splits.items():
+        wanted = np.array([place for place, file_id in enumerate(file_ids) if places[file_id][0] == name], np.int64)
+        if len(wanted):
+            rows = [places[file_ids[place]][1] for place in wanted]
+            vectors[wanted] = vectors_of(of_split.select(rows), "features")
+    return vectors
+
+
+def normalise_per_speaker(vectors: np.ndarray, speakers: Sequence[str]) -> np.ndarray:
+    """Each speaker's vectors, centred and scaled by that speaker's own mean and standard deviation, which divides by N.
+
+    No label is used, but it is transductive: it hears all clips of a speaker at once, and one clip alone has no such
+    statistics. A feature that is constant over a speaker's clips is centred, not scaled: it becomes 0. So a speaker of
+    one clip gets zeros throughout, the average burst; such speakers are counted in a warning.
+
+    Args:
+        vectors: float32 (clips, features).
+        speakers: one name a clip.
+
+    Returns:
+        float32 (clips, features).
+
+    >>> normalise_per_speaker(np.array([[1.0, 7.0], [3.0, 7.0], [5.0, 9.0]], "f"), ["A", "A", "B"]).tolist()
+    [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+    """
+    _, speaker_of = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
+    counts = np.bincount(speaker_of)
+    if alone := int((counts == 1).sum()):
+        logger.warning("%d of %d speakers have one clip: its vector becomes zeros", alone, len(counts))
+    normalised = np.empty_like(vectors)
+    for rows in np.split(np.argsort(speaker_of, kind="stable"), np.cumsum(counts)[:-1]):
+        own = vectors[rows].astype(np.float64)
+        centred = own - own.mean(axis=0)
+        variance = np.square(centred).mean(axis=0)
+        varies = variance > 1e-12 * np.square(own).mean(axis=0)  # more than float64 leaves of a constant
+        normalised[rows] = np.where(varies, centred / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
+    return normalised
+
+
+class VectorClips(torch.utils.data.Dataset):
+    """A corpus of vectors and its labels as tensors, from which a batch is taken at once and not row by row.
+
+    Args:
+        corpus: with ``vector`` and a column for each task; see ``with_vectors``.
+        tasks: the task set, as ``resolve_tasks`` takes it.
+
+    Asked for several clips by rows or ``Draw``s, it gives what ``BurstCollator`` gives of recordings, without
+    ``attention_mask``: ``input_values`` float32 (batch, features), ``labels``, and the ``task`` that was drawn.
+
+    Raises:
+        ValueError: labels out of range, or vectors of several lengths.
+    """
+
+    def __init__(self, corpus: Dataset, tasks):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written to
+            self.vectors = torch.from_numpy(vectors_of(corpus))
+        labels = corpus_labels(corpus, resolve_tasks(tasks))
+        self.labels = {name: torch.from_numpy(values) for name, values in labels.items()}
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitems__(self, draws: Sequence[Draw | int]) -> dict:
+        drawn = isinstance(draws[0], Draw)
+        rows = torch.tensor([draw.row for draw in draws] if drawn else draws)
+        batch = {
+            "input_values": self.vectors.index_select(0, rows),
+            "labels": {name: values.index_select(0, rows) for name, values in self.labels.items()},
+        }
+        if drawn and draws[0].task is not None:
+            batch["task"] = draws[0].task
+        return batch
+
+    def __getitem__(self, draw: Draw | int) -> dict:
+        return self.__getitems__([draw])

@@ -1,0 +1,150 @@
+"""What a run's model hears where it hears vectors: which feature sets, read or computed, of which clips."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from ..data.features import (
+    FeatureTables,
+    extract_features,
+    fit_feature_set,
+    fitted_file,
+    folder_name,
+    read_challenge_features,
+    read_features,
+)
+from ..data.vectors import look_up, normalise_per_speaker, vectors_of, with_vectors
+from .corpora import Clips
+from .preparation import RunError
+from .sections import DataArguments
+
+FITTED = "features"  # in a model's folder: what its feature sets have learnt, a folder for each
+
+# What the challenge called its sets, in its folder feats.
+CHALLENGE_FOLDERS = {"compare": "ComParE", "egemaps": "eGeMAPS", "deep_spectrum": "DeepSpectrum"}
+
+
+def hear_vectors(
+    clips: Mapping[str, Clips],
+    features: Sequence[str],
+    arguments: DataArguments,
+    output_dir: Path,
+    model_path: str | None = None,
+) -> dict[str, Clips]:
+    """The clips as vectors of one or several feature sets, one set's values after the other's.
+
+    They are looked up by name in ``features_dir``, or computed and cached beside the corpus. A set that learns from
+    training clips has learnt where the tables lie or in the saved model, or learns now; what it learnt goes into the
+    run's folder, for the pipeline.
+
+    Args:
+        clips: by split, readable and preprocessed.
+        features: names of feature sets.
+        arguments: what to read, and whether vectors are put on their speaker's scale.
+        output_dir: of the run.
+        model_path: of the saved model that the run goes on from, if any.
+
+    Raises:
+        CorpusError: tables without one of the clips, or that cannot be read; an unknown feature set.
+        RunError: no tables of a set in ``features_dir``; a clip without a speaker, where vectors are put on their
+            speaker's scale; a set that needs training clips or a package that are not there.
+    """
+    found = {split: [] for split in clips}
+    for name in features:
+        for split, vectors in _vectors_of_set(name, clips, arguments, output_dir, model_path).items():
+            found[split].append(vectors)
+    heard = {}
+    for split, parts in found.items():
+        vectors = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        if arguments.normalise_per_speaker:
+            vectors = normalise_per_speaker(vectors, _speakers(clips[split].dataset, split))
+        heard[split] = replace(clips[split], dataset=with_vectors(clips[split].dataset, vectors))
+    return heard
+
+
+def _vectors_of_set(name, clips, arguments, output_dir, model_path) -> dict[str, np.ndarray]:
+    if arguments.features_dir is not None:
+        folder = tables_folder(arguments.features_dir, name)
+        tables = _read_tables(folder, arguments.cache_dir)
+        _keep_fitted(name, folder, output_dir)
+        return {
+            split: look_up(tables, split, of_split.dataset["file_id"][:], folder) for split, of_split in clips.items()
+        }
+    fitted = _fitted(name, clips, output_dir, model_path)
+    try:
+        tables = {
+            split: extract_features(
+                of_split.dataset, name, arguments.preprocessing_num_workers, f"Computing {name}, {split}", fitted=fitted
+            )
+            for split, of_split in clips.items()
+        }
+    except ImportError as error:
+        raise RunError(str(error)) from error
+    return {split: vectors_of(of_split, "features") for split, of_split in tables.items()}
+
+
+def tables_folder(features_dir: str | Path, name: str) -> Path:
+    """Where a set's tables lie in a folder of them: under its own name, or under the challenge's.
+
+    Raises:
+        RunError: nowhere; says where it was looked for.
+    """
+    above = Path(features_dir).expanduser()
+    family, _, argument = name.partition(":")
+    called = [folder_name(name), CHALLENGE_FOLDERS.get(family, family)]
+    if family == "bag_of_audio_words":
+        called.append(f"openXBOW/{argument}")
+    for folder in (above / name for name in called):
+        if folder.is_dir():
+            return folder
+    there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
+    raise RunError(
+        f"features_dir {above}: holds no folder {' or '.join(called)} with the vectors of {name}; it has folders "
+        f"{there}. Write it with examples/extract_features.py --features {name} --out {above}, or leave features_dir "
+        "out to compute vectors in the run"
+    )
+
+
+def _read_tables(folder: Path, cache_dir: str | None) -> FeatureTables:
+    own = (folder / "features.json").is_file()
+    return read_features(folder, cache_dir) if own else read_challenge_features(folder)
+
+
+def _fitted(name: str, clips: Mapping[str, Clips], output_dir: Path, model_path: str | None) -> Path | None:
+    """The folder of what a set has learnt, in the run's folder; None for a set that learns nothing."""
+    if (file := fitted_file(name)) is None:
+        return None
+    own = Path(output_dir, FITTED, folder_name(name))
+    if not (own / file).is_file():
+        if model_path is not None:
+            _keep_fitted(name, Path(model_path, FITTED, folder_name(name)), output_dir)
+        elif "train" in clips:
+            fit_feature_set(name, clips["train"].dataset, own)
+    if not (own / file).is_file():
+        raise RunError(f"{name} learns from training clips, and {model_path or 'this run'} holds no {file} of it")
+    return own
+
+
+def _keep_fitted(name: str, folder: Path, output_dir: Path) -> None:
+    """Copy what a set has learnt into the run's folder, whole or not at all."""
+    file = fitted_file(name)
+    if file is not None and (folder / file).is_file():
+        own = Path(output_dir, FITTED, folder_name(name))
+        own.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / file, own / f".{file}")
+        (own / f".{file}").replace(own / file)
+
+
+def _speakers(dataset: Dataset, split: str) -> list[str]:
+    speakers = dataset["speaker"][:] if "speaker" in dataset.column_names else [None] * len(dataset)
+    unknown = [file_id for file_id, speaker in zip(dataset["file_id"][:], speakers, strict=True) if not speaker]
+    if unknown:
+        raise RunError(
+            f"normalise_per_speaker needs each clip's speaker, and {len(unknown):,} clips of {split} have none, the "
+            f"first is {unknown[0]!r}; leave it out, or say who speaks"
+        )
+    return speakers
