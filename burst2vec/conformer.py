@@ -13,7 +13,10 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import Wav2Vec2ConformerConfig
 from transformers import initialization as init
-from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoderLayer
+from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import (
+    Wav2Vec2ConformerEncoderLayer,
+    Wav2Vec2ConformerSelfAttention,
+)
 
 from .frontends import FRONTENDS, GaborSTRF
 
@@ -180,14 +183,10 @@ class ConformerBlock(Wav2Vec2ConformerEncoderLayer):
 
     def __init__(self, config):
         super().__init__(config)
+        self.self_attn = RelativeAttention(config)
         self.conv_module = MaskedConvolution(
             config.hidden_size, config.conv_depthwise_kernel_size, config.conformer_conv_dropout
         )
-
-    def initialise(self) -> None:
-        """The two biases of the attention to positions, as transformers sets them."""
-        init.xavier_uniform_(self.self_attn.pos_bias_u)
-        init.xavier_uniform_(self.self_attn.pos_bias_v)
 
     def forward(self, frames, frame_mask, positions):
         """``frames`` (batch, frames, size), ``frame_mask`` or None, ``positions`` of [`relative_positions`]."""
@@ -203,6 +202,15 @@ class ConformerBlock(Wav2Vec2ConformerEncoderLayer):
         frames = frames + self.conv_module(frames, frame_mask)
         frames = frames + 0.5 * self.ffn2(self.ffn2_layer_norm(frames))
         return self.final_layer_norm(frames)
+
+
+class RelativeAttention(Wav2Vec2ConformerSelfAttention):
+    """transformers' attention with relative positions, which sets its own parameters where a checkpoint lacks them."""
+
+    def initialise(self) -> None:
+        """The biases of queries for content and for positions, as transformers' own models set them."""
+        init.xavier_uniform_(self.pos_bias_u)
+        init.xavier_uniform_(self.pos_bias_v)
 
 
 class MaskedConvolution(nn.Module):
