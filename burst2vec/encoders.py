@@ -14,7 +14,9 @@ from torch import nn
 from transformers import initialization as init
 
 from .configuration_burst2vec import OwnEncoderConfig
+from .conformer import ConformerEncoder
 from .speech_encoder import SpeechEncoder
+from .waveform_cnn import WaveformCNN
 
 
 class VectorEncoder(nn.Module):
@@ -71,7 +73,11 @@ class VectorEncoder(nn.Module):
         self.variance.copy_(variance.where(variance > rounding, 1.0))
 
 
-ENCODERS = {"vector": VectorEncoder}
+ENCODERS = {
+    "conformer": ConformerEncoder,
+    "vector": VectorEncoder,
+    "waveform_cnn": WaveformCNN,
+}
 
 
 def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
