@@ -15,6 +15,7 @@ from transformers import initialization as init
 
 from .configuration_burst2vec import OwnEncoderConfig
 from .conformer import ConformerEncoder
+from .spectrogram_cnn import SpectrogramCNN
 from .speech_encoder import SpeechEncoder
 from .waveform_cnn import WaveformCNN
 
@@ -75,6 +76,7 @@ class VectorEncoder(nn.Module):
 
 ENCODERS = {
     "conformer": ConformerEncoder,
+    "spectrogram_cnn": SpectrogramCNN,
     "vector": VectorEncoder,
     "waveform_cnn": WaveformCNN,
 }

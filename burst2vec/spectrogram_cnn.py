@@ -1,0 +1,153 @@
+"""Waveforms → frames, by a small residual network over a log-mel spectrum: it learns from a few thousand clips."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .frontends import LogMel
+
+
+class SpectrogramCNN(nn.Module):
+    """Residual convolutions over the log-mel spectrum, read as an image of frames by channels (ours, of no paper).
+
+    A 5 × 5 convolution, then four residual blocks of ``width``, 2, 4 and 8 × ``width`` maps, each halving frequency and
+    all but the last halving time: a frame of the output is 160 ms of the clip. What is left of frequency is averaged.
+
+    In training the spectrum may be masked, as in SpecAugment (Park et al., 2019), and moved up or down by a few
+    channels, which changes a voice's pitch and size. What is masked is 0, the mean. All chance is torch's.
+
+    Args:
+        channels: of the log-mel spectrum.
+        width: maps of the first block.
+        masks: spans of channels, and as many of frames, that are masked in training.
+        channel_mask: the most channels of a span.
+        frame_mask: the most of a span of frames, as a share of the clip's.
+        shift: the most channels that a clip's spectrum is moved by in training, up or down.
+
+    >>> encoder = SpectrogramCNN(channels=32, width=4).eval()
+    >>> frames, frame_mask = encoder(torch.randn(2, 16000))
+    >>> frames.shape, frame_mask  # 98 frames of 10 ms, halved four times
+    (torch.Size([2, 7, 32]), None)
+    """
+
+    def __init__(
+        self,
+        channels: int = 64,
+        width: int = 16,
+        masks: int = 0,
+        channel_mask: int = 12,
+        frame_mask: float = 0.2,
+        shift: int = 0,
+    ):
+        super().__init__()
+        for name, value, fits, allowed in (
+            ("width", width, width >= 1, "1 or more"),
+            ("masks", masks, masks >= 0, "0 or more"),
+            ("channel_mask", channel_mask, 0 <= channel_mask < channels, f"0 or more, and less than {channels}"),
+            ("frame_mask", frame_mask, 0 <= frame_mask < 1, "a share from 0 to below 1"),
+            ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {value}; it must be {allowed}")
+        self.masks, self.channel_mask, self.frame_mask, self.shift = masks, channel_mask, frame_mask, shift
+        self.log_mel = LogMel(channels)
+        self.stem = NormalisedConvolution(1, width, kernel=5, stride=(2, 2))
+        self.blocks = nn.ModuleList(
+            [
+                ResidualBlock(width, width, (2, 2)),
+                ResidualBlock(width, 2 * width, (2, 2)),
+                ResidualBlock(2 * width, 4 * width, (2, 2)),
+                ResidualBlock(4 * width, 8 * width, (1, 2)),
+            ]
+        )
+        self.size = 8 * width
+
+    def estimate_statistics(self, clips) -> None:
+        """Set mean and variance of the log-mel spectrum; see [`LogMel.estimate_statistics`]."""
+        self.log_mel.estimate_statistics(clips)
+
+    def forward(self, waveforms, attention_mask=None):
+        """Encode a batch; arguments, mask and errors are those of [`LogMel.forward`], with frames of 160 ms.
+
+        In training the batch norms count padding as silence of the mean spectrum; clips of a batch are of like length.
+        In evaluation padding changes nothing.
+        """
+        spectrum, mask = self.log_mel(waveforms, attention_mask)  # (batch, frames, channels)
+        if self.training:
+            spectrum = self._shift(self._mask(spectrum, mask))
+        image = spectrum[:, None]
+        image, mask = self.stem(image, mask)
+        # A third of the time on a processor, where the maps of a place lie side by side.
+        image = F.relu(image).contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            image, mask = block(image, mask)
+        return image.mean(dim=3).transpose(1, 2), mask
+
+    def _mask(self, spectrum, mask):
+        """Spans of random length at random places set to 0, other ones for each clip."""
+        batch, frames, channels = spectrum.shape
+        device = spectrum.device
+        lengths = torch.full((batch,), frames, device=device) if mask is None else mask.sum(dim=1)
+        for _ in range(self.masks):
+            channel_spans = random_spans(torch.full((batch,), channels, device=device), self.channel_mask, channels)
+            frame_spans = random_spans(lengths, self.frame_mask * lengths, frames)
+            spectrum = spectrum.masked_fill(channel_spans[:, None, :] | frame_spans[:, :, None], 0.0)
+        return spectrum
+
+    def _shift(self, spectrum):
+        """Each clip's spectrum moved by up to ``shift`` channels; what comes in from outside is 0."""
+        if not self.shift:
+            return spectrum
+        channels = spectrum.shape[2]
+        steps = torch.randint(-self.shift, self.shift + 1, (len(spectrum), 1, 1), device=spectrum.device)
+        places = (torch.arange(channels, device=spectrum.device) + self.shift + steps).expand_as(spectrum)
+        return F.pad(spectrum, (self.shift, self.shift)).gather(2, places)
+
+
+class NormalisedConvolution(nn.Module):
+    """Convolution and batch norm; frames past a clip's end are 0 afterwards, as they are beyond the image's edge."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: tuple[int, int] = (1, 1)):
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, image, mask):  # (batch, maps, frames, channels) and (batch, frames) or None
+        image = self.norm(self.convolution(image))
+        if mask is not None:
+            mask = mask[:, :: self.convolution.stride[0]]  # a frame is where its kernel's middle is
+            image = image * mask[:, None, :, None]
+        return image, mask
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside one of 1 × 1, added (He et al., 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]):
+        super().__init__()
+        self.first = NormalisedConvolution(inputs, outputs, stride=stride)
+        self.second = NormalisedConvolution(outputs, outputs)
+        self.beside = NormalisedConvolution(inputs, outputs, kernel=1, stride=stride)
+
+    def forward(self, image, mask):
+        hidden, hidden_mask = self.first(image, mask)
+        hidden, hidden_mask = self.second(F.relu(hidden), hidden_mask)
+        return F.relu(hidden + self.beside(image, mask)[0]), hidden_mask
+
+
+def random_spans(lengths, most, size: int) -> torch.Tensor:
+    """One span for each clip, boolean (batch, size): up to ``most`` places long, within the first ``lengths`` places.
+
+    Args:
+        lengths: integer (batch,).
+        most: a number, or one for each clip (batch,).
+
+    >>> random_spans(torch.tensor([4, 2]), 0, 4).any()
+    tensor(False)
+    """
+    chance = torch.rand(2, len(lengths), device=lengths.device)
+    most = torch.as_tensor(most, device=lengths.device).floor()
+    long = (chance[0] * (most + 1)).floor().clamp(max=lengths)
+    start = (chance[1] * (lengths - long + 1)).floor()
+    places = torch.arange(size, device=lengths.device)
+    return (places >= start[:, None]) & (places < (start + long)[:, None])

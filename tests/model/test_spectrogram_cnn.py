@@ -1,0 +1,108 @@
+import pytest
+import torch
+
+from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
+from burst2vec.spectrogram_cnn import SpectrogramCNN, random_spans
+from tests.conftest import exvo_labels, noise_clips
+
+LENGTHS = (400, 719, 3999, 16000, 12345, 32000, 8001)
+SMALL = {"kind": "spectrogram_cnn", "channels": 16, "width": 2}
+
+
+def model(pooling="statistics", **arguments):
+    torch.manual_seed(0)
+    config = Burst2VecConfig(encoder_config={**SMALL, **arguments}, pooling=pooling, trunk="straight")
+    made = Burst2VecForMultiTask(config).eval()
+    made.encoder.estimate_statistics(noise_clips(8000, 9000))
+    return made
+
+
+@pytest.mark.parametrize("pooling", ["statistics", "attentive"])
+def test_a_clip_gives_the_same_answer_alone_and_among_seven(pooling, extract):
+    made, clips = model(pooling), noise_clips(*LENGTHS)
+    with torch.no_grad():
+        together = made(**extract(clips)).embeddings
+        alone = torch.cat([made(**extract(clip)).embeddings for clip in clips])
+    assert (together - together.mean(dim=0)).abs().max() > 1e-2, "the clips must differ, or equality says nothing"
+    assert (together - alone).abs().max() <= 1e-5
+
+
+def test_a_frame_is_160_milliseconds_and_the_shortest_burst_has_one():
+    encoder = SpectrogramCNN(channels=16, width=2).eval()
+    for samples, frames in ((400, 1), (400 + 16 * 160, 2), (32000, 13)):
+        assert encoder(torch.randn(1, samples))[0].shape == (1, frames, 16)
+
+
+def test_every_parameter_learns(extract):
+    made = model(masks=1, shift=2).train()
+    made(**extract(noise_clips(8000, 12000, 16000)), labels=exvo_labels(3)).loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in made.encoder.parameters())
+
+
+def test_it_comes_back_from_disk_as_it_was_saved(tmp_path, extract):
+    made = model().train()
+    made(**extract(noise_clips(8000, 12000)))  # moves the running statistics
+    made.eval().save_pretrained(tmp_path)
+    again = Burst2VecForMultiTask.from_pretrained(tmp_path)
+    clip = extract(noise_clips(9000))
+    assert torch.equal(again(**clip).embeddings, made(**clip).embeddings)
+
+
+@pytest.mark.parametrize("lost", ["log_mel.variance", "stem.norm.running_var", "stem.convolution.weight"])
+def test_what_a_file_lacks_comes_back_initialised(tmp_path, lost):
+    made = model()
+    weights = made.state_dict()
+    del weights[f"encoder.{lost}"]
+    made.save_pretrained(tmp_path, state_dict=weights)
+    found = Burst2VecForMultiTask.from_pretrained(tmp_path).state_dict()[f"encoder.{lost}"]
+    assert torch.isfinite(found).all() and (found.dim() > 1 or (found == 1).all())
+
+
+def test_evaluation_knows_no_chance_and_training_does():
+    encoder = SpectrogramCNN(channels=16, width=2, masks=2, channel_mask=6, frame_mask=0.5, shift=3).eval()
+    clip = torch.randn(1, 16000)
+    assert torch.equal(encoder(clip)[0], encoder(clip)[0])
+    encoder.train()
+    assert not torch.equal(encoder(clip)[0], encoder(clip)[0])
+
+
+def test_masks_leave_the_rest_of_a_spectrum_as_it_was():
+    torch.manual_seed(0)
+    encoder = SpectrogramCNN(channels=16, masks=2, channel_mask=4, frame_mask=0.3)
+    spectrum = torch.randn(64, 20, 16)
+    mask = torch.arange(20) < torch.randint(5, 21, (64, 1))
+    masked = encoder._mask(spectrum, mask)
+    hidden = masked == 0
+    assert torch.equal(masked[~hidden], spectrum[~hidden])
+    channels, frames = hidden.all(dim=1), hidden.all(dim=2)
+    assert torch.equal(hidden, channels[:, None, :] | frames[:, :, None]), "whole channels and whole frames"
+    assert channels.sum(dim=1).max() <= 8 and (frames.sum(dim=1) <= 2 * 0.3 * mask.sum(dim=1) + 1e-6).all()
+    assert not (frames & ~mask).any() and channels.any() and frames.any()
+
+
+def test_a_shift_moves_the_spectrum_and_lets_nothing_in():
+    torch.manual_seed(0)
+    encoder = SpectrogramCNN(channels=8, channel_mask=0, shift=2)
+    spectrum = torch.arange(1.0, 9.0).repeat(200, 3, 1)
+    found = {tuple(clip[0].int().tolist()) for clip in encoder._shift(spectrum)}
+    up = {(0, 0, 1, 2, 3, 4, 5, 6), (0, 1, 2, 3, 4, 5, 6, 7)}
+    down = {(2, 3, 4, 5, 6, 7, 8, 0), (3, 4, 5, 6, 7, 8, 0, 0)}
+    assert found == up | down | {tuple(range(1, 9))}
+
+
+def test_spans_are_of_every_length_and_at_every_place():
+    torch.manual_seed(0)
+    spans = random_spans(torch.full((2000,), 4), 2, 5)
+    assert {tuple(span) for span in spans.int().tolist()} == {
+        (0, 0, 0, 0, 0),
+        *((1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (0, 0, 1, 0, 0), (0, 0, 0, 1, 0)),
+        *((1, 1, 0, 0, 0), (0, 1, 1, 0, 0), (0, 0, 1, 1, 0)),
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": 0}, {"masks": -1}, {"channel_mask": 64}, {"frame_mask": 1.0}, {"shift": -1}]
+)
+def test_an_argument_out_of_range_is_named(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
+        SpectrogramCNN(**wrong)
