@@ -17,6 +17,8 @@ from ..clips import file_states, read_clip
 from ..corpora import CorpusError
 from ..processes import usable_cores
 from . import functionals
+from .bags import BAG_OF_AUDIO_WORDS
+from .embeddings import EMBEDDING
 from .feature_set import FeatureFamily, FeatureSet
 
 
@@ -33,7 +35,10 @@ FEATURE_SETS = {
     "compare": _of_opensmile(functionals.COMPARE, 6_373),
     "egemaps": _of_opensmile(functionals.EGEMAPS, 88),
 }
-FEATURE_FAMILIES: dict[str, FeatureFamily] = {}
+FEATURE_FAMILIES: dict[str, FeatureFamily] = {
+    "embedding": EMBEDDING,
+    "bag_of_audio_words": BAG_OF_AUDIO_WORDS,
+}
 CLIPS_AT_ONCE = 128  # in memory, for sets that hear several: 0.5 GB where each is 60 s long
 
 
@@ -176,13 +181,24 @@ def extract_features(
 
 
 def _extract(file_id: str, audio: dict, vector: Callable, size: int) -> dict:
-    waveform = read_clip(audio, file_id)
+    values, note = _vector(read_clip(audio, file_id), vector, size, file_id)
+    return {"file_id": file_id, "features": values, "note": note}
+
+
+def _vector(waveform: np.ndarray, vector: Callable, size: int, file_id: str) -> tuple[np.ndarray, str]:
     try:
         values, note = vector(waveform)
     except CorpusError as error:
         raise CorpusError(f"{file_id}: {error}") from error
-    _check_values(values, (size,), file_id)
-    return {"file_id": file_id, "features": values, "note": note}
+    return _checked(values, size, file_id), note
+
+
+def _checked(values: np.ndarray, size: int, file_id: str) -> np.ndarray:
+    if values.shape != (size,):
+        raise CorpusError(f"{file_id}: the feature set gave values of shape {values.shape}, not ({size},)")
+    if not np.isfinite(values).all():
+        raise CorpusError(f"{file_id}: the feature set gave values that are not finite numbers")
+    return values
 
 
 def _extract_several(file_ids: list[str], audio: list[dict], made: FeatureSet) -> dict:
@@ -192,21 +208,15 @@ def _extract_several(file_ids: list[str], audio: list[dict], made: FeatureSet) -
     values = np.empty((len(waveforms), made.size), np.float32)
     for start in range(0, len(waveforms), made.batch_size):
         rows = by_length[start : start + made.batch_size]
-        together = ", ".join(file_ids[row] for row in rows)
         try:
             found = made.vectors([waveforms[row] for row in rows])
-        except CorpusError as error:
-            raise CorpusError(f"{together}: {error}") from error
-        _check_values(found, (len(rows), made.size), together)
-        values[rows] = found
+        except CorpusError:
+            for row in rows:  # one by one: the clip at fault is named
+                _vector(waveforms[row], made.vector, made.size, file_ids[row])
+            raise
+        for row, each in zip(rows, found, strict=True):
+            values[row] = _checked(each, made.size, file_ids[row])
     return {"file_id": file_ids, "features": values, "note": [""] * len(file_ids)}
-
-
-def _check_values(values: np.ndarray, shape: tuple[int, ...], name: str) -> None:
-    if values.shape != shape:
-        raise CorpusError(f"{name}: the feature set gave values of shape {values.shape}, not {shape}")
-    if not np.isfinite(values).all():
-        raise CorpusError(f"{name}: the feature set gave values that are not finite numbers")
 
 
 def _processes(num_proc: int | None, clips: int) -> int:
