@@ -1,10 +1,12 @@
 """How a run trains: transformers' own training arguments, with Burst2Vec's values for defaults (section 4)."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.training_args import OptimizerNames
@@ -96,12 +98,30 @@ class Burst2VecTrainingArguments(TrainingArguments):
             self.greater_is_better = not self.metric_for_best_model.split("/")[0].endswith(("loss", "mae"))
         if IntervalStrategy(self.eval_strategy) == IntervalStrategy.NO:
             self.load_best_model_at_end = False  # there is no validation to choose by
+        if SchedulerType(self.lr_scheduler_type) == SchedulerType.REDUCE_ON_PLATEAU:
+            self.lr_scheduler_kwargs = self._plateau_settings()
         self.label_names = ["labels"]
         if getattr(self, CHECKPOINTING_KWARGS) is None and self.gradient_checkpointing_kwargs is None:
             setattr(self, CHECKPOINTING_KWARGS, {"use_reentrant": False})  # reentrant fails on heads without gradient
         self._refuse_out_of_range()
         super().__post_init__()
         self._refuse_not_honoured()
+
+    def _plateau_settings(self) -> dict:
+        """Torch's plateau waits for a lower value unless told; here for a better one of the score that picks the model."""
+        given = self.lr_scheduler_kwargs or {}
+        settings = dict(json.loads(given) if isinstance(given, str) else given)
+        mode = settings.setdefault("mode", "max" if self.greater_is_better else "min")
+        if (mode == "max") != bool(self.greater_is_better):
+            raise ValueError(
+                f"lr_scheduler_kwargs has mode {mode!r}, but of {self.metric_for_best_model} "
+                f"{'more' if self.greater_is_better else 'less'} is better; leave mode out"
+            )
+        try:
+            ReduceLROnPlateau(torch.optim.SGD([torch.zeros(1)]), **settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"lr_scheduler_kwargs {settings}: {error}") from error
+        return settings
 
     def _refuse_out_of_range(self):
         for name, allowed, fits in (
