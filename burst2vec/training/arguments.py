@@ -108,7 +108,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
         self._refuse_not_honoured()
 
     def _plateau_settings(self) -> dict:
-        """Torch's plateau waits for a lower value unless told; here for a better one of the score that picks the model."""
+        """Torch's plateau waits for a lower value unless told; here for a better score of those that pick the model."""
         given = self.lr_scheduler_kwargs or {}
         settings = dict(json.loads(given) if isinstance(given, str) else given)
         mode = settings.setdefault("mode", "max" if self.greater_is_better else "min")

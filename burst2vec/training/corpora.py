@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict
 from ..data import load_bursts
 from ..data.clips import check_clips
 from ..data.corpora import corpus_tasks
+from ..data.corpora.derived import derive_classes, derived_tasks
 from ..data.corpora.mixing import mix_corpora
 from ..data.preprocessing import preprocess_corpus
 from ..tasks import Task, resolve_tasks
@@ -38,6 +39,8 @@ def tasks_of(run: Run) -> tuple[Task, ...]:
 def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:
     """The corpus that the recipe names, or several as one; a synthetic one is written first if it is not there yet.
 
+    A classification that a corpus has not, but whose intensities it has, is derived: emotion_class from emotion.
+
     Raises:
         RunError: a corpus without its folder, or no label of a task.
     """
@@ -45,6 +48,7 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict
     corpora = {name: _read(corpus, arguments, tasks) for name, corpus in described.items()}
     if arguments.mix is not None:
         tasks_of = {name: corpus_tasks(corpus.corpus, corpus.labels, tasks) for name, corpus in described.items()}
+        tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
         return mix_corpora(corpora, tasks_of, tasks)
     ((name, corpus),) = corpora.items()
     columns = [column for column in corpus["train"].column_names if column not in ("file_id", "audio", "speaker")]
@@ -64,7 +68,7 @@ def _read(corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Tas
         raise RunError(
             f"{', '.join(made_to_order)}: only the synthetic corpus is made to order; for {corpus.corpus}, null them"
         )
-    return load_bursts(
+    bursts = load_bursts(
         corpus.corpus,
         data_dir=corpus.data_dir,
         audio=corpus.audio,
@@ -80,6 +84,7 @@ def _read(corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Tas
         speakers=corpus.synthetic_speakers,
         seed=corpus.synthetic_seed,
     )
+    return derive_classes(bursts, corpus_tasks(corpus.corpus, corpus.labels, tasks), tasks)
 
 
 def choose_clips(corpus: DatasetDict, wanted: dict[str, int | None], seed: int) -> dict[str, Dataset]:
