@@ -34,12 +34,13 @@ class Burst2VecConfig(PreTrainedConfig):
         pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,
             ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling a task).
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
-            adversaries; ``"shared"``, one small network for all tasks; ``"straight"``, nothing.
+            adversaries; ``"shared"``, one small network for all tasks; ``"separate"``, one for each task;
+            ``"straight"``, nothing.
         projection_size: of the trunk shared_private, width of the projection between pooling and extractors.
         extractor_size: of the trunk shared_private, width of the shared extractor, of each task's own, and of their
             combination.
-        hidden_sizes: of the trunk shared, width of each layer.
-        dropout: probability before each extractor and head, and between the layers of the trunk shared.
+        hidden_sizes: of the trunks shared and separate, width of each layer.
+        dropout: probability before each extractor and head, and between the layers of the trunks shared and separate.
         discriminator_weight: α1 of Burst2Vec's Eq. 8, of the task discriminator on the shared representation; 0 removes
             the discriminator. Default: 0.5 with the trunk shared_private; the others have none, and refuse a weight.
         adversary_weight: α2 of Eq. 8, of the other tasks' heads on a task's own representation; 0 removes them.

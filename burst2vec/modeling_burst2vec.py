@@ -32,8 +32,8 @@ class Burst2VecOutput(ModelOutput):
         predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
             a classification as probabilities.
         embeddings: float32 (batch, size), the trunk's vector of each clip: the shared view of shared_private, the last
-            layer of shared, the pooled clip of straight. Where each task has its own pooling, those of the tasks heard,
-            one after the other: (batch, tasks · size).
+            layer of shared, the pooled clip of straight. Where each task has its own pooling or the trunk separate,
+            those of the tasks heard, one after the other: (batch, tasks · size).
     """
 
     loss: torch.Tensor | None = None
@@ -172,8 +172,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
         return self.pooling(frames, frame_mask)
 
     def _embed(self, views):
-        embeddings = [view.embedding.float() for view in views.values()]
-        return torch.cat(embeddings, dim=-1) if isinstance(self.pooling, TaskModules) else embeddings[0]
+        distinct = {id(view.embedding): view.embedding.float() for view in views.values()}  # tasks may share one
+        return torch.cat(list(distinct.values()), dim=-1)
 
     def _losses(self, views, outputs, labels):
         """Eq. 8 and its parts. The adversarial parts are added: the gradient reversal makes the equation's minus."""

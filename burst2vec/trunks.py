@@ -160,6 +160,30 @@ class SharedTrunk(nn.Module):
         return {name: OneView(view) for name, view in views.items()}
 
 
+class SeparateTrunk(nn.Module):
+    """Nothing shared: each task's own small network between its pooled clips and its head, layers as [`SharedTrunk`]'s.
+
+    Args:
+        input_size: features of a pooled clip.
+        task_names: the tasks, in order.
+        hidden_sizes: width of each layer, the same for every task.
+        dropout: after each layer.
+    """
+
+    knobs = ("hidden_sizes", "dropout")
+
+    def __init__(self, input_size, task_names, hidden_sizes, dropout):
+        super().__init__()
+        networks = {name: SharedTrunk(input_size, [name], hidden_sizes, dropout) for name in task_names}
+        self.networks = TaskModules(networks)
+        self.output_size = hidden_sizes[-1]
+
+    def forward(self, clips, task_names) -> dict[str, OneView]:
+        """One view of the clips for each named task, by its own network."""
+        clips = for_each_task(lambda pooled: pooled, clips, task_names)
+        return {name: self.networks[name](clips[name], [name])[name] for name in task_names}
+
+
 class StraightTrunk(nn.Module):
     """Nothing between pooling and heads; it has no parameters.
 
@@ -178,4 +202,9 @@ class StraightTrunk(nn.Module):
         return for_each_task(OneView, clips, task_names)
 
 
-TRUNKS = {"shared_private": SharedPrivateTrunk, "shared": SharedTrunk, "straight": StraightTrunk}
+TRUNKS = {
+    "shared_private": SharedPrivateTrunk,
+    "shared": SharedTrunk,
+    "separate": SeparateTrunk,
+    "straight": StraightTrunk,
+}

@@ -99,9 +99,13 @@ class ModelArguments:
         None, "How frames become one vector: first, last, max, mean, statistics, or attentive, one for each task."
     )
     trunk: str | None = _key(
-        None, "What lies between pooling and heads: shared_private, shared (a small network), or straight (nothing)."
+        None,
+        "What lies between pooling and heads: shared_private, shared (a small network), separate (one a task), or "
+        "straight (nothing).",
     )
-    hidden_sizes: list | str | None = _key(None, "Widths of the layers of the trunk shared, such as [128, 64].")
+    hidden_sizes: list | str | None = _key(
+        None, "Widths of the layers of the trunks shared and separate, such as [128, 64]."
+    )
     projection_size: int | None = _key(None, "Width of the projection between pooling and extractors.")
     extractor_size: int | None = _key(None, "Width of the shared and the tasks' own extractors.")
     dropout: float | None = _key(None, "Probability before each extractor and head.")

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.pooling import POOLINGS
-from burst2vec.trunks import TRUNKS, OneView, SharedPrivateTrunk, SharedTrunk, StraightTrunk, Views
+from burst2vec.trunks import TRUNKS, OneView, SeparateTrunk, SharedPrivateTrunk, SharedTrunk, StraightTrunk, Views
 from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config, tiny_model
 
 TASKS = ["emotion", "age", "country"]
@@ -82,7 +82,7 @@ def test_a_model_can_be_exported_for_any_number_of_clips_and_samples(pooling, tr
         torch.testing.assert_close(exported(clips, mask).predictions[task], values, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("trunk", ["shared", "straight"])
+@pytest.mark.parametrize("trunk", ["shared", "separate", "straight"])
 def test_a_trunk_with_one_view_has_one_loss_a_task_and_no_adversaries(trunk):
     model = tiny_model(trunk=trunk)
     assert (model.config.discriminator_weight, model.config.adversary_weight) == (0.0, 0.0)
@@ -143,6 +143,27 @@ def test_the_shared_trunk_is_linear_norm_leaky_relu_layer_by_layer():
     assert trunk.output_size == 3 and [type(layer).__name__ for layer in trunk.layers].count("Dropout") == 1
 
 
+def test_each_network_of_the_separate_trunk_hears_its_own_task_only():
+    torch.manual_seed(0)
+    trunk = SeparateTrunk(4, TASKS, [6, 3], dropout=0.0)
+    clips = torch.randn(5, 4)
+    views = trunk(clips, ["emotion", "age"])
+    assert list(views) == ["emotion", "age"] and trunk.output_size == 3
+    assert torch.equal(views["age"].combined, trunk.networks["age"](clips, ["age"])["age"].combined)
+    assert not torch.equal(views["age"].combined, views["emotion"].combined)
+    views["age"].combined.sum().backward()
+    assert {task for task in TASKS if trunk.networks[task].layers[0].weight.grad is not None} == {"age"}
+    own = {"emotion": clips, "age": clips + 1}
+    assert torch.equal(trunk(own, ["emotion"])["emotion"].combined, views["emotion"].combined)
+
+
+def test_the_embedding_of_separate_networks_is_all_of_them():
+    model = tiny_model(pooling="mean", trunk="separate", hidden_sizes=[12, 6])
+    clips = torch.randn(2, 8000)
+    whole = model(clips).embeddings
+    assert whole.shape == (2, 3 * 6) and torch.equal(model(clips, task="age").embeddings, whole[:, 6:12])
+
+
 def test_the_straight_trunk_gives_each_task_its_clips_untouched():
     clips = {name: torch.randn(2, 4) for name in TASKS}
     views = StraightTrunk(4, TASKS)(clips, ["age"])
@@ -185,7 +206,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"trunk": "private"}, r"trunk 'private' is not one of \['shared', 'shared_private', 'straight'\]"),
+        ({"trunk": "private"}, r"trunk 'private' is not one of \['separate', 'shared', 'shared_private', 'straight'\]"),
         (
             {"pooling": "median"},
             r"'median' is not one of \['attentive', 'first', 'last', 'max', 'mean', 'statistics'\]",
