@@ -330,7 +330,7 @@ def test_a_corpus_is_tabled_with_a_codebook_of_its_training_clips(tmp_path):
     )
     expected = fit_codebook([burst(clip) for clip in range(3)], 20)
     assert codebook.digest() == expected.digest() == read.made_by["codebook"]
-    assert read.names[0] == "audio_word[0]" and len(read.names) == 20
+    assert read.names[0] == "audio_word_0" and len(read.names) == 20
     assert read.made_by["words"] == 20 and read.made_by["opensmile"] == opensmile.__version__
     assert str(tmp_path) not in json.dumps(read.made_by)
     assert write_features({"test": other}, "bag_of_audio_words:20", tmp_path / "out", 1).made == 2

@@ -296,7 +296,7 @@ def _size(argument: str) -> int:
 
 
 def _names(size: int) -> tuple[str, ...]:
-    return tuple(f"audio_word[{word}]" for word in range(size))
+    return tuple(f"audio_word_{word}" for word in range(size))
 
 
 def _made_by(codebook: Codebook) -> dict:
