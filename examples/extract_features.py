@@ -1,9 +1,11 @@
-"""Compute feature vectors of a corpus once, on all cores, and keep them as Parquet: openSMILE's ComParE and eGeMAPS.
+"""Compute feature vectors of a corpus once and keep them as Parquet: openSMILE's sets, frozen models' embeddings, …
 
     python examples/extract_features.py hume_vb --data_dir HUME-VB --features compare egemaps --out features/hume_vb
+    python examples/extract_features.py emogator --data_dir EmoGator --out features/emogator \\
+        --features embedding:facebook/hubert-large-ll60k embedding:runs/quickstart
     python examples/extract_features.py --recipe RECIPE.yaml [--data_dir DIR] --out FOLDER  # cleaned as the recipe says
 
-Stopped or killed, the same command goes on where it was. Needs openSMILE: pip install 'burst2vec[features]'.
+Stopped or killed, the same command goes on where it was. openSMILE's sets need pip install 'burst2vec[features]'.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from datasets import Dataset
 from burst2vec.audio import read_steps
 from burst2vec.data.clips import BadClip, check_clips
 from burst2vec.data.corpora import CORPORA, load_bursts
-from burst2vec.data.features import FEATURE_SETS, WrittenFeatures, write_features
+from burst2vec.data.features import FEATURE_FAMILIES, FEATURE_SETS, WrittenFeatures, folder_name, write_features
 from burst2vec.data.processes import usable_cores
 from burst2vec.training.corpora import prepare_clips, read_corpora, tasks_of
 from burst2vec.training.recipes import parse_run
@@ -29,8 +31,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--data_dir", help="the corpus's folder")
     options.add_argument("--audio", choices=["processed", "raw"], help="HUME-VB: which recordings")
     options.add_argument("--cache_dir", help="of the datasets library")
+    families = ", ".join(f"{name}:{family.argument}" for name, family in FEATURE_FAMILIES.items())
     options.add_argument(
-        "--features", nargs="+", choices=list(FEATURE_SETS), default=list(FEATURE_SETS), help="which (default: all)"
+        "--features",
+        nargs="+",
+        default=list(FEATURE_SETS),
+        help=f"which of {', '.join(FEATURE_SETS)}, {families} (default: {' '.join(FEATURE_SETS)})",
     )
     options.add_argument("--out", required=True, help="folder for the tables: new, or written before")
     options.add_argument("--num_proc", type=int, help="processes (default: as many as there are cores)")
@@ -71,6 +77,8 @@ def main(arguments: list[str]) -> int:
     if options.num_proc < 1:
         parser().error(f"--num_proc {options.num_proc}: give 1 or more")
     try:
+        for feature_set in options.features:
+            folder_name(feature_set)  # an unknown set is refused before the corpus is read
         clips, bad = read_clips(options)
         for feature_set in dict.fromkeys(options.features):
             print(describe(feature_set, write_features(clips, feature_set, options.out, options.num_proc)))

@@ -8,6 +8,7 @@ import yaml
 
 from burst2vec.data.features import read_features
 from tests.data.corpora_on_disk import write_hume_vb, write_wav
+from tests.data.test_embeddings import save_encoder
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "extract_features.py"
 
@@ -59,6 +60,21 @@ def test_a_recipe_says_what_to_read_and_how_to_clean_it(main, folder, tmp_path, 
         found.append(read_features(tmp_path / f"out{len(steps)}/egemaps", tmp_path / "cache").splits["train"])
     assert found[0]["file_id"][:] == found[1]["file_id"][:] and found[0]["features"][0] != found[1]["features"][0]
     assert "egemaps: 5 made" in capsys.readouterr().out
+
+
+def test_a_family_of_sets_is_named_with_its_argument(main, folder, capsys):
+    save_encoder(folder.parent / "tiny")
+    name = f"embedding:{folder.parent / 'tiny'}"
+    assert main(command(folder, "--features", name)) == 0
+    assert f"{name}: 5 made, 0 kept from before" in capsys.readouterr().out
+    (tables,) = (folder.parent / "out").iterdir()
+    assert tables.name.startswith("embedding-tiny-")
+    assert len(read_features(tables, folder.parent / "cache").names) == 64
+
+
+def test_an_unknown_set_is_refused_before_the_corpus_is_read(main, folder, capsys):
+    assert main(command(folder / "nowhere", "--features", "egemaps", "mfcc")) == 2
+    assert "unknown feature set 'mfcc'; known: compare, egemaps, embedding:CHECKPOINT, " in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_ends_with_2_and_a_line(main, folder, tmp_path, capsys):

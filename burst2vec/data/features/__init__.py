@@ -12,6 +12,7 @@ from .extraction import (
     fit_feature_set,
     fitted_file,
     folder_name,
+    vectors_in_batches,
 )
 from .feature_set import FeatureFamily, FeatureSet
 from .tables import FeatureTables, WrittenFeatures, read_features, write_features
@@ -30,5 +31,6 @@ __all__ = [
     "folder_name",
     "read_challenge_features",
     "read_features",
+    "vectors_in_batches",
     "write_features",
 ]

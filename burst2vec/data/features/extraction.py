@@ -4,7 +4,7 @@ A feature set is named: one of ``FEATURE_SETS``, or ``family:argument`` with a f
 makes one vector of a clip can be tabled, openSMILE's functionals or a frozen encoder's embedding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -202,8 +202,27 @@ def _checked(values: np.ndarray, size: int, file_id: str) -> np.ndarray:
 
 
 def _extract_several(file_ids: list[str], audio: list[dict], made: FeatureSet) -> dict:
-    """As ``_extract``, of clips of about the same length together, so that little is padded."""
     waveforms = [read_clip(each, file_id) for file_id, each in zip(file_ids, audio, strict=True)]
+    values = vectors_in_batches(made, waveforms, file_ids)
+    return {"file_id": file_ids, "features": values, "note": [""] * len(file_ids)}
+
+
+def vectors_in_batches(made: FeatureSet, waveforms: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """The vectors of waveforms in memory, by a set that hears several at once.
+
+    Clips of about the same length go together, so that little is padded.
+
+    Args:
+        made: a set with ``vectors``.
+        waveforms: float32, each of shape (samples,) at 16 kHz.
+        names: what to call each in an error.
+
+    Returns:
+        float32 (clips, size), in the waveforms' order.
+
+    Raises:
+        CorpusError: a clip that has no vector; names it.
+    """
     by_length = np.argsort([-waveform.size for waveform in waveforms], kind="stable")  # the most memory first
     values = np.empty((len(waveforms), made.size), np.float32)
     for start in range(0, len(waveforms), made.batch_size):
@@ -212,11 +231,11 @@ def _extract_several(file_ids: list[str], audio: list[dict], made: FeatureSet) -
             found = made.vectors([waveforms[row] for row in rows])
         except CorpusError:
             for row in rows:  # one by one: the clip at fault is named
-                _vector(waveforms[row], made.vector, made.size, file_ids[row])
+                _vector(waveforms[row], made.vector, made.size, names[row])
             raise
         for row, each in zip(rows, found, strict=True):
-            values[row] = _checked(each, made.size, file_ids[row])
-    return {"file_id": file_ids, "features": values, "note": [""] * len(file_ids)}
+            values[row] = _checked(each, made.size, names[row])
+    return values
 
 
 def _processes(num_proc: int | None, clips: int) -> int:
