@@ -28,7 +28,6 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from ...frontends import mel_filters
-from ...waveforms import SAMPLING_RATE
 from ..corpora import CorpusError
 from ..processes import bf16_is_native
 from .feature_set import FeatureFamily, FeatureSet
