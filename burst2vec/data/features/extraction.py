@@ -18,6 +18,7 @@ from ..corpora import CorpusError
 from ..processes import usable_cores
 from . import functionals
 from .bags import BAG_OF_AUDIO_WORDS
+from .deep_spectrum import DEEP_SPECTRUM
 from .embeddings import EMBEDDING
 from .feature_set import FeatureFamily, FeatureSet
 
@@ -38,6 +39,7 @@ FEATURE_SETS = {
 FEATURE_FAMILIES: dict[str, FeatureFamily] = {
     "embedding": EMBEDDING,
     "bag_of_audio_words": BAG_OF_AUDIO_WORDS,
+    "deep_spectrum": DEEP_SPECTRUM,
 }
 CLIPS_AT_ONCE = 128  # in memory, for sets that hear several: 0.5 GB where each is 60 s long
 
