@@ -9,7 +9,9 @@ import pytest
 import soundfile
 import torch
 
+from burst2vec import Burst2VecConfig
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
+from burst2vec.encoders import build_encoder
 from burst2vec.scoring import s_mtl
 from burst2vec.tasks import resolve_tasks
 from burst2vec.training import runs
@@ -167,6 +169,15 @@ def test_an_ablation_differs_from_its_system_in_the_two_weights_only():
     differing = {key for key in v1.model | v2.model if v1.model[key] != v2.model[key]}
     assert differing == {"discriminator_weight", "adversary_weight"}
     assert v2.model["discriminator_weight"] == v2.model["adversary_weight"] == 0
+
+
+@pytest.mark.parametrize(
+    "name, convolutions, hidden", [("raw_emotion_class", 4, 10), ("zff_country", 4, 10), ("phone_network", 10, 1024)]
+)
+def test_networks_over_waveforms_have_the_papers_shape(name, convolutions, hidden):
+    described = load_recipe(RECIPES / "frozen_embeddings" / f"{name}.yaml").model["encoder"]
+    encoder = build_encoder(Burst2VecConfig(encoder_config=described).encoder_config)
+    assert (len(encoder.convolutions), encoder.size, encoder.window_samples) == (convolutions, hidden, 4000)
 
 
 def test_the_last_system_is_the_fourth_with_other_audio_and_oversampling():

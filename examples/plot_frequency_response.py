@@ -1,0 +1,33 @@
+"""What the first convolution of networks over waveforms listens to: one line a model, in one picture.
+
+    python examples/plot_frequency_response.py MODEL … [--out PICTURE.png]
+
+The models are folders of finished runs whose encoder is waveform_cnn, such as those of
+examples/recipes/frozen_embeddings/raw_emotion_class.yaml. A line is the cumulative frequency response of Palaz,
+Magimai-Doss and Collobert (2019): the sum of the filters' spectra, each divided by its norm, here over their number.
+"""
+
+import argparse
+import sys
+
+from burst2vec.training.frequency_response import plot_frequency_responses
+from burst2vec.training.preparation import RunError
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("models", nargs="+", help="folders of saved models")
+    parser.add_argument("--out", default="frequency_response.png", help="the picture; default frequency_response.png")
+    args = parser.parse_args(arguments)
+    try:
+        print(plot_frequency_responses(args.models, args.out))
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
