@@ -88,7 +88,7 @@ def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
     Raises:
         ValueError: an unknown kind, an argument that it has not, or a value out of its range; the known are listed.
     """
-    if not isinstance(config, OwnEncoderConfig):
+    if config.model_type != OwnEncoderConfig.model_type:  # from the Hub, the class itself is another copy
         return SpeechEncoder.from_config(config, frozen_convolutions)
     if config.kind not in ENCODERS:
         raise ValueError(f"encoder kind {config.kind!r} is not one of {sorted(ENCODERS)}")

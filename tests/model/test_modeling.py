@@ -62,8 +62,12 @@ def test_any_own_key_missing_from_the_file_comes_back_initialised(tmp_path, styl
     assert_equal_predictions(expected, predictions(Burst2VecForMultiTask.from_pretrained(tmp_path).eval()))
 
 
-def test_it_loads_where_burst2vec_cannot_be_imported(tmp_path):
-    model = tiny_model()
+OWN_ENCODER = {"kind": "conformer", "channels": 16, "size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "kernel": 3}
+
+
+@pytest.mark.parametrize("encoder", [None, OWN_ENCODER], ids=["speech encoder", "own encoder"])
+def test_it_loads_where_burst2vec_cannot_be_imported(tmp_path, encoder):
+    model = tiny_model() if encoder is None else Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder)).eval()
     model.save_pretrained(tmp_path)
     Burst2VecFeatureExtractor().save_pretrained(tmp_path)
     clip = noise_clips(8000)[0]
