@@ -133,8 +133,8 @@ def corpus_labels(corpus, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
                 f"align them with dataset.cast_column({task.name!r}, datasets.ClassLabel(names={list(task.labels)}))"
             )
         known = task.name in corpus.column_names
-        names = list(corpus["file_id"]) if "file_id" in corpus.column_names else None
-        labels[task.name] = label_array(task, list(corpus[task.name]) if known else [None] * len(corpus), names)
+        names = corpus["file_id"][:] if "file_id" in corpus.column_names else None
+        labels[task.name] = label_array(task, corpus[task.name][:] if known else [None] * len(corpus), names)
     return labels
 
 

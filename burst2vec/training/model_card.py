@@ -42,7 +42,7 @@ import burst2vec  # or trust_remote_code=True below, without the package
 
 model = AutoModel.from_pretrained("{name}").eval()
 extractor = AutoFeatureExtractor.from_pretrained("{name}")
-{apply}inputs = extractor(waveform, sampling_rate=16000, return_tensors="pt")  # one channel, floats, 25 ms to 60 s
+{apply}inputs = extractor({heard}, return_tensors="pt"){limits}
 predictions = model(**inputs).predictions  # {shapes}
 ```
 
@@ -85,6 +85,18 @@ and Origin from Vocal Bursts. arXiv:2206.12469.
 
 # The steps that the clips went through in training need the package; the pipeline does them by itself.
 _APPLY = "waveform, _ = burst2vec.audio.apply_steps(waveform, 16000, extractor.preprocess)\n"
+
+
+_LIMITS = "  # one channel, floats, 25 ms to 60 s"
+
+# A model that hears vectors; feature sets need the package too.
+_COMPUTE = """# find_feature_set of burst2vec.data.features; one that learnt from training clips needs fitted=FOLDER
+vectors = [find_feature_set(name).vector(waveform)[0] for name in extractor.features]
+"""
+_PER_SPEAKER = (
+    "Each speaker's vectors were centred and scaled by that speaker's own mean and deviation, over all clips of the "
+    "speaker at once: scores are for such clips, and the pipeline below refuses a recording alone."
+)
 
 
 def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
@@ -133,8 +145,12 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
         model_name=name,
         eval_results=eval_results(record, tasks) or None,
     )
-    recipe = record["recipe"]
+    recipe, features = record["recipe"], record.get("features")
     about = " ".join(text.rstrip(".") + "." for text in (recipe.get("description"), recipe.get("paper")) if text)
+    if features:
+        about += f" It hears vectors of {_listed(features)}, which are computed of the recording."
+    if record.get("normalise_per_speaker"):
+        about += f" {_PER_SPEAKER}"
     return ModelCard(
         TEMPLATE.format(
             metadata=metadata.to_yaml(),
@@ -142,7 +158,9 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
             tasks=_listed([_described(task) for task in tasks]),
             about=about,
             shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
-            apply=_APPLY if record["preprocess"] else "",
+            apply=(_APPLY if record["preprocess"] else "") + (_COMPUTE if features else ""),
+            heard="np.concatenate(vectors)" if features else "waveform, sampling_rate=16000",
+            limits="" if features else _LIMITS,
             corpus="; and ".join(CORPORA[corpus] for corpus in record["corpora"]),
             reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
             clips=_clips(record["clips"]),

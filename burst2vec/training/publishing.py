@@ -10,7 +10,7 @@ from ..tasks import resolve_tasks
 from .model_card import model_card
 
 PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
-PUBLISHED += ("metrics.json", "recipe.yaml", "plots/*.png", "*.py")
+PUBLISHED += ("metrics.json", "recipe.yaml", "plots/*.png", "*.py", "features/*/*.safetensors")
 LICENSED = ("hume_vb",)  # corpora whose agreement forbids a public model
 
 SECRETS = (

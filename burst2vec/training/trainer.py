@@ -202,6 +202,13 @@ class Burst2VecTrainer(Trainer):
         """0: transformers would count samples as tokens, and walk over all parameters at each step to do it."""
         return 0.0
 
+    def _get_grad_norm(self, model, grad_norm=None):
+        """The norm that clipping found; none where nothing is clipped (``max_grad_norm`` 0).
+
+        transformers would measure all gradients then, and multiply them by 1, at each step, for a number in the log.
+        """
+        return None if grad_norm is None else super()._get_grad_norm(model, grad_norm)
+
     def log(self, logs, start_time=None):
         """Add each part of the loss, by its name, to the log of the loss."""
         if "loss" in logs:

@@ -53,6 +53,9 @@ def hear_vectors(
         RunError: no tables of a set in ``features_dir``; a clip without a speaker, where vectors are put on their
             speaker's scale; a set that needs training clips or a package that are not there.
     """
+    speakers = {}
+    if arguments.normalise_per_speaker:  # before what takes long
+        speakers = {split: _speakers(of_split.dataset, split) for split, of_split in clips.items()}
     found = {split: [] for split in clips}
     for name in features:
         for split, vectors in _vectors_of_set(name, clips, arguments, output_dir, model_path).items():
@@ -61,7 +64,7 @@ def hear_vectors(
     for split, parts in found.items():
         vectors = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         if arguments.normalise_per_speaker:
-            vectors = normalise_per_speaker(vectors, _speakers(clips[split].dataset, split))
+            vectors = normalise_per_speaker(vectors, speakers[split])
         heard[split] = replace(clips[split], dataset=with_vectors(clips[split].dataset, vectors))
     return heard
 

@@ -1,0 +1,354 @@
+"""Models that hear vectors: a run from its recipe to its pipeline, what is refused, and a resume that is exact."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from datasets import Dataset
+from transformers import TrainerCallback, pipeline
+
+from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+from burst2vec.data.corpora.synthetic import write_synthetic_corpus
+from burst2vec.data.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
+from burst2vec.data.vectors import vectors_of, with_vectors
+from burst2vec.training import Burst2VecTrainer, CheckpointError
+from burst2vec.training.corpora import Clips, prepare_clips, read_corpora, tasks_of
+from burst2vec.training.preparation import RunError
+from burst2vec.training.publishing import find_secrets, published_files
+from burst2vec.training.recipes import load_recipe, parse_run
+from burst2vec.training.runs import execute, main
+from burst2vec.training.sections import DataArguments
+from burst2vec.training.vectors import hear_vectors, tables_folder
+from tests.training.tiny_run import tiny_arguments, tiny_corpus
+
+RECIPE = {
+    "description": "Two numbers a clip",
+    "data": {"corpus": "hume_vb", "preprocess": ["normalise_peak"]},
+    "model": {
+        "encoder": {"kind": "vector"},
+        "features": ["loudness", "shape"],
+        "tasks": "exvo",
+        "trunk": "shared",
+        "hidden_sizes": [8],
+        "initializer_range": 0.5,
+    },
+    "training": {
+        "task_schedule": "joint",
+        "per_device_train_batch_size": 4,
+        "num_train_epochs": 2,
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "learning_rate": 1e-2,
+        "bf16": False,
+    },
+}
+
+
+def feature_set(*quantities):
+    def vector(waveform):
+        return np.array([quantity(waveform) for quantity in quantities], np.float32), ""
+
+    size = len(quantities)
+    return FeatureSet(size, vector, lambda: tuple(map(str, range(size))), lambda: {"test": size})
+
+
+def fit_offset(argument, clips, folder):
+    (folder / "offset.json").write_text(json.dumps(len(clips)))
+
+
+def find_offset(argument, folder):
+    offset = json.loads((folder / "offset.json").read_text())
+    return feature_set(lambda waveform: waveform.std() + offset * int(argument))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sets():
+    """Feature sets that cost nothing: two fixed ones, one of a checkpoint, and one that learns from training clips."""
+    checkpoint = FeatureFamily("FOLDER", lambda argument: feature_set(np.std), lambda argument: "checkpoint")
+    learning = FeatureFamily("N", find_offset, lambda argument: f"offset-{argument}", fit_offset, "offset.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FEATURE_SETS, "loudness", feature_set(np.std))
+        patch.setitem(FEATURE_SETS, "shape", feature_set(np.max, lambda waveform: waveform.size))
+        patch.setitem(extraction.FEATURE_FAMILIES, "offset", learning)
+        patch.setitem(extraction.FEATURE_FAMILIES, "checkpoint", checkpoint)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_synthetic_corpus(tmp_path_factory.mktemp("corpora") / "hume_vb", clips=36, speakers=12)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def command(folder, cache, tmp_path_factory):
+    recipe = tmp_path_factory.mktemp("recipes") / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE))
+
+    def options(output_dir, *more):
+        words = [recipe, "--data_dir", folder, "--cache_dir", cache, "--output_dir", output_dir, *more]
+        return list(map(str, words))
+
+    return options
+
+
+@pytest.fixture(scope="module")
+def finished(command, tmp_path_factory):
+    """The folder of a run on two feature sets, with everything that a run writes."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    execute(parse_run(command(run)))
+    return run
+
+
+SHORT = ["--max_steps", "1", "--do_eval", "false", "--do_predict", "false"]
+SHORT += ["--eval_strategy", "no", "--save_strategy", "no"]
+EVALUATE = ["--do_train", "false", "--do_predict", "false"]
+
+
+def refused(capsys, arguments):
+    assert main(arguments, None) == 2
+    return capsys.readouterr().err
+
+
+def record_of(run):
+    return json.loads((run / "metrics.json").read_text())
+
+
+def scores(record):
+    return record["scores"]["validation"]
+
+
+def prepared(command, *more):
+    """The clips of a run as its feature sets hear them."""
+    run = parse_run(command("nowhere", *more))
+    steps = run.data.preprocess or []
+    return {
+        split: made.dataset
+        for split, made in prepare_clips(read_corpora(run.data, tasks_of(run)), run.data, steps).items()
+    }
+
+
+def test_a_run_measures_its_vectors_and_its_pipeline_computes_them(finished, folder):
+    record = record_of(finished)
+    assert record["features"] == ["loudness", "shape"] and record["steps"] > 2
+    model = Burst2VecForMultiTask.from_pretrained(finished)
+    assert model.encoder.size == 3 and model.encoder.mean[2] > 1000  # samples
+    extractor = Burst2VecFeatureExtractor.from_pretrained(finished)
+    assert extractor.features == ["loudness", "shape"] and extractor.feature_size == 3 and extractor.level_dbfs is None
+    hear = pipeline("vocal-burst-analysis", model=str(finished))
+    header, *rows = [line.split(",") for line in (finished / "predictions_test.csv").read_text().splitlines()]
+    ages = {row[0]: float(row[header.index("age")]) for row in rows}
+    answers = hear([str(folder / "wav" / f"{file_id}.wav") for file_id in ages], batch_size=4)
+    assert [answer["age"] for answer in answers] == pytest.approx(list(ages.values()), abs=0.01)
+
+
+def test_the_card_says_what_the_model_hears(finished):
+    card = (finished / "README.md").read_text()
+    assert "vectors of loudness and shape" in card and "find_feature_set" in card
+
+
+def test_tables_written_before_give_the_same_scores(finished, command, tmp_path):
+    clips = prepared(command)
+    for name in ("loudness", "shape"):
+        write_features(clips, name, tmp_path / "tables", 1)
+    read = execute(parse_run(command(tmp_path / "run", "--features_dir", tmp_path / "tables", "--do_predict", "false")))
+    assert scores(read) == scores(record_of(finished)) and "features_dir" not in read["recipe"]["data"]
+
+
+def test_the_challenges_folder_is_found_by_the_challenges_names(command, tmp_path, capsys):
+    feats = tmp_path / "feats" / "eGeMAPS"
+    feats.mkdir(parents=True)
+    for number in range(1, 40):  # three more than there are clips
+        (feats / f"[{number:05d}].csv").write_text(f"name;one;two\n'unknown';{number};{number % 5}\n")
+    more = ["--features", "egemaps", "--features_dir", tmp_path / "feats", *SHORT]
+    assert execute(parse_run(command(tmp_path / "run", *more)))["features"] == ["egemaps"]
+    for path in feats.glob("*.csv"):
+        path.rename(path.with_stem("x" + path.stem))
+    message = refused(capsys, command(tmp_path / "again", *more))
+    assert "eGeMAPS: holds no vector of" in message and "clips of train, the first is '0" in message
+
+
+def test_what_a_set_learns_from_training_clips_goes_with_the_model(command, folder, tmp_path):
+    execute(parse_run(command(tmp_path / "run", "--features", "offset:3", *SHORT)))
+    assert (tmp_path / "run/features/offset-3/offset.json").is_file()
+    saved = [*EVALUATE, "--model_path", tmp_path / "run", "--features", "null"]
+    assert execute(parse_run(command(tmp_path / "evaluated", *saved)))["features"] == ["offset:3"]
+    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    assert 15 <= hear(str(folder / "wav/00001.wav"))["age"] <= 45
+
+
+def test_what_a_set_has_learnt_is_taken_from_its_tables(command, tmp_path):
+    write_features(prepared(command, "--preprocess", "null"), "offset:2", tmp_path / "tables", 1)
+    more = ["--features", "offset:2", "--features_dir", tmp_path / "tables", *SHORT]
+    execute(parse_run(command(tmp_path / "run", *more)))
+    assert (tmp_path / "run/features/offset-2/offset.json").is_file()
+
+
+def test_a_saved_model_says_itself_what_it_hears(finished, command, tmp_path, capsys, monkeypatch):
+    saved = [*EVALUATE, "--model_path", finished]
+    again = execute(parse_run(command(tmp_path / "again", *saved, "--features", "null")))
+    assert scores(again) == scores(record_of(finished))
+    message = refused(capsys, command(tmp_path / "other", *saved, "--features", "[shape, loudness]"))
+    assert "hears vectors of ['loudness', 'shape'], and the recipe has the features ['shape', 'loudness']" in message
+    message = refused(capsys, command(tmp_path / "other", *saved, "--normalise_per_speaker", "true"))
+    assert "was trained with normalise_per_speaker False" in message
+    monkeypatch.setitem(FEATURE_SETS, "shape", feature_set(np.max))
+    message = refused(capsys, command(tmp_path / "other", *saved))
+    assert "hears vectors of 3 numbers, and those of ['loudness', 'shape'] have 2 here" in message
+
+
+def test_a_run_of_other_features_does_not_resume(finished, command, capsys):
+    more = ["--features", "[shape, loudness]", "--resume_from_checkpoint", "true"]
+    message = refused(capsys, command(finished, *more))
+    assert "features was ['loudness', 'shape'] and is ['shape', 'loudness']" in message
+
+
+def test_vectors_on_their_speakers_scale_are_recorded_and_no_single_clip_is_heard(command, folder, tmp_path):
+    record = execute(parse_run(command(tmp_path / "run", "--normalise_per_speaker", "true", *SHORT)))
+    assert record["normalise_per_speaker"] is True
+    model = Burst2VecForMultiTask.from_pretrained(tmp_path / "run")
+    assert torch.allclose(model.encoder.mean, torch.zeros(3), atol=1e-4)
+    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    with pytest.raises(ValueError, match="a clip alone has not"):
+        hear(str(folder / "wav/00001.wav"))
+    assert "a clip alone has not" not in (tmp_path / "run/README.md").read_text()
+    again = execute(parse_run(command(tmp_path / "again", *EVALUATE, "--model_path", tmp_path / "run")))
+    assert again["normalise_per_speaker"] is True
+
+
+@pytest.mark.parametrize("change", [lambda clips: clips.remove_columns("speaker"), lambda clips: blank(clips)])
+def test_a_clip_without_a_speaker_has_no_speakers_scale(change):
+    clips = Clips(change(Dataset.from_dict({"file_id": ["a", "b"], "speaker": ["A", "B"]})), [])
+    with pytest.raises(RunError, match=r"clips of test have none, the first is '\w'"):
+        hear_vectors({"test": clips}, ["loudness"], DataArguments(normalise_per_speaker=True), None)
+
+
+def blank(clips):
+    return clips.remove_columns("speaker").add_column("speaker", ["A", ""])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--features", "choir"], "unknown feature set 'choir'"),
+        (["--features", "[shape, shape]"], "must be names, each once"),
+        (["--features", "null"], "--features compare"),
+        (["--encoder", '{"model_type": "hubert"}'], "need the encoder {kind: vector}"),
+        (["--encoder", '{"kind": "vector", "features": 5}'], "is said to have features 5, and the vectors of"),
+        (["--level_dbfs", "-20"], "level_dbfs -20: features are computed of clips as they are"),
+        (["--speed_perturbation", "0.9", "1.1"], "cannot be played"),
+        (["--features_dir", "/nowhere"], "holds no folder loudness or loudness with the vectors of loudness"),
+        (["--features", "offset:1", "--do_train", "false"], "offset:1 learns from training clips, and this run holds"),
+        (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "hears waveforms"),
+    ],
+)
+def test_what_cannot_be_heard_is_refused_with_the_way_out(command, tmp_path, capsys, more, message):
+    assert message in refused(capsys, command(tmp_path / "run", *more))
+
+
+def test_the_challenges_bags_are_found_by_their_toolkits_name(tmp_path):
+    (tmp_path / "openXBOW" / "125").mkdir(parents=True)
+    assert tables_folder(tmp_path, "bag_of_audio_words:125") == tmp_path / "openXBOW" / "125"
+
+
+def test_a_package_that_is_missing_ends_the_run_in_a_line(command, tmp_path, capsys, monkeypatch):
+    def missing():
+        raise ImportError("pip install 'burst2vec[features]'")
+
+    monkeypatch.setitem(FEATURE_SETS, "shape", FEATURE_SETS["shape"]._replace(made_by=missing))
+    assert "pip install 'burst2vec[features]'" in refused(capsys, command(tmp_path / "run"))
+
+
+def test_nothing_published_names_where_a_checkpoint_lay(command, tmp_path):
+    (tmp_path / "my-hubert").mkdir()
+    place = f"checkpoint:{tmp_path}/my-hubert"
+    record = execute(parse_run(command(tmp_path / "run", "--features", f"[{place}]", *SHORT)))
+    assert record["features"] == ["checkpoint:my-hubert"]
+    files = published_files(tmp_path / "run")
+    assert {str(path): find_secrets(path) for path in files if find_secrets(path)} == {}
+    text = "".join(path.read_text() for path in files if path.suffix in (".json", ".yaml", ".md"))
+    assert str(tmp_path) not in text and "checkpoint:my-hubert" in (tmp_path / "run/README.md").read_text()
+    assert load_recipe(tmp_path / "run/recipe.yaml").model["features"] == ["checkpoint:my-hubert"]
+    clip = {"array": np.sin(np.arange(8000) / 9).astype("f"), "sampling_rate": 16000}
+    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    assert hear(clip, features=[place])["age"] == hear(clip)["age"]
+    with pytest.raises(ValueError, match="the model hears vectors of"):
+        hear(clip, features=["shape"])
+
+
+# ---- The trainer
+
+
+def vector_corpus(clips=24, seed=0):
+    chance = np.random.default_rng(seed)
+    rows = tiny_corpus(clips, seed).remove_columns("samples")
+    return with_vectors(rows, chance.standard_normal((clips, 5), dtype=np.float32))
+
+
+def vector_trainer(output_dir, corpus=None, callbacks=(), **changes):
+    torch.manual_seed(0)
+    config = Burst2VecConfig(encoder_config={"kind": "vector", "features": 5}, trunk="shared", hidden_sizes=[6])
+    return Burst2VecTrainer(
+        model=Burst2VecForMultiTask(config),
+        args=tiny_arguments(output_dir, load_best_model_at_end=False, **changes),
+        train_dataset=corpus or vector_corpus(),
+        eval_dataset=vector_corpus(9, seed=1),
+        processing_class=Burst2VecFeatureExtractor(features=["mine"], feature_size=5),
+        callbacks=callbacks,
+    )
+
+
+class Interrupt(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 6:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"task_schedule": "joint", "dataloader_num_workers": 1}], ids=["turns", "joint"]
+)
+def test_a_run_on_vectors_that_is_interrupted_in_mid_epoch_ends_in_the_same_weights(tmp_path, settings):
+    whole = vector_trainer(tmp_path / "whole", max_steps=10, **settings)
+    whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        vector_trainer(tmp_path / "run", max_steps=10, callbacks=[Interrupt()], **settings).train()
+    resumed = vector_trainer(tmp_path / "run", max_steps=10, **settings)
+    resumed.train(resume_from_checkpoint=True)
+    for name, values in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], values), name
+
+
+def test_predictions_on_vectors_come_in_the_corpuss_order(tmp_path):
+    trainer = vector_trainer(tmp_path, per_device_eval_batch_size=4)
+    corpus = vector_corpus(9, seed=1)
+    predicted = trainer.predict(corpus)
+    with torch.no_grad():
+        expected = trainer.model.eval()(torch.from_numpy(vectors_of(corpus).copy())).predictions["age"]
+    assert np.allclose(predicted.predictions["age"], expected, atol=1e-5)
+    assert predicted.label_ids["age"].ravel().tolist() == pytest.approx(corpus["age"][:])
+
+
+def test_a_run_on_other_vectors_does_not_resume(tmp_path):
+    vector_trainer(tmp_path, max_steps=4).train()
+    other = vector_corpus()
+    other = with_vectors(other.remove_columns("vector"), vectors_of(other) + 1)
+    with pytest.raises(CheckpointError, match="train_data was"):
+        vector_trainer(tmp_path, corpus=other, max_steps=4).train(resume_from_checkpoint=True)
+
+
+def test_vectors_cannot_be_played_faster(tmp_path):
+    with pytest.raises(ValueError, match="a vector cannot be played"):
+        vector_trainer(tmp_path, speed_perturbation=[0.9, 1.1]).train()
+
+
+def test_no_gradient_is_measured_where_none_is_clipped(tmp_path):
+    free, clipped = (vector_trainer(tmp_path / str(norm), max_steps=4, max_grad_norm=norm) for norm in (0.0, 1.0))
+    for trainer, measured in ((free, False), (clipped, True)):
+        trainer.train()
+        assert ("grad_norm" in next(log for log in trainer.state.log_history if "loss" in log)) == measured
