@@ -74,7 +74,10 @@ def test_a_family_of_sets_is_named_with_its_argument(main, folder, capsys):
 
 def test_an_unknown_set_is_refused_before_the_corpus_is_read(main, folder, capsys):
     assert main(command(folder / "nowhere", "--features", "egemaps", "mfcc")) == 2
-    assert "unknown feature set 'mfcc'; known: compare, egemaps, embedding:CHECKPOINT, " in capsys.readouterr().err
+    assert (
+        "unknown feature set 'mfcc'; known: compare, egemaps, log_mel, strf, embedding:CHECKPOINT, "
+        in capsys.readouterr().err
+    )
 
 
 def test_what_cannot_be_done_ends_with_2_and_a_line(main, folder, tmp_path, capsys):
