@@ -28,15 +28,22 @@ class VectorEncoder(nn.Module):
 
     Args:
         features: numbers in a vector.
+        limit: what is further than so many deviations from the mean is brought to there; None leaves it.
+        dropout: probability with which a feature is 0, the mean, in training.
 
     >>> VectorEncoder(2)(torch.tensor([[1.0, 5.0]]))
     (tensor([[[1., 5.]]]), None)
     """
 
-    def __init__(self, features: int):
+    def __init__(self, features: int, limit: float | None = None, dropout: float = 0.0):
         super().__init__()
         if features < 1:
             raise ValueError(f"features is {features}; a vector needs at least one")
+        if limit is not None and not limit > 0:
+            raise ValueError(f"limit is {limit}; give deviations above 0, or null")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; it must be in 0..1")
+        self.limit, self.dropout = limit, nn.Dropout(dropout)
         self.size = features
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("variance", torch.ones(features))
@@ -50,7 +57,10 @@ class VectorEncoder(nn.Module):
         """``vectors`` float (batch, features) → frames float32 (batch, 1, features), and None: no clip is padded."""
         if vectors.ndim != 2 or vectors.shape[1] != self.size:
             raise ValueError(f"vectors are {tuple(vectors.shape)}, not (batch, {self.size})")
-        return ((vectors.float() - self.mean) / self.variance.sqrt())[:, None], None
+        deviations = (vectors.float() - self.mean) / self.variance.sqrt()
+        if self.limit is not None:
+            deviations = deviations.clamp(-self.limit, self.limit)
+        return self.dropout(deviations)[:, None], None
 
     @torch.no_grad()
     def estimate_statistics(self, clips) -> None:
