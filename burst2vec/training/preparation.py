@@ -8,7 +8,7 @@ from accelerate import PartialState
 
 from ..audio import Step, read_steps
 from ..configuration_burst2vec import Burst2VecConfig
-from ..data.features import folder_name
+from ..data.features import FEATURE_FAMILIES, FEATURE_SETS, find_feature_set
 from ..data.vectors import public_name
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..modeling_burst2vec import Burst2VecForMultiTask
@@ -114,7 +114,8 @@ def feature_names(asked: list | str | None) -> list[str]:
     for place, name in enumerate(names):
         if not isinstance(name, str) or name in names[:place]:
             raise RunError(f"features {names}: must be names, each once, such as [compare, egemaps]")
-        folder_name(name)
+        if name not in FEATURE_SETS and name.partition(":")[0] not in FEATURE_FAMILIES:
+            find_feature_set(name)  # raises, and lists the known
     return names
 
 

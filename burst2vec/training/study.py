@@ -112,7 +112,7 @@ def run_study(
         for stage, keys in stages.items():
             for seed in seeds:
                 progress.set_postfix_str(f"{stage}, seed {seed}")
-                scores = _run_one(recipe, keys, seed, folder / _folder_name(stage) / f"seed_{seed}", options, run)
+                scores = run_or_read(recipe, keys, seed, folder / _folder_name(stage) / f"seed_{seed}", options, run)
                 if split not in scores:
                     raise RunError(f"{stage}, seed {seed}: the run has no scores of the split {split!r}")
                 for name, value in scores[split].items():
@@ -122,8 +122,19 @@ def run_study(
     return Study(seeds, found)
 
 
-def _run_one(recipe, keys: dict, seed: int, folder: Path, options: Sequence[str], run: Callable) -> dict:
-    """The scores of one run by split: read, where it is finished, else made or gone on with."""
+def run_or_read(
+    recipe: str | Path, keys: dict, seed: int, folder: Path, options: Sequence[str] = (), run: Callable = execute
+) -> dict:
+    """The scores of one run by split: read, where it is finished, else made or gone on with.
+
+    Args:
+        recipe, keys, options, run: as ``run_study`` has them; ``keys`` are of one stage.
+        seed: of the training.
+        folder: of the run.
+
+    Raises:
+        RunError: the folder holds a finished run of something else.
+    """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
     arguments = [text for key, value in texts.items() for text in (f"--{key}", value)]
     arguments += [*options, "--seed", str(seed), "--output_dir", str(folder)]
@@ -132,7 +143,7 @@ def _run_one(recipe, keys: dict, seed: int, folder: Path, options: Sequence[str]
     if finished.is_file():
         record = json.loads(finished.read_text(encoding="utf-8"))
         if record["recipe"] != json.loads(json.dumps(wanted)):
-            raise RunError(f"{folder}: holds a run of another recipe or stage; give another --out")
+            raise RunError(f"{folder}: holds a run of another recipe or stage; give another folder")
         return record["scores"]
     if folder.exists() and any(folder.iterdir()):
         arguments += ["--resume_from_checkpoint", "true"]

@@ -98,17 +98,21 @@ def tables_folder(features_dir: str | Path, name: str) -> Path:
     """
     above = Path(features_dir).expanduser()
     family, _, argument = name.partition(":")
-    called = [folder_name(name), CHALLENGE_FOLDERS.get(family, family)]
+    called = [CHALLENGE_FOLDERS.get(family, family)]
     if family == "bag_of_audio_words":
         called.append(f"openXBOW/{argument}")
     for folder in (above / name for name in called):
         if folder.is_dir():
             return folder
+    called.append(folder_name(name))  # last, because it may read a checkpoint, which the challenge's tables do without
+    if (above / called[-1]).is_dir():
+        return above / called[-1]
     there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
+    wanted = " or ".join(dict.fromkeys(called))
     raise RunError(
-        f"features_dir {above}: holds no folder {' or '.join(called)} with the vectors of {name}; it has folders "
-        f"{there}. Write it with examples/extract_features.py --features {name} --out {above}, or leave features_dir "
-        "out to compute vectors in the run"
+        f"features_dir {above}: holds no folder {wanted} with the vectors of {name}; it has folders {there}. Write it "
+        f"with examples/extract_features.py --features {name} --out {above}, or leave features_dir out to compute "
+        "vectors in the run"
     )
 
 

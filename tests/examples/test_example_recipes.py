@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 from burst2vec import Burst2VecConfig
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
@@ -18,7 +19,7 @@ from burst2vec.training import runs
 from burst2vec.training.preparation import build_model
 from burst2vec.training.recipes import load_recipe, parse_run
 from burst2vec.training.runs import execute
-from tests.conftest import TINY
+from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_webm
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
@@ -74,8 +75,35 @@ def own_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def features_folder(tmp_path_factory):
+    """Feature sets made small: checkpoints to embed with, and tables of four numbers where a size is fixed."""
+    folder = tmp_path_factory.mktemp("features")
+    for name in ("wavlm-large", "hubert-large-ll60k", "wav2vec2-large", "other"):
+        HubertModel(tiny_encoder_config(style="large")).save_pretrained(folder / name)
+        Wav2Vec2FeatureExtractor().save_pretrained(folder / name)
+    for name in ("DeepSpectrum", *(f"openXBOW/{size}" for size in (125, 250, 500, 1000, 2000))):
+        (folder / name).mkdir(parents=True)
+        for number in range(1, 37):
+            (folder / name / f"{number:05d}.csv").write_text(
+                f"name,a,b,c,d\n1,{number},{number % 3},{number % 5},0.5\n"
+            )
+    return folder
+
+
+def small_features(features, folder):
+    """The command line's words for a recipe's feature sets, each by the means that it has in ``features_folder``."""
+    if features is None or {"compare", "egemaps"} & set(features):
+        return {}
+    checkpoints = [name.rpartition("/")[2] for name in features if name.startswith("embedding:")]
+    if checkpoints:
+        there = [folder / (name if (folder / name).is_dir() else "other") for name in checkpoints]
+        return {"features": json.dumps([f"embedding:{place}" for place in there])}
+    return {"features_dir": folder}
+
+
 @pytest.fixture
-def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, tmp_path):
+def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, features_folder, tmp_path):
     """What makes any recipe tiny: its own tasks, data and losses, with a small encoder and few clips."""
 
     def arguments_for(recipe):
@@ -91,6 +119,7 @@ def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, tmp_path):
             "per_device_train_batch_size": 8,
             "max_steps": 2,
         }
+        options |= small_features(recipe.model.get("features"), features_folder)
         if recipe.data["corpus"] == "synthetic":
             options |= {"synthetic_clips": 36, "synthetic_speakers": 12}
         return [text for key, value in options.items() for text in (f"--{key}", str(value))]

@@ -68,7 +68,7 @@ def test_what_is_finished_is_not_trained_again_and_what_is_not_goes_on(recipe, l
 
 def test_a_folder_of_another_study_is_refused(recipe, learner, tmp_path):
     run_study(recipe, TWO, [0], tmp_path / "out", run=learner)
-    with pytest.raises(RunError, match="holds a run of another recipe or stage; give another --out"):
+    with pytest.raises(RunError, match="holds a run of another recipe or stage; give another folder"):
         run_study(recipe, TWO, [0], tmp_path / "out", ["--learning_rate", "1e-2"], run=learner)
 
 

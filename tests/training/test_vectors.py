@@ -243,7 +243,7 @@ def blank(clips):
         (["--encoder", '{"kind": "vector", "features": 5}'], "is said to have features 5, and the vectors of"),
         (["--level_dbfs", "-20"], "level_dbfs -20: features are computed of clips as they are"),
         (["--speed_perturbation", "0.9", "1.1"], "cannot be played"),
-        (["--features_dir", "/nowhere"], "holds no folder loudness or loudness with the vectors of loudness"),
+        (["--features_dir", "/nowhere"], "holds no folder loudness with the vectors of loudness"),
         (["--features", "offset:1", "--do_train", "false"], "offset:1 learns from training clips, and this run holds"),
         (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "hears waveforms"),
     ],
@@ -255,6 +255,11 @@ def test_what_cannot_be_heard_is_refused_with_the_way_out(command, tmp_path, cap
 def test_the_challenges_bags_are_found_by_their_toolkits_name(tmp_path):
     (tmp_path / "openXBOW" / "125").mkdir(parents=True)
     assert tables_folder(tmp_path, "bag_of_audio_words:125") == tmp_path / "openXBOW" / "125"
+
+
+def test_the_challenges_tables_do_without_the_weights_that_made_them(tmp_path):
+    (tmp_path / "DeepSpectrum").mkdir()
+    assert tables_folder(tmp_path, "deep_spectrum:nowhere/vgg19.safetensors") == tmp_path / "DeepSpectrum"
 
 
 def test_a_package_that_is_missing_ends_the_run_in_a_line(command, tmp_path, capsys, monkeypatch):
