@@ -18,7 +18,6 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import PIL
 import torch
@@ -39,7 +38,7 @@ LEAST_POWER = 1e-10  # of what is heard in a channel, full scale 1
 IMAGE_SIZE = 224  # pixels, both ways: VGG-19's
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # red, green, blue of ImageNet, as torchvision has them
 IMAGE_DEVIATION = (0.229, 0.224, 0.225)
-BATCH_SIZE_CPU = 4
+BATCH_SIZE_CPU = 4  # 0.44 s a clip on one core, beside 0.74 s one by one
 BATCH_SIZE_ACCELERATOR = 64
 LOGITS = ("classifier.6.", "head.fc.")  # the third fully connected layer, after what is wanted
 OF_TIMM = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3."}  # its names for torchvision's
@@ -83,6 +82,8 @@ def colour(decibels: np.ndarray) -> np.ndarray:
     >>> image[0, 0].tolist(), image[-1, 0].tolist()
     ([253, 231, 36], [68, 1, 84])
     """
+    import matplotlib  # not with every import of burst2vec
+
     lowest, highest = decibels.min(), decibels.max()
     share = (decibels - lowest) / (highest - lowest if highest > lowest else 1)
     pixels = matplotlib.colormaps["viridis"](share[::-1], bytes=True)[..., :3]
