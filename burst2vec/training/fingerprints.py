@@ -29,6 +29,7 @@ DECISIVE = (
     "oversample",
     "oversample_most",
     "speed_perturbation",
+    "mixup_alpha",
     "eval_strategy",
     "eval_steps",
     "early_stopping_patience",
@@ -52,7 +53,10 @@ def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str
     settings = args.to_dict()
     decisive = {name: settings[name] for name in DECISIVE}
     decisive["world_size"] = args.world_size
-    if decisive["lr_scheduler_type"] != "constant":  # the others stretch over the steps planned
+    if decisive["lr_scheduler_type"] not in (
+        "constant",
+        "reduce_lr_on_plateau",
+    ):  # the others stretch over the steps planned
         decisive |= {"max_steps": args.max_steps, "num_train_epochs": args.num_train_epochs}
     decisive |= {name: getattr(extractor, name, None) for name in ("preprocess", "level_dbfs")}
     heard_as = {name: getattr(extractor, name, None) for name in ("features", "normalise_per_speaker")}

@@ -25,6 +25,7 @@ from ..data.sampling import (
 )
 from ..data.vectors import VectorClips, hears_vectors, vectors_of
 from ..scoring import score_tasks
+from ..scoring.reports import war_name
 from .arguments import Burst2VecTrainingArguments
 from .checkpoints import (
     CheckpointError,
@@ -440,6 +441,7 @@ def _check_selection(args, tasks) -> None:
     known = ["loss", "s_mtl"]
     for task in tasks:
         known += [task.score_name, *(f"{task.score_name}/{label}" for label in task.labels)]
+        known += [war_name(task)] if task.kind == "classification" else []
     name = args.metric_for_best_model.removeprefix("eval_")
     if name not in known and not any(name.endswith(f"_{score}") for score in known):  # several eval sets: <set>_<score>
         scores = [task.score_name for task in tasks]
