@@ -68,3 +68,29 @@ def test_what_cannot_be_a_burst_is_refused_by_name_in_a_batch_too(clip, message)
 def test_another_rate_is_refused_with_the_call_that_mends_it():
     with pytest.raises(ValueError, match="44100 Hz and the model hears 16000 Hz.*load_audio"):
         EXTRACT(np.ones(800, "f"), sampling_rate=44100)
+
+
+def test_vectors_pass_as_they_are_without_mask_or_level():
+    hears = Burst2VecFeatureExtractor(features=["mine"], feature_size=2)
+    for given in ([1.0, -2.0], [[1.0, -2.0], np.array([3.0, 4.0])]):
+        batch = hears(given, return_tensors="pt")
+        assert set(batch) == {"input_values"} and batch["input_values"][0].tolist() == [1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.zeros(8000, "f"), r"laugh: has shape \(8000,\), and the model hears vectors of 2 numbers, of \['mine'\]"),
+        ([1.0, float("nan")], "laugh: value 1 is nan"),
+    ],
+)
+def test_what_is_no_vector_of_the_models_size_is_refused_by_name(given, message):
+    hears = Burst2VecFeatureExtractor(features=["mine"], feature_size=2)
+    with pytest.raises(WaveformError, match=message):
+        hears(given, names=["laugh"])
+
+
+def test_what_the_model_hears_comes_back_from_disk(tmp_path):
+    Burst2VecFeatureExtractor(features=["a", "b"], feature_size=5, normalise_per_speaker=True).save_pretrained(tmp_path)
+    again = Burst2VecFeatureExtractor.from_pretrained(tmp_path)
+    assert (again.features, again.feature_size, again.normalise_per_speaker) == (["a", "b"], 5, True)
