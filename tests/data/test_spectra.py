@@ -86,3 +86,8 @@ def test_fields_find_what_a_loop_over_them_does():
     assert value(vector, names, f"{name}, mean") == pytest.approx(np.mean(found), abs=1e-4)
     assert value(vector, names, f"{name}, deviation") == pytest.approx(np.std(found), abs=1e-4)
     assert value(vector, names, f"{name}, greatest") == pytest.approx(np.max(found), abs=1e-4)
+
+
+def test_no_two_sets_say_that_they_are_made_alike():
+    made = [str(feature_set.made_by()) for feature_set in FEATURE_SETS.values()]  # by which a cache finds vectors again
+    assert len(set(made)) == len(made)

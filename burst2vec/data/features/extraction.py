@@ -32,18 +32,18 @@ def _of_opensmile(standard: str, size: int) -> FeatureSet:
     )
 
 
-def _of_spectra(size: int, vector: Callable, names: Callable) -> FeatureSet:
+def _of_spectra(spectrum: str, size: int, vector: Callable, names: Callable) -> FeatureSet:
     def one_by_one(waveforms):  # in this process: torch, which they compute with, may hang in one forked from it
         return np.stack([vector(waveform)[0] for waveform in waveforms])
 
-    return FeatureSet(size, vector, names, spectra.made_by, one_by_one, batch_size=32)
+    return FeatureSet(size, vector, names, partial(spectra.made_by, spectrum), one_by_one, batch_size=32)
 
 
 FEATURE_SETS = {
     "compare": _of_opensmile(functionals.COMPARE, 6_373),
     "egemaps": _of_opensmile(functionals.EGEMAPS, 88),
-    "log_mel": _of_spectra(spectra.LOG_MEL_SIZE, spectra.log_mel_statistics, spectra.log_mel_names),
-    "strf": _of_spectra(spectra.STRF_SIZE, spectra.strf_statistics, spectra.strf_names),
+    "log_mel": _of_spectra("log_mel", spectra.LOG_MEL_SIZE, spectra.log_mel_statistics, spectra.log_mel_names),
+    "strf": _of_spectra("strf", spectra.STRF_SIZE, spectra.strf_statistics, spectra.strf_names),
 }
 FEATURE_FAMILIES: dict[str, FeatureFamily] = {
     "embedding": EMBEDDING,

@@ -112,9 +112,9 @@ def strf_names() -> tuple[str, ...]:
     )
 
 
-def made_by() -> dict:
-    """What decides the values."""
-    return {"burst2vec": "spectra", "version": VERSION}
+def made_by(spectrum: str) -> dict:
+    """What decides the values of the statistics of ``spectrum``, ``"log_mel"`` or ``"strf"``."""
+    return {"statistics": spectrum, "version": VERSION}
 
 
 def _spectrum(waveform: np.ndarray) -> np.ndarray:
