@@ -31,7 +31,7 @@ from ..processes import bf16_is_native
 from .feature_set import FeatureFamily, FeatureSet
 
 VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
-BATCH_SIZE_CPU = 4  # on the CPU 1, 2 and 4 are alike within a tenth (benchmarks/embed.py)
+BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
 _NOT_HEARD = "masked_spec_embed"  # of training alone; some checkpoints lack it, and it is drawn anew with each load
 _NO_PART = ("architectures", "dtype", "torch_dtype", "transformers_version")  # of what a configuration decides
