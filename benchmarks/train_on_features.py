@@ -104,7 +104,7 @@ class PlainNetwork(nn.Module):
 def encoding_every_batch(vectors, labels, steps: int):
     """A function that trains anew, all labels made into tensors in every batch, and returns its seconds a step."""
     inputs = torch.from_numpy(vectors)
-    emotions = pd.DataFrame(labels["emotion"], columns=list(EXVO_EMOTIONS))
+    emotions = pd.DataFrame(labels["emotion"].astype(np.float64), columns=list(EXVO_EMOTIONS))  # as read from CSV
     ages, countries = (labels["age"] - 15) / 30, labels["country"].astype(float)
 
     def train() -> float:
