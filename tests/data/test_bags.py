@@ -121,13 +121,13 @@ class Broken:
 
 
 def test_values_that_are_not_finite_become_0_and_are_noted(monkeypatch):
-    monkeypatch.setattr(bags, "_smile", lambda level: Broken(np.nan))
+    monkeypatch.setattr("burst2vec.data.features.smile.smile", lambda standard, level: Broken(np.nan))
     frames, note = describe_frames(noise())
     assert frames[:, 0].tolist() == [0, 0, 1] and note == "values not finite set to 0"
 
 
 def test_a_clip_without_a_finite_value_is_refused(monkeypatch):
-    monkeypatch.setattr(bags, "_smile", lambda level: Broken(np.nan, np.inf))
+    monkeypatch.setattr("burst2vec.data.features.smile.smile", lambda standard, level: Broken(np.nan, np.inf))
     with pytest.raises(CorpusError, match="no finite value of 4000 samples"):
         describe_frames(noise())
 

@@ -134,24 +134,24 @@ class Broken:
     """In place of openSMILE: a frame with the given values."""
 
     def __init__(self, *values):
-        self.values = np.array([values])
+        self.values = np.array([values], np.float32)
 
     def process_signal(self, waveform, rate):
         return self
 
-    def to_numpy(self):
-        return self.values
+    def to_numpy(self, dtype):
+        return self.values.astype(dtype)
 
 
 def test_values_that_are_not_finite_become_0_and_are_noted(monkeypatch):
-    monkeypatch.setattr(functionals, "_smile", lambda standard: Broken(1.0, np.inf, np.nan))
+    monkeypatch.setattr("burst2vec.data.features.smile.smile", lambda standard, level: Broken(1.0, np.inf, np.nan))
     vector, note = functionals.functionals(noise(400), functionals.EGEMAPS)
     assert vector.tolist() == [1, 0, 0] and vector.dtype == np.float32
     assert note == "padded to 960 samples, values not finite set to 0"
 
 
 def test_a_clip_without_any_finite_value_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(functionals, "_smile", lambda standard: Broken(np.nan, np.nan))
+    monkeypatch.setattr("burst2vec.data.features.smile.smile", lambda standard, level: Broken(np.nan, np.nan))
     monkeypatch.setattr(extraction.functionals, "made_by", lambda standard: {})
     dataset = clips_of(tmp_path, {"odd": noise()})
     with pytest.raises(CorpusError, match="odd: openSMILE's eGeMAPSv02 has no finite value of 4000 samples"):

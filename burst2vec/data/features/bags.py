@@ -14,7 +14,7 @@ length, because how long a burst is may tell what it is.
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +24,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
-from ...waveforms import SAMPLING_RATE
 from ..clips import read_clip
 from ..corpora import CorpusError
 from . import functionals
 from .feature_set import FeatureFamily, FeatureSet
+from .smile import hear
 
 SIZES = (125, 250, 500, 1_000, 2_000)  # of the ExVo white paper
 METHODS = ("random", "random++")
@@ -61,9 +61,8 @@ class Codebook(NamedTuple):
 def describe_frames(waveform: np.ndarray) -> tuple[np.ndarray, str]:
     """The low-level descriptors of each frame, every 10 ms, and their deltas, as openSMILE computes them.
 
-    What ``functionals`` mends is mended here: a clip under 960 samples, which has no descriptors, is padded with zeros
-    at its end; samples beyond full scale, which would wrap around, are clipped; values that are not finite become 0.
-    openSMILE's deltas have two frames more than its descriptors: these are left out.
+    What ``hear`` mends of a clip is noted. openSMILE's deltas have two frames more than its descriptors: these are left
+    out.
 
     Args:
         waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``.
@@ -75,23 +74,7 @@ def describe_frames(waveform: np.ndarray) -> tuple[np.ndarray, str]:
         CorpusError: no value is finite.
         ImportError: openSMILE is not installed.
     """
-    notes = []
-    if waveform.size < functionals.LEAST_SAMPLES:
-        waveform = np.pad(waveform, (0, functionals.LEAST_SAMPLES - waveform.size))
-        notes.append(f"padded to {functionals.LEAST_SAMPLES} samples")
-    if waveform.max() > functionals.HIGHEST or waveform.min() < -1:
-        waveform = waveform.clip(-1, functionals.HIGHEST)
-        notes.append("clipped at full scale")
-    levels = [_smile(level).process_signal(waveform, SAMPLING_RATE).to_numpy(np.float32) for level in LEVELS]
-    number_of_frames = min(map(len, levels))
-    frames = np.concatenate([level[:number_of_frames] for level in levels], axis=1)
-    finite = np.isfinite(frames)
-    if not finite.any():
-        raise CorpusError(f"openSMILE's low-level descriptors have no finite value of {waveform.size} samples")
-    if not finite.all():
-        frames = np.where(finite, frames, np.float32(0))
-        notes.append("values not finite set to 0")
-    return frames, ", ".join(notes)
+    return hear(waveform, functionals.COMPARE, *LEVELS)
 
 
 def count_words(frames: np.ndarray, words: np.ndarray, assignments: int = ASSIGNMENTS) -> np.ndarray:
@@ -307,12 +290,6 @@ def _made_by(codebook: Codebook) -> dict:
         "assignments": ASSIGNMENTS,
         "bags_version": VERSION,
     }
-
-
-@cache
-def _smile(level: str):
-    opensmile = functionals._opensmile()
-    return opensmile.Smile(opensmile.FeatureSet[functionals.COMPARE], opensmile.FeatureLevel[level])
 
 
 BAG_OF_AUDIO_WORDS = FeatureFamily(
