@@ -22,7 +22,7 @@ from burst2vec.data.features import FEATURE_SETS, extract_features
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, help="MP3 files, searched below this folder")
-    parser.add_argument("--features", nargs="+", choices=list(FEATURE_SETS), default=list(FEATURE_SETS))
+    parser.add_argument("--features", nargs="+", choices=list(FEATURE_SETS), default=["compare", "egemaps"])
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
