@@ -17,7 +17,7 @@ from ..data.features import (
     read_challenge_features,
     read_features,
 )
-from ..data.vectors import look_up, normalise_per_speaker, vectors_of, with_vectors
+from ..data.vectors import look_up, normalise_per_speaker, public_name, vectors_of, with_vectors
 from .corpora import Clips
 from .preparation import RunError
 from .sections import DataArguments
@@ -81,7 +81,11 @@ def _vectors_of_set(name, clips, arguments, output_dir, model_path) -> dict[str,
     try:
         tables = {
             split: extract_features(
-                of_split.dataset, name, arguments.preprocessing_num_workers, f"Computing {name}, {split}", fitted=fitted
+                of_split.dataset,
+                name,
+                arguments.preprocessing_num_workers,
+                f"Computing {public_name(name)}, {split}",
+                fitted=fitted,
             )
             for split, of_split in clips.items()
         }

@@ -12,6 +12,7 @@ from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 from burst2vec import Burst2VecConfig
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
+from burst2vec.data.features import FEATURE_SETS
 from burst2vec.encoders import build_encoder
 from burst2vec.scoring import s_mtl
 from burst2vec.tasks import resolve_tasks
@@ -93,7 +94,7 @@ def features_folder(tmp_path_factory):
 
 def small_features(features, folder):
     """The command line's words for a recipe's feature sets, each by the means that it has in ``features_folder``."""
-    if features is None or {"compare", "egemaps"} & set(features):
+    if features is None or set(features) <= set(FEATURE_SETS):
         return {}
     checkpoints = [name.rpartition("/")[2] for name in features if name.startswith("embedding:")]
     if checkpoints:
