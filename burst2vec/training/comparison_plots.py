@@ -1,5 +1,6 @@
 """Several runs in one picture: what each weighs in a fusion, and how their scores compare."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,12 @@ def plot_fusion(fusion, path: str | Path) -> Path:
     grid = figure.add_gridspec(rows, columns)
     axis = figure.add_subplot(grid[0, :])
     tasks, left = list(fusion.weights), np.zeros(len(fusion.weights))
-    for place, system in enumerate(fusion.systems):
+    for place in range(len(fusion.systems)):
         widths = np.array([fusion.weights[task][place] for task in tasks])
-        axis.barh(tasks, widths, left=left, color=_colour(place), label=system)
+        axis.barh(tasks, widths, left=left, color=_colour(place))  # the bars below tell whose colour it is
         left += widths
     axis.invert_yaxis()
     axis.set(xlim=(0, 1), title=f"Weight of each system, {WAYS[fusion.way]}")
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     for row, (split, by_system) in enumerate(fusion.scores.items(), start=1):
         for column, name in enumerate(names):
             axis = figure.add_subplot(grid[row, column])
@@ -44,9 +44,9 @@ def plot_fusion(fusion, path: str | Path) -> Path:
             bars = axis.barh(list(values), list(values.values()), color=colours)
             axis.bar_label(bars, fmt="%.3f", fontsize=7, padding=2)
             axis.invert_yaxis()
-            axis.margins(x=0.2)
+            axis.margins(x=0.25)
             axis.tick_params(labelsize=7, labelleft=column == 0)
-            axis.set_title(f"{split}: {name}, {better(name)} is better", fontsize=8)
+            axis.set_title(f"{split}: {name}\n{better(name)} is better", fontsize=8)
     return save_figure(figure, path)
 
 
@@ -57,7 +57,9 @@ def plot_report(rows, path: str | Path) -> Path:
         rows: ``training.reporting.Row`` of one split.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
-    figure = Figure(figsize=(4.0 + 3.2 * len(names), 1.4 + 0.4 * len(rows)), layout="constrained")
+    labels = [textwrap.fill(f"{row.name} ({row.measured_on})", 60) for row in rows]  # a sentence, and what differs
+    lines = sum(1 + label.count("\n") for label in labels)
+    figure = Figure(figsize=(4.0 + 3.2 * len(names), 1.4 + 0.15 * len(rows) + 0.13 * lines), layout="constrained")
     places = np.arange(len(rows))[::-1]
     for axis, name in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names, strict=True):
         for place, row in zip(places, rows, strict=True):
@@ -66,7 +68,7 @@ def plot_report(rows, path: str | Path) -> Path:
                 axis.errorbar(np.mean(values), place, xerr=spread, fmt="o", color=COLOURS[0], capsize=4)
             if row.printed.get(name) is not None:
                 axis.plot(row.printed[name], place, "D", color=COLOURS[1], fillstyle="none")
-        axis.set_yticks(places, [f"{row.name}\n({row.measured_on})" for row in rows], fontsize=7)
+        axis.set_yticks(places, labels, fontsize=7)
         axis.set_ylim(-0.5, len(rows) - 0.5)
         axis.set_title(f"{name}, {better(name)} is better", fontsize=9)
         axis.grid(alpha=0.3)
