@@ -18,7 +18,7 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import (
     Wav2Vec2ConformerSelfAttention,
 )
 
-from .frontends import FRONTENDS, GaborSTRF
+from .frontends import FRONTENDS, GaborSTRF, random_spans
 
 
 class ConformerEncoder(nn.Module):
@@ -255,18 +255,3 @@ def relative_positions(frames) -> torch.Tensor:
     steps = torch.arange(0, size, 2, device=frames.device, dtype=torch.float32)
     angles = distances[:, None] * torch.exp(steps * (-math.log(10000.0) / size))
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None].to(frames.dtype)
-
-
-def random_spans(lengths, longest: int, share: float) -> torch.Tensor:
-    """One span in each row, boolean (batch, longest): up to ``share`` of its length wide, anywhere within the length.
-
-    ``lengths`` is (batch,). Every width from 0 to ⌊share · length⌋ is as likely, and so is every place for it.
-
-    >>> random_spans(torch.tensor([4, 9]), 9, share=0.1).any().item()  # no whole frame to hide
-    False
-    """
-    chances = torch.rand(2, len(lengths), device=lengths.device)
-    widths = (chances[0] * ((share * lengths).floor() + 1)).floor()
-    starts = (chances[1] * (lengths - widths + 1)).floor()
-    places = torch.arange(longest, device=lengths.device)
-    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])

@@ -280,6 +280,21 @@ def valid_lengths(waveforms, attention_mask):
     return None if attention_mask is None else lengths
 
 
+def random_spans(lengths, size: int, share: float) -> torch.Tensor:
+    """One span in each row, boolean (batch, size): up to ``share`` of its length wide, anywhere within the length.
+
+    ``lengths`` is (batch,). Every width from 0 to ⌊share · length⌋ is as likely, and so is every place for it.
+
+    >>> random_spans(torch.tensor([4, 9]), 9, share=0.1).any().item()  # no whole frame to hide
+    False
+    """
+    chances = torch.rand(2, len(lengths), device=lengths.device)
+    widths = (chances[0] * ((share * lengths).floor() + 1)).floor()
+    starts = (chances[1] * (lengths - widths + 1)).floor()
+    places = torch.arange(size, device=lengths.device)
+    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])
+
+
 # Constants are not buffers: from_pretrained would lose those that are not saved. They are made outside of inference
 # mode, because a tensor from within it could not take part in a later training step.
 

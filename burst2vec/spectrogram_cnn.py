@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .frontends import LogMel
+from .frontends import LogMel, random_spans
 
 
 class SpectrogramCNN(nn.Module):
@@ -20,8 +20,8 @@ class SpectrogramCNN(nn.Module):
         channels: of the log-mel spectrum.
         width: maps of the first block.
         masks: spans of channels, and as many of frames, that are masked in training.
-        channel_mask: the most channels of a span.
-        frame_mask: the most of a span of frames, as a share of the clip's.
+        channel_mask_share: the widest span of channels, as a share of all, 0..1.
+        time_mask_share: the longest span of frames, as a share of the clip's, 0..1.
         shift: the most channels that a clip's spectrum is moved by in training, up or down.
 
     >>> encoder = SpectrogramCNN(channels=32, width=4).eval()
@@ -35,21 +35,22 @@ class SpectrogramCNN(nn.Module):
         channels: int = 64,
         width: int = 16,
         masks: int = 0,
-        channel_mask: int = 12,
-        frame_mask: float = 0.2,
+        channel_mask_share: float = 0.2,
+        time_mask_share: float = 0.2,
         shift: int = 0,
     ):
         super().__init__()
         for name, value, fits, allowed in (
             ("width", width, width >= 1, "1 or more"),
             ("masks", masks, masks >= 0, "0 or more"),
-            ("channel_mask", channel_mask, 0 <= channel_mask < channels, f"0 or more, and less than {channels}"),
-            ("frame_mask", frame_mask, 0 <= frame_mask < 1, "a share from 0 to below 1"),
+            ("channel_mask_share", channel_mask_share, 0 <= channel_mask_share <= 1, "in 0..1"),
+            ("time_mask_share", time_mask_share, 0 <= time_mask_share <= 1, "in 0..1"),
             ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {value}; it must be {allowed}")
-        self.masks, self.channel_mask, self.frame_mask, self.shift = masks, channel_mask, frame_mask, shift
+        self.masks, self.shift = masks, shift
+        self.channel_mask_share, self.time_mask_share = channel_mask_share, time_mask_share
         self.log_mel = LogMel(channels)
         self.stem = NormalisedConvolution(1, width, kernel=5, stride=(2, 2))
         self.blocks = nn.ModuleList(
@@ -89,8 +90,9 @@ class SpectrogramCNN(nn.Module):
         device = spectrum.device
         lengths = torch.full((batch,), frames, device=device) if mask is None else mask.sum(dim=1)
         for _ in range(self.masks):
-            channel_spans = random_spans(torch.full((batch,), channels, device=device), self.channel_mask, channels)
-            frame_spans = random_spans(lengths, self.frame_mask * lengths, frames)
+            of_all = torch.full((batch,), channels, device=device)
+            channel_spans = random_spans(of_all, channels, self.channel_mask_share)
+            frame_spans = random_spans(lengths, frames, self.time_mask_share)
             spectrum = spectrum.masked_fill(channel_spans[:, None, :] | frame_spans[:, :, None], 0.0)
         return spectrum
 
@@ -133,21 +135,3 @@ class ResidualBlock(nn.Module):
         hidden, hidden_mask = self.first(image, mask)
         hidden, hidden_mask = self.second(F.relu(hidden), hidden_mask)
         return F.relu(hidden + self.beside(image, mask)[0]), hidden_mask
-
-
-def random_spans(lengths, most, size: int) -> torch.Tensor:
-    """One span for each clip, boolean (batch, size): up to ``most`` places long, within the first ``lengths`` places.
-
-    Args:
-        lengths: integer (batch,).
-        most: a number, or one for each clip (batch,).
-
-    >>> random_spans(torch.tensor([4, 2]), 0, 4).any()
-    tensor(False)
-    """
-    chance = torch.rand(2, len(lengths), device=lengths.device)
-    most = torch.as_tensor(most, device=lengths.device).floor()
-    long = (chance[0] * (most + 1)).floor().clamp(max=lengths)
-    start = (chance[1] * (lengths - long + 1)).floor()
-    places = torch.arange(size, device=lengths.device)
-    return (places >= start[:, None]) & (places < (start + long)[:, None])

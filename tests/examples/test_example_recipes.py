@@ -28,7 +28,7 @@ PATHS = sorted(RECIPES.rglob("*.yaml"))
 # What makes an encoder of the package small, by its kind; a vector's size is that of the features.
 SMALL = {
     "conformer": {"channels": 16, "size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "kernel": 3},
-    "spectrogram_cnn": {"channels": 16, "channel_mask": 4, "width": 2},
+    "spectrogram_cnn": {"channels": 16, "width": 2},
     "vector": {},
     "waveform_cnn": {"filters": [4, 4], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1], "hidden": 4},
 }

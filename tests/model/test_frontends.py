@@ -2,9 +2,10 @@ import librosa
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
-from burst2vec.frontends import FRONTENDS, GaborSTRF, LogMel, mel_filters
+from burst2vec.frontends import FRONTENDS, GaborSTRF, LogMel, mel_filters, random_spans
 from tests.conftest import noise_clips
 
 LENGTHS = (400, 559, 560, 3999, 16000, 12345, 32000, 8001)
@@ -334,3 +335,15 @@ def test_what_a_checkpoint_lacks_starts_as_new(tmp_path, lost):
     assert torch.equal(again.state_dict()[f"frontend.{lost}"], fresh.state_dict()[f"frontend.{lost}"])
     for name in state:
         assert torch.equal(again.state_dict()[name], state[name]), name
+
+
+def test_spans_lie_within_their_length_and_every_width_and_place_occurs():
+    torch.manual_seed(0)
+    lengths = torch.tensor([5] * 2000 + [10] * 2000)
+    spans = random_spans(lengths, 12, share=0.4)
+    assert not spans[:2000, 5:].any() and not spans[2000:, 10:].any()
+    short = [tuple(span) for span in spans[:2000, :5].int().tolist()]
+    changes = F.pad(spans.int(), (1, 1)).diff(dim=1)
+    assert (changes == 1).sum(dim=1).max() == 1, "one span a clip"
+    assert {sum(span) for span in short} == {0, 1, 2} and len(set(short)) == 1 + 5 + 4
+    assert set(spans[2000:].sum(dim=1).tolist()) == {0, 1, 2, 3, 4}
