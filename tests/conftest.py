@@ -1,6 +1,7 @@
 """Tiny encoders, built from configurations: nothing goes to the network."""
 
 import os
+import threading
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -8,9 +9,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 from transformers import HubertConfig, Wav2Vec2Config, WavLMConfig
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+
+# Tests fork processes and kill them at any moment. tqdm's own lock is shared with them: one that is killed while its
+# bar is drawn would leave it locked for whoever is forked next. A lock of threads is each process's own, and without
+# tqdm's monitor no other thread holds it at a fork.
+tqdm.monitor_interval = 0
+tqdm.set_lock(threading.RLock())
 
 TINY = {
     "hidden_size": 32,
