@@ -10,11 +10,13 @@ from .scores import (
     unweighted_average_recall,
     weighted_average_recall,
 )
+from .significance import cochrans_q
 from .submission import SubmissionError, submission_name, validate_exvo_multi, write_exvo_multi
 from .trivial import trivial_predictions
 
 __all__ = [
     "SubmissionError",
+    "cochrans_q",
     "concordance_cc",
     "concordance_cc_per_label",
     "format_report",
