@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .plots import COLOURS, better, save_figure
+from ..drawing import COLOURS, save_figure
+from .plots import better
 
 WAYS = {
     "weights": "chosen on validation",

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..audio import read_steps
+from ..drawing import COLOURS, save_figure
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..waveform_cnn import WaveformCNN
 from ..waveforms import SAMPLING_RATE
-from .plots import COLOURS, save_figure
 from .preparation import RunError
 
 FFT_SIZE = 1024  # a bin every 15.6 Hz

@@ -1,17 +1,13 @@
-"""What a run looks like: one picture a question, as PNG.
-
-Colours are Okabe and Ito's, which colour-blind readers can tell apart.
-"""
+"""What a run looks like: one picture a question, as PNG."""
 
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..data.checking.plots import COLOURS
+from ..drawing import COLOURS, save_figure
 from ..tasks import Task
 
-PIXELS_PER_INCH = 150
 VIEWS = ("shared", "specific", "combined")  # of a clip, on each of which a task's head runs
 
 
@@ -223,11 +219,3 @@ def better(name: str) -> str:
 
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else "undefined"
-
-
-def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG, in a folder that is made where there is none; returns ``path``."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=PIXELS_PER_INCH)
-    return path

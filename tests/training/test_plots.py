@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from burst2vec.drawing import picture_bytes
 from burst2vec.tasks import TASK_PRESETS, Task
+from burst2vec.training.comparison_plots import plot_fusion, plot_report
+from burst2vec.training.fusing import Fusion
 from burst2vec.training.plots import (
     confusion,
     plot_confusion,
@@ -11,7 +15,10 @@ from burst2vec.training.plots import (
     plot_losses,
     plot_predictions,
     plot_scatter,
+    plot_study,
 )
+from burst2vec.training.reporting import Row
+from burst2vec.training.study import Study
 
 PNG = b"\x89PNG\r\n\x1a\n"
 EMOTION, AGE, COUNTRY = TASK_PRESETS["exvo"]
@@ -69,3 +76,40 @@ def test_thirty_classes_and_errors_in_a_unit_can_be_drawn(tmp_path):
     formants = Task("formants", "regression", ("f1", "f2"), unit="Hz", span=(0, 4000), loss="mae", metric="mae")
     scores = {"formants_mae": 80.0, "formants_mae/f1": 60.0, "formants_mae/f2": 100.0}
     assert is_picture(plot_label_scores(formants, scores, tmp_path / "formants.png"))
+
+
+# matplotlib takes what stands between two $ for a formula: it draws another text than the name's, or fails.
+ODD = (r"$\badmacro{$", "$x$", "5 $ or $ 6", "\\", "100 % {}_^&#~")
+
+
+def test_names_with_signs_of_formulas_end_no_picture(tmp_path):
+    rng = np.random.default_rng(0)
+    moods = Task("mood", "regression", ODD, unit=ODD[0], loss="mae", metric="mae")
+    dose = Task("dose", "regression", ("dose",), unit=ODD[0], loss="mae", metric="mae")
+    call = Task("call", "classification", ODD, loss="cross_entropy", metric="uar")
+    truth = {"mood": rng.random((9, 5)), "dose": rng.random((9, 1)), "call": np.arange(9) % 5}
+    drawn = plot_predictions((moods, dose, call), {}, {**truth, "call": rng.random((9, 5))}, truth, tmp_path, "test")
+    study = Study((1,), {"mood_mae": {name: [0.1] for name in ODD}})
+    scores = {"test": {name: {"mood_mae": 0.5} for name in (*ODD, "fused")}}
+    fusion = Fusion("mean", ODD, (moods,), {"mood": [0.2] * 5}, {}, scores, None, 0)
+    row = Row("A paper", ODD[0], ODD, 9, {}, {"mood_mae": [0.5]})
+    drawn += [
+        plot_study(study, tmp_path / "study.png"),
+        plot_fusion(fusion, tmp_path / "fusion.png"),
+        plot_report([row], tmp_path / "report.png"),
+    ]
+    assert len(drawn) == 6 and all(map(is_picture, drawn))
+
+
+def test_a_text_with_signs_of_formulas_is_drawn_letter_for_letter():
+    def drawn(text):
+        figure = Figure(figsize=(2, 1))
+        figure.text(0.1, 0.5, text, parse_math=False)
+        return picture_bytes(figure)
+
+    def as_we_draw(text):
+        figure = Figure(figsize=(2, 1))
+        figure.text(0.1, 0.5, text)
+        return picture_bytes(figure)
+
+    assert as_we_draw("$a$") == drawn("$a$") != drawn("a")

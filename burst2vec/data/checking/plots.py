@@ -1,6 +1,6 @@
 """A corpus in pictures: who speaks, what they are said to feel, how long and how loud the clips are.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart. No picture names a clip or a speaker.
+No picture names a clip or a speaker.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
+from ...drawing import COLOURS
 from ...tasks import Task
 from .check import CorpusCheck
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MOST_POINTS = 3_000  # of the map of emotions: t-SNE of more takes minutes
 FEWEST_VECTORS = 50  # different ones; fewer lie on a handful of spots and make no map
 _BINS = 40

@@ -11,12 +11,12 @@ Page and facts hold counts, ranges and pictures, and no name of a clip, of a spe
 import base64
 import csv
 import html
-import io
 import json
 from pathlib import Path
 
 import pandas as pd
 
+from ...drawing import picture_bytes
 from ..corpora.tables import CorpusError
 from .check import CorpusCheck
 from .plots import Picture, draw_corpus
@@ -79,9 +79,7 @@ def write_report(
 def _png(picture: Picture) -> bytes | None:
     if picture.figure is None:
         return None
-    file = io.BytesIO()
-    picture.figure.savefig(file, format="png", dpi=PIXELS_PER_INCH)
-    return file.getvalue()
+    return picture_bytes(picture.figure, PIXELS_PER_INCH)
 
 
 def _markdown(check: CorpusCheck, title: str, tables: list, pictures: list) -> str:

@@ -388,3 +388,17 @@ def test_a_report_of_one_format_writes_that_page_alone(sound_corpus, tmp_path):
         write_report(check, tmp_path, "x", ("pdf",))
     with pytest.raises(CorpusError, match="is a file"):
         write_report(check, tmp_path / "html/report.html", "x")
+
+
+def test_names_with_signs_of_formulas_have_a_report_and_every_picture(tmp_path):
+    odd = (r"$\badmacro{$", "$x$", "5 $ or $ 6")
+    tasks = (
+        Task("emotion", "regression", odd),
+        Task("age", "regression", ("age",), unit=odd[0], span=(15, 99), loss="mae", metric="mae"),
+        Task("country", "classification", odd, loss="cross_entropy", metric="uar"),
+    )
+    vectors = np.random.default_rng(0).random((60, 3))
+    dataset = split(*({"emotion": vector.tolist(), "country": row % 3} for row, vector in enumerate(vectors)))
+    write_report(check_corpus({"train": dataset}, tasks), tmp_path, "a $ and a $")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 7 and r"Country: $\badmacro{$" in page
