@@ -75,6 +75,15 @@ def write_hume_vb(folder, rows=ROWS, columns=COLUMNS, line_end="\n", encoding="u
     return folder
 
 
+COLUMNS_16 = (*COLUMNS[:4], "Country_string", *COLUMNS[4:])  # the layout whose column Country holds numbers
+
+
+def rows_16(rows=ROWS, number="{}.0"):
+    """``rows`` in the layout of 16 columns; ``number`` is how a country's place is written."""
+    places = {"China": 0, "South Africa": 1, "United States": 2, "Venezuela": 3}
+    return [[*row[:3], number.format(places[row[3]]) if row[3] in places else row[3], row[3], *row[4:]] for row in rows]
+
+
 def write_avb(folder, rows=AVB_ROWS, columns=AVB_COLUMNS, wavs=0):
     """A-VB's label tables, those that ``rows`` has; ``rows`` and ``columns`` may be wrong on purpose."""
     (folder / "labels").mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """HUME-VB's five label tables: ExVo's own (Baird et al. 2022, arXiv 2205.01780) and A-VB's four (arXiv 2207.03572).
 
     data_info.csv               File_ID,Split,Subject_ID,Country,Age,Awe,…,Surprise
+                                or, with numbers of countries, …,Country,Country_string,Age,…
     labels/high_info.csv        File_ID,Split,Awe,…,Surprise                        0..1
     labels/two_info.csv         File_ID,Split,Valence,Arousal                       0..1
     labels/culture_info.csv     File_ID,Split,China_Awe,…,Venezuela_Surprise        0..1, ten emotions in four countries
@@ -9,6 +10,7 @@
 A reader here turns one line into one entry a task, and raises ``TableError`` at a field that is not what it should be.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +18,10 @@ from typing import NamedTuple
 from ...tasks import EXVO_COUNTRIES, TASK_PRESETS, Task
 from .tables import CorpusError, Row
 
-_EMOTION, _AGE, _COUNTRY = TASK_PRESETS["exvo"]
+_EMOTION, _AGE, _ = TASK_PRESETS["exvo"]
 _HIGH, _TWO, _CULTURE, _TYPE = TASK_PRESETS["avb"]
 _RATED_IN = [[label for label in _CULTURE.labels if label.startswith(f"{country}_")] for country in EXVO_COUNTRIES]
+_PLACE = re.compile(r"[0-3](\.0*)?")  # of a country
 
 
 class LabelTable(NamedTuple):
@@ -30,10 +33,33 @@ class LabelTable(NamedTuple):
     read: Callable[[Row], tuple[list, ...]]  # a line → for each task its numbers, or its class index alone
 
 
+def _country(row: Row) -> int:
+    """The country's place among the four, in alphabetical order.
+
+    ``Country`` holds its name or, as text of an integer or a float, its place; then ``Country_string`` may stand beside
+    it with the name. Names were seen with blanks at their ends, and "USA".
+    """
+    place = _country_named(row.fields["Country"])
+    if place is None and _PLACE.fullmatch(row.fields["Country"].strip()):
+        place = int(float(row.fields["Country"]))
+    if place is None:
+        raise row.error("Country", f"one of {', '.join(EXVO_COUNTRIES)}, nor its number, 0 to 3 in this order")
+    if "Country_string" in row.fields and _country_named(row.fields["Country_string"]) != place:
+        found = row.fields["Country"]
+        raise row.error("Country_string", f"{EXVO_COUNTRIES[place]!r}, which is what column Country says by {found!r}")
+    return place
+
+
+def _country_named(text: str) -> int | None:
+    name = text.strip()
+    name = "United States" if name == "USA" else name
+    return EXVO_COUNTRIES.index(name) if name in EXVO_COUNTRIES else None
+
+
 def _read_exvo(row: Row) -> tuple[list, ...]:
     emotions = [row.number(label, *_EMOTION.span) for label in _EMOTION.labels]
     age = row.number("Age", *_AGE.span)
-    return emotions, [age], [_COUNTRY.labels.index(row.choice("Country", _COUNTRY.labels))]
+    return emotions, [age], [_country(row)]
 
 
 def _read_high(row: Row) -> tuple[list, ...]:

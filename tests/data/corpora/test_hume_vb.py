@@ -9,7 +9,7 @@ from burst2vec.data.corpora.hume_vb import COLUMNS, read_hume_vb
 from burst2vec.data.corpora.tables import CorpusError, TableError
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
-from ..corpora_on_disk import ROWS, with_field, write_hume_vb
+from ..corpora_on_disk import COLUMNS_16, ROWS, rows_16, with_field, write_avb, write_hume_vb
 
 
 def splits_of(folder, **options):
@@ -44,6 +44,54 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
     plain = splits_of(write_hume_vb(tmp_path / "hume"))
     windows = splits_of(write_hume_vb(tmp_path / "hume", line_end="\r\n", encoding="utf-8-sig"))
     assert str(windows) == str(plain)  # as text, because NaN is not equal to itself
+
+
+@pytest.mark.parametrize("number", ["{}", "{}.0", " {}. "])
+@pytest.mark.parametrize("labels", ["exvo", "avb", "all"])
+def test_both_layouts_of_the_table_read_the_same(tmp_path, number, labels):
+    named = write_avb(write_hume_vb(tmp_path / "hume"))
+    expected = splits_of(named, labels=labels)
+    assert str(splits_of(write_hume_vb(named, rows_16(number=number), COLUMNS_16), labels=labels)) == str(expected)
+    numbers_alone = [[*row[:4], *row[5:]] for row in rows_16(number=number)]
+    assert str(splits_of(write_hume_vb(named, numbers_alone), labels=labels)) == str(expected)
+
+
+def test_countries_are_numbered_in_alphabetical_order_and_their_names_cleaned(tmp_path):
+    names = ["China", " South Africa", "USA ", "\tVenezuela "]
+    numbered = [
+        [f"{place:05d}", "Train", f"S{place}", str(place), name, *ROWS[0][4:]] for place, name in enumerate(names)
+    ]
+    read = splits_of(write_hume_vb(tmp_path, numbered, COLUMNS_16))["train"]
+    assert [row["country"] for row in read] == [0, 1, 2, 3] and sorted(EXVO_COUNTRIES) == list(EXVO_COUNTRIES)
+    assert str(splits_of(write_hume_vb(tmp_path, [[*row[:3], *row[4:]] for row in numbered]))["train"]) == str(read)
+
+
+@pytest.mark.parametrize(("number", "name"), [("1.0", "China"), ("2", "us"), ("3", ""), ("China", "Venezuela")])
+def test_a_countrys_number_and_name_must_agree(tmp_path, number, name):
+    rows = rows_16()
+    rows[1][3:5] = number, name
+    means = {"1.0": "South Africa", "2": "United States", "3": "Venezuela", "China": "China"}[number]
+    with pytest.raises(TableError) as caught:
+        read_hume_vb(write_hume_vb(tmp_path, rows, COLUMNS_16))
+    assert str(caught.value) == (
+        f"{tmp_path}/data_info.csv, line 3, column Country_string: {name!r} is not {means!r}, which is what column "
+        f"Country says by {number!r}"
+    )
+
+
+@pytest.mark.parametrize("number", ["4", "-1", "0.5", "1.0.0", "1e0", "nan", "٢", "", "00"])
+def test_what_numbers_no_country_is_refused(tmp_path, number):
+    rows = rows_16()
+    rows[1][3] = number
+    with pytest.raises(TableError, match="line 3, column Country: .* one of China, .* nor its number, 0 to 3"):
+        read_hume_vb(write_hume_vb(tmp_path, rows, COLUMNS_16))
+
+
+@pytest.mark.parametrize("unusable", ["", "-1", "nan", "?"])
+def test_test_rows_of_the_layout_with_numbers_without_usable_labels_have_none(tmp_path, unusable):
+    rows = rows_16(ROWS[:-1]) + [["[00005]", "Test", "D", *[unusable] * 13]]
+    (row,) = splits_of(write_hume_vb(tmp_path, rows, COLUMNS_16))["test"]
+    assert all(math.isnan(value) for value in [*row["emotion"], row["age"]]) and row["country"] == -1
 
 
 @pytest.mark.parametrize("unusable", ["", "-1", "nan", "?"])
