@@ -11,11 +11,18 @@ from .scores import (
     weighted_average_recall,
 )
 from .significance import cochrans_q
-from .submission import SubmissionError, submission_name, validate_exvo_multi, write_exvo_multi
+from .submission import (
+    SubmissionError,
+    answers_exvo_multi,
+    submission_name,
+    validate_exvo_multi,
+    write_exvo_multi,
+)
 from .trivial import trivial_predictions
 
 __all__ = [
     "SubmissionError",
+    "answers_exvo_multi",
     "cochrans_q",
     "concordance_cc",
     "concordance_cc_per_label",

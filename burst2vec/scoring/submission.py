@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, resolve_tasks
+from ..tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS, resolve_tasks
 from .scores import as_numbers
 
 HEADER = ("File_ID", "Country", "Age", *EXVO_EMOTIONS)
@@ -51,6 +51,24 @@ def submission_name(team: str, number: int) -> str:
             [f"team {team!r}, number {number!r}: a team is A-Z, a-z, 0-9 and '-', a number 1 to {SUBMISSIONS}"]
         )
     return name
+
+
+def answers_exvo_multi(tasks) -> bool:
+    """Whether a task set predicts what the official file asks for, however it was trained.
+
+    Compared are names, kinds, labels in any order, and units (an age in years); losses, weights, spans and metrics are
+    not, and there may be further tasks.
+
+    >>> from burst2vec.tasks import AGE
+    >>> squared = [{"preset": "exvo", "name": name, "loss": "mse"} for name in ("emotion", "age")]
+    >>> answers_exvo_multi([*squared, {"preset": "exvo", "name": "country"}]), answers_exvo_multi([AGE])
+    (True, False)
+    """
+    given, asked = (
+        {(task.name, task.kind, frozenset(task.labels), task.unit) for task in task_set}
+        for task_set in (resolve_tasks(tasks), TASK_PRESETS["exvo"])
+    )
+    return asked <= given
 
 
 def write_exvo_multi(path, file_ids: Sequence[str], predictions: dict, tasks="exvo") -> Path:

@@ -6,22 +6,23 @@ score on test, or on validation with the weights for each speaker chosen on the 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
-from ..scoring import score_tasks, submission_name, write_exvo_multi
+from ..scoring import score_tasks, trivial_predictions
 from ..scoring.fusion import choose_best, choose_weights, even_weights, weighted
-from ..tasks import TASK_PRESETS, Task
+from ..tasks import Task
 from .corpora import read_corpora
 from .finished import FinishedRun, names_of, read_predictions, read_run
-from .outcomes import entered_clips, versions, write_predictions, write_record
+from .outcomes import versions, write_predictions, write_record
 from .preparation import RunError
 from .recipes import corpora_of
 from .sections import DataArguments
+from .submitting import entered_clips, write_submission
 
 WAYS = ("weights", "hybrid", "mean")
 FOLDS = 5  # where no test split is scored; our choice
@@ -33,19 +34,27 @@ OPTIMISTIC = (
 
 @dataclass(frozen=True)
 class Split:
-    """The same clips as every system hears them.
+    """The clips that every system predicted, and beside them those that only some did.
 
     Attributes:
-        file_ids: in the order of the first system's file.
-        predictions: one dictionary a system, by task.
+        file_ids: of the common clips, in the order of the first system's file.
+        predictions: of these, one dictionary per system, by task.
         references: by task, see ``corpus_labels``; None where the split has no labels.
-        speakers: of each clip; "" where unknown.
+        speakers: of each common clip; "" where unknown.
+        partial: ids of the other clips.
+        partial_mean: of these, by task, the mean over the systems that predicted each, (clips, labels).
+        table: the ids of all clips that the corpus has in this split.
+        constant: the constant baseline's answer, by task (1, labels).
     """
 
     file_ids: list[str]
     predictions: list[dict]
     references: dict | None = None
     speakers: list[str] = field(default_factory=list)
+    partial: list[str] = field(default_factory=list)
+    partial_mean: dict[str, np.ndarray] = field(default_factory=dict)
+    table: list[str] = field(default_factory=list)
+    constant: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,24 +112,34 @@ def _meaning(task: Task) -> tuple:
 def align(systems: dict[str, FinishedRun], split: str) -> Split:
     """The systems' predictions of a split, row by row for the same clips.
 
+    Runs may have skipped different clips, unreadable to one of them: weights and scores are of the common ones.
+
     Raises:
-        RunError: a system without the file, or whose clips are not those of the first; the first difference is named.
+        RunError: a system without the file, or fewer than half of all clips in common.
     """
     tasks = next(iter(systems.values())).tasks
     read = {name: read_predictions(run.predictions_file(split), tasks) for name, run in systems.items()}
-    (first, (file_ids, _)), *others = read.items()
-    aligned = [read[first][1]]
-    for name, (own_ids, predictions) in others:
-        row_of = {file_id: row for row, file_id in enumerate(own_ids)}
-        for known, asked, here, there in ((row_of, file_ids, name, first), (set(file_ids), own_ids, first, name)):
-            if lacking := [file_id for file_id in asked if file_id not in known]:
-                raise RunError(
-                    f"{split}: {here} has no prediction of the clip {lacking[0]!r}, which {there} has, and of "
-                    f"{len(lacking):,} such clips in all; fuse runs that predict the same clips"
-                )
-        order = [row_of[file_id] for file_id in file_ids]
-        aligned.append({task: values[order] for task, values in predictions.items()})
-    return Split(file_ids, aligned)
+    rows_of = {name: {file_id: row for row, file_id in enumerate(own_ids)} for name, (own_ids, _) in read.items()}
+    clips = list(dict.fromkeys(file_id for own_ids, _ in read.values() for file_id in own_ids))
+    lacking = {file_id: [name for name in systems if file_id not in rows_of[name]] for file_id in clips}
+    common = [file_id for file_id in clips if not lacking[file_id]]
+    partial = [file_id for file_id in clips if lacking[file_id]]
+    if 2 * len(common) < len(clips):
+        raise RunError(
+            f"{split}: only {len(common):,} of {len(clips):,} clips were predicted by all runs; "
+            f"{lacking[partial[0]][0]} has no prediction of {partial[0]!r}, for example; fuse runs that predict the "
+            "same clips"
+        )
+    aligned = [
+        {task: values[[rows_of[name][file_id] for file_id in common]] for task, values in predictions.items()}
+        for name, (_, predictions) in read.items()
+    ]
+    means = {task.name: np.empty((len(partial), len(task.labels))) for task in tasks}
+    for row, file_id in enumerate(partial):
+        having = [name for name in systems if name not in lacking[file_id]]
+        for task, values in means.items():
+            values[row] = np.mean([read[name][1][task][rows_of[name][file_id]] for name in having], axis=0)
+    return Split(common, aligned, partial=partial, partial_mean=means)
 
 
 def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataArguments:
@@ -162,25 +181,33 @@ def label_splits(splits: dict[str, Split], systems: dict[str, FinishedRun], data
     """
     tasks = next(iter(systems.values())).tasks
     corpus = read_corpora(data, tasks)
+    constant = trivial_predictions(tasks, corpus_labels(corpus["train"], tasks), 1)
     labelled = {}
     for name, split in splits.items():
         dataset = corpus[name] if name in corpus else corpus["train"].select([])
-        row_of = {file_id: row for row, file_id in enumerate(dataset["file_id"])}
-        if lacking := [file_id for file_id in split.file_ids if file_id not in row_of]:
+        table = dataset["file_id"][:]
+        row_of = {file_id: row for row, file_id in enumerate(table)}
+        file_ids = [*split.file_ids, *split.partial]
+        if lacking := [file_id for file_id in file_ids if file_id not in row_of]:
             raise RunError(
                 f"{name}: the corpus has no clip {lacking[0]!r} there, and lacks {len(lacking):,} of "
-                f"{len(split.file_ids):,}; give the corpus of the runs with --data_dir"
+                f"{len(file_ids):,}; give the corpus of the runs with --data_dir"
             )
+        for system, run in systems.items():
+            own_ids, predictions = read_predictions(run.predictions_file(name), tasks)
+            own = _references(dataset.select([row_of[file_id] for file_id in own_ids]), tasks)
+            if own is not None:
+                _refuse_other_labels(name, system, run, score_tasks(tasks, predictions, own))
         clips = dataset.select([row_of[file_id] for file_id in split.file_ids])
-        references = corpus_labels(clips, tasks)
-        if not any(labels_present(of_task).any() for of_task in references.values()):
-            references = None
-        for (system, run), predictions in zip(systems.items(), split.predictions, strict=True):
-            if references is not None:
-                _refuse_other_labels(name, system, run, score_tasks(tasks, predictions, references))
         speakers = [speaker or "" for speaker in clips["speaker"]]
-        labelled[name] = Split(split.file_ids, split.predictions, references, speakers)
+        references = _references(clips, tasks)
+        labelled[name] = replace(split, references=references, speakers=speakers, table=table, constant=constant)
     return labelled
+
+
+def _references(clips, tasks) -> dict | None:
+    references = corpus_labels(clips, tasks)
+    return references if any(labels_present(of_task).any() for of_task in references.values()) else None
 
 
 def _refuse_other_labels(split: str, system: str, run: FinishedRun, scores: dict[str, float]) -> None:
@@ -291,16 +318,23 @@ def write_fusion(fusion: Fusion, systems: dict[str, FinishedRun], splits: dict[s
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = format_fusion(fusion, {name: len(split.file_ids) for name, split in splits.items()})
+    submission = None
     for name, split in splits.items():
-        write_predictions(folder / f"predictions_{name}.csv", fusion.tasks, split.file_ids, fusion.fused[name])
-    entered = entered_clips(splits["test"].file_ids, data) if "test" in splits else {}
-    if entered and {task.name: _meaning(task) for task in TASK_PRESETS["exvo"]} == {
-        task.name: _meaning(task) for task in fusion.tasks
-    }:
-        name = submission_name(data.team, data.submission)
-        of_entered = {task: values[list(entered.values())] for task, values in fusion.fused["test"].items()}
-        write_exvo_multi(folder / name, list(entered), of_entered, fusion.tasks)
-        text += f"\n\n{name} is written and valid."
+        file_ids, fused = [*split.file_ids, *split.partial], fusion.fused[name]
+        if split.partial:
+            fused = {task: np.concatenate([values, split.partial_mean[task]]) for task, values in fused.items()}
+            text += (
+                f"\n\n{name}: {len(split.partial):,} of {len(file_ids):,} clips were not predicted by all runs; each "
+                "has the mean of the runs that did, and is not scored."
+            )
+        write_predictions(folder / f"predictions_{name}.csv", fusion.tasks, file_ids, fused)
+        if name == "test":
+            unreadable = _unreadable(systems, split.table, data)
+            submission = write_submission(
+                folder, fusion.tasks, data, (file_ids, fused), split.table, unreadable, split.constant
+            )
+    if submission is not None:
+        text += f"\n\n{submission.summary()}."
     record = {
         "way": fusion.way,
         "corpora": next(iter(systems.values())).record["corpora"],
@@ -315,6 +349,8 @@ def write_fusion(fusion: Fusion, systems: dict[str, FinishedRun], splits: dict[s
         ],
         "weights": {task: dict(zip(fusion.systems, of_task, strict=True)) for task, of_task in fusion.weights.items()},
         "clips": {name: len(split.file_ids) for name, split in splits.items()},
+        "clips_of_some_runs": {name: len(split.partial) for name, split in splits.items()},
+        **({"submission": asdict(submission)} if submission is not None else {}),
         "scores": {split: by_system["fused"] for split, by_system in fusion.scores.items()},
         "held_out": {"folds": fusion.folds, "scores": fusion.held_out} if fusion.held_out else None,
         "note": _note(fusion),
@@ -323,6 +359,12 @@ def write_fusion(fusion: Fusion, systems: dict[str, FinishedRun], splits: dict[s
     write_record(folder / "fusion.json", record)
     (folder / "fusion.md").write_text(text + "\n", encoding="utf-8")
     return text
+
+
+def _unreadable(systems: dict[str, FinishedRun], table: Sequence[str], data: DataArguments) -> list[str]:
+    """The test clips that a run's record names as unreadable, as the table calls them."""
+    named = {clip for run in systems.values() for clip in run.record.get("submission", {}).get("constant_baseline", [])}
+    return [table[place] for clip, place in entered_clips(table, data).items() if clip in named]
 
 
 def format_fusion(fusion: Fusion, clips: dict[str, int]) -> str:

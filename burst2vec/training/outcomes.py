@@ -4,6 +4,7 @@ import csv
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,15 +13,14 @@ from datasets import Dataset
 
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
-from ..scoring import format_report, score_tasks, trivial_predictions
-from ..scoring.submission import submission_name, write_exvo_multi
-from ..tasks import TASK_PRESETS, Task
+from ..scoring import SubmissionError, format_report, score_tasks, trivial_predictions
+from ..tasks import Task
 from ..version import __version__
+from .corpora import Clips
 from .plots import plot_predictions
-from .recipes import corpora_of
 from .sections import DataArguments
+from .submitting import write_submission
 
-IN_THE_CHALLENGE = ("hume_vb", "synthetic")
 PACKAGES = ("torch", "transformers", "datasets", "accelerate")
 
 
@@ -38,22 +38,27 @@ class Outcome:
         self.train_labels = corpus_labels(train_clips, tasks)
         self.scores: dict[str, dict[str, float]] = {}
         self.trivial: dict[str, dict[str, float]] = {}
+        self.submission: dict | None = None
 
-    def add(self, split: str, dataset: Dataset, predictions: dict, arguments: DataArguments) -> str:
+    def add(self, split: str, clips: Clips, predictions: dict, arguments: DataArguments, table: Sequence[str]) -> str:
         """Write the predictions of a split; where it has labels, score and draw them.
+
+        Args:
+            split: its name.
+            clips: those that were predicted, and those that could not be read.
+            predictions: by task (clips, labels).
+            arguments: what was read.
+            table: the ids of all clips of the split.
 
         Returns:
             The report for the console.
         """
+        dataset = clips.dataset
         file_ids = list(dataset["file_id"])
         write_predictions(self.folder / f"predictions_{split}.csv", self.tasks, file_ids, predictions)
         lines = [f"\n{split.capitalize()}"]
-        entered = entered_clips(file_ids, arguments) if split == "test" else {}
-        if entered and tuple(self.tasks) == TASK_PRESETS["exvo"]:
-            name = submission_name(arguments.team, arguments.submission)
-            of_entered = {task: values[list(entered.values())] for task, values in predictions.items()}
-            write_exvo_multi(self.folder / name, list(entered), of_entered)
-            lines.append(f"{name} is written and valid")
+        if split == "test":
+            lines += self._submit(clips, file_ids, predictions, arguments, table)
         labels = corpus_labels(dataset, self.tasks)
         if not any(labels_present(of_task).any() for of_task in labels.values()):
             return "\n".join([*lines, f"{len(dataset):,} clips predicted; they have no labels to score"])
@@ -64,26 +69,20 @@ class Outcome:
         report = format_report(self.tasks, self.scores[split], self.trivial[split], clips=len(dataset))
         return "\n".join([*lines, report])
 
-
-def entered_clips(file_ids: Sequence[str], arguments: DataArguments) -> dict[str, int]:
-    """The challenge's ids of the clips that are in HUME-VB, or in its synthetic likeness, and their places.
-
-    >>> mixture = DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "hume_vb"}])
-    >>> entered_clips(["emogator/000001-01-1", "hume_vb/00007"], mixture)
-    {'00007': 1}
-    >>> entered_clips(["laughs/1"], DataArguments(corpus="folder"))
-    {}
-    """
-    corpora = corpora_of(arguments)
-    starts = [f"{name}/" for name, corpus in corpora.items() if corpus.corpus in IN_THE_CHALLENGE]
-    if arguments.mix is None:
-        starts = [""] * len(starts)
-    return {
-        file_id.removeprefix(start): place
-        for start in starts[:1]
-        for place, file_id in enumerate(file_ids)
-        if file_id.startswith(start)
-    }
+    def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:
+        unreadable = [clip.file_id for clip in clips.skipped]
+        constant = trivial_predictions(self.tasks, self.train_labels, 1)
+        try:
+            written = write_submission(
+                self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, constant
+            )
+        except SubmissionError as error:  # what was trained and predicted is kept
+            self.submission = {"problem": str(error)}
+            return [f"no submission is written: {error}"]
+        if written is None:
+            return []
+        self.submission = asdict(written)
+        return [written.summary()]
 
 
 def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequence[str], predictions: dict) -> None:

@@ -125,7 +125,7 @@ def execute(run: Run) -> dict:
         if asked and split in clips:
             predictions = trainer.predict(clips[split].dataset).predictions
             if is_main:
-                print(outcome.add(split, clips[split].dataset, predictions, run.data))
+                print(outcome.add(split, clips[split], predictions, run.data, corpus[split]["file_id"][:]))
     record = {
         "corpora": [corpus.corpus for corpus in corpora_of(run.data).values()],
         "recipe": run.recipe.to_dict(),
@@ -137,6 +137,7 @@ def execute(run: Run) -> dict:
         "clips": {split: chosen.counts for split, chosen in clips.items()},
         "scores": outcome.scores,
         "trivial": outcome.trivial,
+        **({"submission": outcome.submission} if outcome.submission else {}),
         "versions": versions(),
     }
     if is_main:

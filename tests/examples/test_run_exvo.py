@@ -90,15 +90,28 @@ def test_the_record_holds_scores_beside_trivial_ones(workplace):
     assert record["seed"] == 42 and record["corpora"] == ["synthetic"] and "torch" in record["versions"]
 
 
-def test_the_submission_answers_for_each_test_clip(workplace):
+def test_the_submission_answers_for_every_test_clip_the_unreadable_one_by_the_constant_baseline(workplace):
+    with (workplace / "corpus" / "data_info.csv").open() as table:
+        clips = list(csv.DictReader(table))
+    asked = [row["File_ID"].strip("[]") for row in clips if row["Split"] == "Test"]
+    submitted = workplace / "run" / "ExVo-Multi_burst2vec_1.csv"
+    assert validate_exvo_multi(submitted, asked) == len(asked) == 12
     with (workplace / "run" / "predictions_test.csv").open() as table:
-        rows = list(csv.DictReader(table))
-    file_ids = [row["file_id"] for row in rows]
-    assert validate_exvo_multi(workplace / "run" / "ExVo-Multi_burst2vec_1.csv", file_ids) == len(rows) == 11
-    assert 15 <= float(rows[0]["age"]) <= 45
-    probabilities = {name.split("/")[1]: float(rows[0][name]) for name in rows[0] if name.startswith("country/")}
-    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert max(probabilities, key=probabilities.get) == rows[0]["country"]
+        predicted = {row["file_id"]: row for row in csv.DictReader(table)}
+    (unreadable,) = set(asked) - predicted.keys()
+    record = {"file": submitted.name, "clips": 12, "constant_baseline": [unreadable], "without_row": 0}
+    assert metrics_of(workplace / "run")["submission"] == record
+    with submitted.open() as table:
+        rows = {row["File_ID"].strip("[]"): row for row in csv.DictReader(table)}
+    train = [row for row in clips if row["Split"] == "Train" and row["File_ID"] != "[00001]"]  # which cannot be read
+    assert float(rows[unreadable]["Age"]) == pytest.approx(np.median([float(row["Age"]) for row in train]))
+    assert float(rows[unreadable]["Awe"]) == pytest.approx(np.mean([float(row["Awe"]) for row in train]), abs=1e-6)
+    for clip, row in predicted.items():
+        assert rows[clip]["Age"] == row["age"] and rows[clip]["Awe"] == row["emotion/Awe"]
+        assert 15 <= float(row["age"]) <= 45
+        probabilities = {name.split("/")[1]: float(row[name]) for name in row if name.startswith("country/")}
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert max(probabilities, key=probabilities.get) == row["country"]
 
 
 def test_the_cards_model_index_equals_the_metrics(workplace):
@@ -231,9 +244,10 @@ def test_a_corpus_to_be_fetched_needs_its_folder(tmp_path, capsys, more, message
     assert message in capsys.readouterr().err
 
 
-def test_samples_can_be_limited(command, tmp_path):
+def test_samples_can_be_limited_and_a_submission_of_some_is_called_incomplete(command, tmp_path, capsys):
     limits = ["--max_train_samples", "9", "--max_eval_samples", "5", "--max_predict_samples", "4", "--max_steps", "1"]
     assert main(command(tmp_path / "run", *limits), RECIPES) == 0
+    assert "is written but incomplete: 8 of 12 test clips were not predicted" in capsys.readouterr().out
     clips = metrics_of(tmp_path / "run")["clips"]
     assert [clips[split]["used"] + clips[split]["skipped"] for split in ("train", "validation", "test")] == [9, 5, 4]
 

@@ -8,6 +8,7 @@ from datasets import Dataset, DatasetDict
 
 from burst2vec.scoring import score_tasks
 from burst2vec.scoring.fusion import choose_weights, weighted
+from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.training import fusing
 from burst2vec.training.comparison_plots import plot_fusion
@@ -71,14 +72,60 @@ def test_rows_are_the_same_clip_for_every_system(folders):
             np.testing.assert_allclose(predictions[task], values, atol=5.1e-7)
 
 
-def test_other_clips_are_refused_by_the_first_that_differs(folders, tmp_path):
-    more = {"validation": ([*IDS, "00099"], exvo_labels(41))}
-    systems = read_systems([folders[0], write_run(tmp_path / "more", more)])
-    with pytest.raises(RunError, match="first has no prediction of the clip '00099', which more has, and of 1 such"):
-        align(systems, "validation")
-    less = {"validation": (IDS[:38], exvo_labels(38))}
-    systems = read_systems([folders[0], write_run(tmp_path / "less", less)])
-    with pytest.raises(RunError, match="less has no prediction of the clip '00039', which first has, and of 2 such"):
+def test_runs_that_skipped_different_clips_are_fused_over_the_common_ones(folders, tmp_path):
+    less = {"validation": (IDS[:38], exvo_labels(38)), "test": (SPLITS["test"][0][2:], None)}
+    systems = read_systems([*folders, write_run(tmp_path / "less", less, seed=2)])
+    split = align(systems, "test")
+    assert split.file_ids == SPLITS["test"][0][2:] and split.partial == SPLITS["test"][0][:2]
+    assert all(len(of_system["age"]) == 38 for of_system in split.predictions)
+    having = [read_predictions(folder / "predictions_test.csv", EXVO) for folder in folders]
+    for row, clip in enumerate(split.partial):
+        ages = [predictions["age"][file_ids.index(clip), 0] for file_ids, predictions in having]
+        assert split.partial_mean["age"][row].tolist() == pytest.approx([sum(ages) / 2])
+
+
+def test_scores_of_a_run_are_checked_on_its_own_clips_and_weights_chosen_on_the_common_ones(folders, corpus, tmp_path):
+    fewer = {"validation": (IDS[:36], {task: values[:36] for task, values in LABELS.items()}), "test": SPLITS["test"]}
+    systems, splits = labelled([folders[0], write_run(tmp_path / "fewer", fewer, seed=2)])
+    split = splits["validation"]
+    assert split.file_ids == IDS[:36] and split.partial == IDS[36:] and len(split.speakers) == 36
+    fusion = fuse(list(systems), EXVO, splits)
+    assert fusion.weights == choose_weights(EXVO, split.predictions, split.references)
+
+
+def test_a_fused_submission_answers_for_every_test_clip(folders, corpus, tmp_path):
+    """The first run could not read the first clip, the second not the second, and neither the third."""
+    test = SPLITS["test"][0]
+    runs = []
+    for place, name in enumerate(("one", "two")):
+        read = [clip for clip in test if clip not in (test[place], test[2])]
+        runs.append(write_run(tmp_path / name, {**SPLITS, "test": (read, None)}, seed=place))
+        record = json.loads((runs[-1] / "metrics.json").read_text())
+        record["submission"] = {"constant_baseline": [test[place], test[2]]}
+        (runs[-1] / "metrics.json").write_text(json.dumps(record))
+    systems, splits = labelled(runs)
+    fusion = fuse(list(systems), EXVO, splits)
+    text = write_fusion(fusion, systems, splits, tmp_path / "out", DataArguments(corpus="hume_vb", team="us"))
+    assert validate_exvo_multi(tmp_path / "out/ExVo-Multi_us_1.csv", test) == 40
+    assert "test: 2 of 39 clips were not predicted by all runs" in text
+    assert f"unreadable, so answered by the constant baseline: 1 ({test[2]})" in text
+    record = json.loads((tmp_path / "out/fusion.json").read_text())
+    assert record["submission"]["constant_baseline"] == [test[2]] and record["submission"]["without_row"] == 0
+    assert record["clips_of_some_runs"] == {"validation": 0, "test": 2}
+
+
+def test_a_fusion_of_runs_that_did_not_predict_a_clip_is_called_incomplete(folders, corpus, tmp_path):
+    runs = [write_run(tmp_path / name, {**SPLITS, "test": (SPLITS["test"][0][1:], None)}) for name in "ab"]
+    systems, splits = labelled(runs)
+    fusion = fuse(list(systems), EXVO, splits, "mean")
+    text = write_fusion(fusion, systems, splits, tmp_path / "out", DataArguments(corpus="hume_vb"))
+    assert "is written but incomplete: 1 of 40 test clips were not predicted" in text
+
+
+def test_runs_of_mostly_other_clips_are_refused_by_name(folders, tmp_path):
+    other = {"validation": ([*IDS[:19], *(f"x{clip}" for clip in IDS[19:])], LABELS)}
+    systems = read_systems([folders[0], write_run(tmp_path / "other", other)])
+    with pytest.raises(RunError, match="only 19 of 61 clips were predicted by all runs; other has no prediction of"):
         align(systems, "validation")
 
 

@@ -1,5 +1,6 @@
 """Models that hear vectors: a run from its recipe to its pipeline, what is refused, and a resume that is exact."""
 
+import csv
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMu
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.data.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
 from burst2vec.data.vectors import vectors_of, with_vectors
+from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.training import Burst2VecTrainer, CheckpointError
 from burst2vec.training.corpora import Clips, prepare_clips, read_corpora, tasks_of
 from burst2vec.training.preparation import RunError
@@ -146,6 +148,15 @@ def test_a_run_measures_its_vectors_and_its_pipeline_computes_them(finished, fol
     ages = {row[0]: float(row[header.index("age")]) for row in rows}
     answers = hear([str(folder / "wav" / f"{file_id}.wav") for file_id in ages], batch_size=4)
     assert [answer["age"] for answer in answers] == pytest.approx(list(ages.values()), abs=0.01)
+
+
+def test_a_baselines_losses_write_the_challenges_submission(command, folder, tmp_path):
+    losses = {"emotion": "mse", "age": "mse", "country": "cross_entropy"}
+    tasks = [{"preset": "exvo", "name": name, "loss": loss} for name, loss in losses.items()]
+    execute(parse_run(command(tmp_path / "run", "--tasks", json.dumps(tasks), *SHORT, "--do_predict", "true")))
+    with (folder / "data_info.csv").open() as table:
+        asked = [row["File_ID"].strip("[]") for row in csv.DictReader(table) if row["Split"] == "Test"]
+    assert validate_exvo_multi(tmp_path / "run/ExVo-Multi_burst2vec_1.csv", asked) == len(asked)
 
 
 def test_the_card_says_what_the_model_hears(finished):

@@ -1,0 +1,106 @@
+"""The challenge's submission of a run or fusion: every test clip of the table has a row, or it is called incomplete."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..scoring import answers_exvo_multi, submission_name, write_exvo_multi
+from ..tasks import Task
+from .recipes import corpora_of
+from .sections import DataArguments
+
+IN_THE_CHALLENGE = ("hume_vb", "synthetic")
+NAMED = 10  # clips on the console; all are in the record
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a submission file answers for.
+
+    Attributes:
+        file: its name.
+        clips: its rows.
+        constant_baseline: ids of the unreadable clips, whose rows are the constant baseline's answer.
+        without_row: test clips of the table that were neither predicted nor unreadable; the file lacks them.
+    """
+
+    file: str
+    clips: int
+    constant_baseline: list[str] = field(default_factory=list)
+    without_row: int = 0
+
+    def summary(self) -> str:
+        """A line for the console."""
+        filled = ""
+        if self.constant_baseline:
+            named = ", ".join(self.constant_baseline[:NAMED]) + (", …" if len(self.constant_baseline) > NAMED else "")
+            filled = f"; unreadable, so answered by the constant baseline: {len(self.constant_baseline):,} ({named})"
+        if self.without_row:
+            return (
+                f"{self.file} is written but incomplete: {self.without_row:,} of {self.clips + self.without_row:,} "
+                f"test clips were not predicted and have no row{filled}"
+            )
+        return f"{self.file} is written and valid, with all {self.clips:,} test clips{filled}"
+
+
+def write_submission(
+    folder: str | Path,
+    tasks: Sequence[Task],
+    arguments: DataArguments,
+    predictions: tuple[Sequence[str], dict],
+    table: Sequence[str],
+    unreadable: Sequence[str],
+    constant: dict,
+) -> Submission | None:
+    """Write the official file, where the tasks and the test clips are the challenge's.
+
+    Args:
+        folder: where to.
+        tasks: the task records of the predictions.
+        arguments: which corpora the clips are of, and the submission's team and number.
+        predictions: the ids of the clips that were predicted, and by task (clips, labels).
+        table: the ids of all test clips; rows stand in this order.
+        unreadable: the ids of those that no model could be given.
+        constant: what these get: the constant baseline, by task (1, labels).
+
+    Returns:
+        What was written; None where there is nothing to submit.
+
+    Raises:
+        SubmissionError: no official name, or values that may not stand in the file.
+    """
+    file_ids, values = predictions
+    predicted = entered_clips(file_ids, arguments)
+    if not predicted or not answers_exvo_multi(tasks):
+        return None
+    filled = set(entered_clips(unreadable, arguments)) - set(predicted)
+    asked = list(entered_clips(table, arguments))
+    answered = [clip for clip in asked if clip in predicted or clip in filled]
+    rows = [len(file_ids) if clip in filled else predicted[clip] for clip in answered]  # the last is the constant
+    rows_of = {task.name: np.concatenate([values[task.name], constant[task.name]])[rows] for task in tasks}
+    name = submission_name(arguments.team, arguments.submission)
+    write_exvo_multi(Path(folder, name), answered, rows_of, tasks)
+    return Submission(name, len(answered), [clip for clip in asked if clip in filled], len(asked) - len(answered))
+
+
+def entered_clips(file_ids: Sequence[str], arguments: DataArguments) -> dict[str, int]:
+    """The challenge's ids of the clips that are in HUME-VB, or in its synthetic likeness, and their places.
+
+    >>> mixture = DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "hume_vb"}])
+    >>> entered_clips(["emogator/000001-01-1", "hume_vb/00007"], mixture)
+    {'00007': 1}
+    >>> entered_clips(["laughs/1"], DataArguments(corpus="folder"))
+    {}
+    """
+    corpora = corpora_of(arguments)
+    starts = [f"{name}/" for name, corpus in corpora.items() if corpus.corpus in IN_THE_CHALLENGE]
+    if arguments.mix is None:
+        starts = [""] * len(starts)
+    return {
+        file_id.removeprefix(start): place
+        for start in starts[:1]
+        for place, file_id in enumerate(file_ids)
+        if file_id.startswith(start)
+    }
