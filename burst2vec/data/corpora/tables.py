@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # float() would also take nan, inf, 1_0 and blanks
+# float() would also take nan, inf, 1_0, blanks and the digits of every script.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class CorpusError(ValueError):
@@ -59,7 +60,9 @@ class Row:
 def read_table(path, columns: Sequence[str]) -> Iterator[Row]:
     """Read a comma-separated table with a header line, one row after the other.
 
-    UTF-8 with or without a byte-order mark, any line ends; columns in any order, and more of them than asked for.
+    UTF-8 with or without a byte-order mark, any line ends; columns in any order, and more of them than asked for. Blank
+    lines are passed over. Lines may end in commas too many, as spreadsheets leave them: all rows in as many, the header
+    in no more, with nothing behind them, so that no field can have moved to another's column.
 
     Args:
         path: the file.
@@ -67,35 +70,52 @@ def read_table(path, columns: Sequence[str]) -> Iterator[Row]:
 
     Raises:
         TableError: not a readable UTF-8 text, no header, a column missing or twice, a line with more or fewer fields
-            than the header, no rows.
+            than the header or than the rows before it, no rows.
     """
     path = os.fspath(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
-            header = next(lines, [])
-            _check_header(path, header, columns)
+            header = next((fields for fields in lines if not _is_blank(fields)), [])
+            named = _without_unnamed(header)
+            _check_header(path, named, columns)
             line = lines.line_num
-            blank = None
-            number_of_rows = 0
+            width = None
             for fields in lines:
                 first, line = line + 1, lines.line_num  # a quoted field may span lines
-                if not fields:
-                    blank = blank or first
+                if _is_blank(fields):
                     continue
-                if blank or len(fields) != len(header):
-                    where, found = (blank, 0) if blank else (first, len(fields))
-                    raise TableError(f"{path}, line {where}: {found} fields where the header has {len(header)}")
-                number_of_rows += 1
-                yield Row(path, first, dict(zip(header, fields, strict=True)))
+                width = width or len(fields)
+                if len(fields) < len(header) or len(fields) != width or any(fields[len(named) :]):
+                    raise _unlike_the_header(path, first, fields, header, width)
+                yield Row(path, first, dict(zip(named, fields, strict=False)))
     except UnicodeDecodeError as error:
         raise TableError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
     except csv.Error as error:
         raise TableError(f"{path}, line {lines.line_num}: not a well-formed line of CSV ({error})") from error
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error
-    if not number_of_rows:
+    if width is None:
         raise TableError(f"{path}: has no rows below its header")
+
+
+def _is_blank(fields: list[str]) -> bool:
+    return not fields or (len(fields) == 1 and not fields[0].strip())
+
+
+def _without_unnamed(header: list[str]) -> list[str]:
+    """The columns up to the last that has a name."""
+    named = [place for place, name in enumerate(header) if name.strip()]
+    return header[: named[-1] + 1] if named else []
+
+
+def _unlike_the_header(path: str, line: int, fields: list[str], header: list[str], width: int) -> TableError:
+    found = f"{path}, line {line}: {len(fields)} fields where the header has {len(header)}"
+    if len(fields) < len(header):
+        return TableError(found)
+    if beyond := [field for field in fields[len(_without_unnamed(header)) :] if field]:
+        return TableError(f"{found}: {beyond[0]!r} is in no column that has a name")
+    return TableError(f"{found}; the rows before it have {width}: end all rows in as many commas, or none in any")
 
 
 def _check_header(path: str, header: list[str], columns: Sequence[str]):

@@ -223,9 +223,11 @@ def test_a_missing_column_is_named(tmp_path, column):
         read_hume_vb(folder)
 
 
-def test_a_trailing_comma_on_the_rows_is_refused_and_shifts_no_column(tmp_path):
-    with pytest.raises(TableError, match="line 2: 16 fields where the header has 15"):
-        read_hume_vb(write_hume_vb(tmp_path, [[*row, ""] for row in ROWS]))
+def test_a_trailing_comma_on_the_rows_shifts_no_column_and_a_field_too_many_is_refused(tmp_path):
+    plain = splits_of(write_hume_vb(tmp_path))
+    assert str(splits_of(write_hume_vb(tmp_path, [[*row, ""] for row in ROWS]))) == str(plain)
+    with pytest.raises(TableError, match="line 2: 16 fields where the header has 15: '0.1' is in no column"):
+        read_hume_vb(write_hume_vb(tmp_path, [["1", *row] for row in ROWS]))
 
 
 def test_a_folder_without_the_table_is_refused(tmp_path):

@@ -24,6 +24,20 @@ def test_ways_to_write_one_table_read_the_same(tmp_path, content):
     assert rows(table(tmp_path, content)) == [(2, {"id": "a", "age": "1"}), (3, {"id": "b", "age": "2"})]
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["id,age,\na,1,\nb,2,\n", "id,age,,\r\na,1,,\r\nb,2,,\r\n", "id,age\na,1,\nb,2,\n"],
+    ids=["everywhere", "twice", "on the rows alone"],
+)
+def test_commas_at_the_ends_of_all_lines_move_no_field(tmp_path, content):
+    assert rows(table(tmp_path, content)) == [(2, {"id": "a", "age": "1"}), (3, {"id": "b", "age": "2"})]
+
+
+def test_blank_lines_are_passed_over_and_still_counted(tmp_path):
+    content = "\nid,age\n\na,1\n   \n\nb,2\n\n"
+    assert rows(table(tmp_path, content)) == [(4, {"id": "a", "age": "1"}), (7, {"id": "b", "age": "2"})]
+
+
 def test_columns_are_found_by_name_and_others_are_let_be(tmp_path):
     assert rows(table(tmp_path, "age,mood,id\n1,,a\n")) == [(2, {"age": "1", "mood": "", "id": "a"})]
 
@@ -47,9 +61,18 @@ def test_a_quoted_field_may_span_lines_and_lines_are_still_counted(tmp_path):
         ("id,age \na,1\n", "line 1: no column age; found: id, age "),
         ("id,age,id\na,1,b\n", "line 1: column 'id' stands there 2 times"),
         ("id,age\na,1\nb,2,\n", "line 3: 3 fields where the header has 2"),
-        ("id,age\na,1,\nb,2,\n", "line 2: 3 fields where the header has 2"),
+        ("id,age\na,1,\nb,2\n", "line 3: 2 fields where the header has 2; the rows before it have 3: end all rows"),
+        ("id,age\na,1,x\nb,2,\n", "line 2: 3 fields where the header has 2: 'x' is in no column that has a name"),
+        ("id,age\na,1,\nb,x,2\n", "line 3: 3 fields where the header has 2: '2' is in no column that has a name"),
+        ("id,age\na,1,\nb,x,2,\n", "line 3: 4 fields where the header has 2: '2' is in no column that has a name"),
+        ("id,age,\na,1,\nb,x,2\n", "line 3: 3 fields where the header has 3: '2' is in no column that has a name"),
+        ("id,age,\na,1,,\nb,2,\n", "line 3: 3 fields where the header has 3; the rows before it have 4"),
+        ("id,age\n,a,1\n", "line 2: 3 fields where the header has 2: '1' is in no column that has a name"),
+        (",id,age,\na,1,\n", "line 2: 3 fields where the header has 4"),
+        ("id,age,\na,1\n", "line 2: 2 fields where the header has 3"),
         ("id,age\na\n", "line 2: 1 fields where the header has 2"),
-        ("id,age\na,1\n\nb,2\n", "line 3: 0 fields where the header has 2"),
+        ("id,age\n\n  \n", "has no rows below its header"),
+        (",,\na,1,\n", "line 1: no column id, age; found: no header"),
         ('id,age\na,"1\n', "not a well-formed line of CSV"),
         ('id,age\n"a"x,1\n', "line 2: not a well-formed line of CSV"),
         ("id,age\nb\xe9,1\n".encode("latin-1"), "not UTF-8 text"),
@@ -73,7 +96,10 @@ def test_numbers_are_read(text, value):
     assert Row("t.csv", 2, {"Age": text}).number("Age", 15, 45) == value
 
 
-@pytest.mark.parametrize("text", ["", "nan", "inf", "2_5", " 25", "25 ", "25,5", "0x19", "twenty", "14.9", "46", "٢٥x"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "nan", "٢٥", "２５", "२५", "2٥", "inf", "2_5", " 25", "25 ", "25,5", "0x19", "twenty", "14.9", "46", "٢٥x"],
+)
 def test_what_is_no_number_in_range_is_refused(text):
     with pytest.raises(TableError) as caught:
         Row("t.csv", 2, {"Age": text}).number("Age", 15, 45)
