@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from ...tasks import Task, resolve_tasks
 from ..clips import CLIPPED_FROM, examine_clips
+from ..corpora.splits import speaker_key
 from ..corpora.tables import CorpusError
 from ..processes import usable_cores
 from .duplicates import find_duplicates
@@ -138,8 +139,11 @@ def _processes(clips: int, num_proc: int | None) -> int | None:
 def _flagged(corpus, clips: pd.DataFrame, problems: pa.ChunkedArray, duplicates: pd.DataFrame) -> Iterator[tuple]:
     """Rows of (split, name, finding, detail)."""
     seen = clips[["speaker", "split"]].dropna().drop_duplicates().sort_values(["speaker", "split"])
-    for speaker, rows in seen[seen["speaker"].duplicated(keep=False)].groupby("speaker", observed=True):
-        yield ", ".join(rows["split"]), speaker, "shared speaker", ""
+    for _, rows in seen.groupby(seen["speaker"].map(speaker_key).astype(str), sort=False):
+        splits, spellings = list(dict.fromkeys(rows["split"])), list(dict.fromkeys(rows["speaker"]))
+        if len(splits) > 1:
+            name = spellings[0] if len(spellings) == 1 else " = ".join(map(repr, spellings))
+            yield ", ".join(splits), name, "shared speaker", ""
 
     file_ids = pa.chunked_array(
         [chunk for dataset in corpus.values() for chunk in column_of(dataset, "file_id").cast(pa.string()).chunks]

@@ -25,7 +25,7 @@ from ...tasks import LOSSES, METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, without_ending
 from .columns import burst_features, burst_table, parts_of
 from .label_columns import RESERVED, TableColumns, choose_columns, no_labels
-from .splits import SPLITS, split_speakers
+from .splits import SPLITS, SpeakersSeen, speaker_key, split_speakers
 from .tables import CorpusError, Row, TableError, read_table
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class FolderConfig(datasets.BuilderConfig):
 class Folder(datasets.ArrowBasedBuilder):
     """Reads the folder ``data_dir``; one row a clip, in the order of the table, or sorted by path."""
 
-    VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
+    VERSION = datasets.Version("1.1.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = FolderConfig
 
     def _info(self):
@@ -118,7 +118,8 @@ def read_folder(
         columns: which column is what, where the table does not use the usual names; see ``choose_columns``.
         splits: where no column says it, see ``split_speakers``. Where a clip has no speaker, each clip counts as a
             speaker of its own, in an order that its name decides as if by chance: one voice may then be in two splits.
-        allow_shared_speakers: let a speaker be in two splits, with a warning.
+        allow_shared_speakers: let a speaker be in two splits, with a warning. Names that differ in capitals, blanks or
+            the width of letters alone count as one speaker's.
 
     Raises:
         CorpusError: no table and no classes of sub-folders, several tables and none named, no audio file at all, names
@@ -180,8 +181,7 @@ def _rows_of_table(
     rows: list[dict] = []
     chosen: TableColumns | None = None
     line_of: dict[tuple, int] = {}
-    split_of: dict[str, str] = {}
-    shared, missing = set(), []
+    seen, missing = SpeakersSeen(), []
     for row in read_table(path, ()):
         if chosen is None:
             chosen = choose_columns(row, tasks, columns)
@@ -197,15 +197,11 @@ def _rows_of_table(
         if not is_there:
             missing.append(audio)
         split = _split_named(row, chosen.split) if chosen.split else None
-        speaker = row.fields[chosen.speaker] if chosen.speaker else ""
-        if speaker and split and split_of.setdefault(speaker, split) != split:
-            if not allow_shared_speakers:
-                raise row.error(
-                    chosen.speaker,
-                    f"of one split: it stands in {split_of[speaker]} and in {split}; let it with "
-                    "allow_shared_speakers=True, which makes scores too good",
-                )
-            shared.add(speaker)
+        speaker = row.fields[chosen.speaker].strip() if chosen.speaker else ""
+        fault = seen.see(speaker, split) if speaker and split else None
+        if fault and not allow_shared_speakers:
+            advice = "let it with allow_shared_speakers=True, which makes scores too good"
+            raise row.error(chosen.speaker, f"{fault}; {advice}")
         labels = chosen.read_labels(row, tasks)
         audio = {"bytes": None, "path": f"{files.folder}/{audio}"}
         rows.append({"file_id": file_id, "audio": audio, "speaker": speaker, **labels, "split": split})
@@ -216,12 +212,12 @@ def _rows_of_table(
         )
     if missing:
         logger.warning("%s: %d of %d files are not there, first %s", path, len(missing), len(rows), missing[0])
-    if shared:
+    if seen.shared:
         logger.warning(
             "%s: %d of %d speakers are in two splits or more, which makes scores too good",
             path,
-            len(shared),
-            len(split_of),
+            len(seen.shared),
+            len(seen),
         )
     _count_labels(path, rows, tasks, chosen)
     return rows
@@ -279,7 +275,11 @@ def _split_of_each(rows: list[dict], splits: dict | None, where) -> list[str | N
             unknown,
             len(rows),
         )
-    units = [row["speaker"] or row["file_id"] for row in rows]
+    spelling: dict[str, str] = {}  # the first of each speaker
+    units = [
+        spelling.setdefault(speaker_key(row["speaker"]), row["speaker"]) if row["speaker"] else row["file_id"]
+        for row in rows
+    ]
     # Sorted by name, clips that one did not know apart would go by class or by recording; so by their names' hashes.
     chosen = split_speakers(units, splits, order=_scattered if unknown else None)
     split_of = {unit: split for split, chosen_units in chosen.items() for unit in chosen_units}

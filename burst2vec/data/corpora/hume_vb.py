@@ -45,7 +45,7 @@ class HumeVBConfig(datasets.BuilderConfig):
 class HumeVB(datasets.ArrowBasedBuilder):
     """Reads the folder ``data_dir``; one row a clip, in the order of the tables."""
 
-    VERSION = datasets.Version("2.0.0")  # raise it when the same files are read to other rows: it keys the cache
+    VERSION = datasets.Version("2.1.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = HumeVBConfig
 
     def _info(self):
@@ -102,7 +102,8 @@ def read_hume_vb(
     Args:
         labels: ``"exvo"`` for data_info.csv, ``"avb"`` for those of labels/*_info.csv that are there, or ``"all"``.
         audio: ``"processed"`` or ``"raw"``.
-        allow_shared_speakers: speakers in two splits are counted in a warning, instead of an error at the first.
+        allow_shared_speakers: speakers in two splits are counted in a warning, instead of an error at the first. Names
+            that differ in capitals, blanks or the width of letters alone count as one speaker's.
 
     Raises:
         TableError: a column missing, a File_ID twice or not made of letters, digits, - and _, an unknown split or

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .hume_vb_tables import EXVO, LabelTable
+from .splits import SpeakersSeen
 from .tables import Row, TableError, read_table
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,7 @@ class _Join:
         self.paths: list[str] = []  # of the tables read so far
         self.seen_in = array("b")  # the last of them that lists the clip …
         self.seen_at = array("l")  # … and on which line
-        self.split_of_speaker: dict[str, str] = {}
-        self.shared_speakers: set[str] = set()
+        self.speakers_seen = SpeakersSeen()
 
     def read_lines(self, table: LabelTable, labels: bool = True) -> tuple[array, list[array]]:
         """The rows that a table lists, and for each of its tasks their numbers, row after row."""
@@ -125,22 +125,20 @@ class _Join:
         return clip
 
     def _speaker(self, row: Row, split: str) -> str:
-        speaker = row.fields["Subject_ID"]
+        speaker = row.fields["Subject_ID"].strip()
         if not speaker and split != "Test":
             raise row.error("Subject_ID", "the name of a speaker")
-        if speaker and (other := self.split_of_speaker.setdefault(speaker, split)) != split:
-            if not self.allow_shared_speakers:
-                advice = "; allow_shared_speakers=True lets it be"
-                raise row.error("Subject_ID", f"of one split: it stands in {other} and in {split}{advice}")
-            self.shared_speakers.add(speaker)
+        fault = self.speakers_seen.see(speaker, split) if speaker else None
+        if fault and not self.allow_shared_speakers:
+            raise row.error("Subject_ID", f"{fault}; allow_shared_speakers=True lets it be")
         return speaker
 
     def warn_of_shared_speakers(self):
-        if self.shared_speakers:
+        if self.speakers_seen.shared:
             logger.warning(
                 "%s: %d of %d speakers are in more than one split, such as %s: scores may be for knowing their voices",
                 self.folder / EXVO.path,
-                len(self.shared_speakers),
-                len(self.split_of_speaker),
-                min(self.shared_speakers),
+                len(self.speakers_seen.shared),
+                len(self.speakers_seen),
+                min(self.speakers_seen.shared),
             )

@@ -1,5 +1,6 @@
 """Who is in which split: nobody is heard in training and scored upon later."""
 
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from .tables import CorpusError
@@ -11,6 +12,51 @@ SPLITS = ("train", "validation", "test")
 DEFAULT_SPLITS = {"train": 2 / 3, "validation": 1 / 3}
 
 
+def speaker_key(name: str) -> str:
+    """What all spellings of one speaker's name have in common: blanks, capitals and the width of letters are let be.
+
+    >>> speaker_key("Speaker_1") == speaker_key(" speaker_1 "), speaker_key("Speaker_1") == speaker_key("Speaker_11")
+    (True, False)
+    """
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+class SpeakersSeen:
+    """The split that each speaker was first seen in, by ``speaker_key``.
+
+    Attributes:
+        shared: the first spelling of those that were seen in another split too.
+    """
+
+    def __init__(self):
+        self._first: dict[str, tuple[str, str]] = {}
+        self.shared: set[str] = set()
+
+    def __len__(self):
+        return len(self._first)
+
+    def see(self, speaker: str, split: str) -> str | None:
+        """Enter a clip's speaker; of one that another split has, what is wrong with that.
+
+        >>> seen = SpeakersSeen()
+        >>> seen.see("S1", "train"), seen.see("S2", "test"), seen.see("S1", "train")
+        (None, None, None)
+        >>> seen.see("S2", "train")
+        'of one split: it stands in test and in train'
+        >>> seen.see("s1", "test")
+        "of one split: but for capitals, blanks or width it is 'S1' of train, and it stands in test"
+        """
+        other, spelling = self._first.setdefault(speaker_key(speaker), (split, speaker))
+        if other == split:
+            return None
+        self.shared.add(spelling)
+        if spelling == speaker:
+            return f"of one split: it stands in {other} and in {split}"
+        return (
+            f"of one split: but for capitals, blanks or width it is {spelling!r} of {other}, and it stands in {split}"
+        )
+
+
 def split_speakers(
     speakers: Iterable[str], splits: dict | None = None, order: Callable[[str], object] | None = None
 ) -> dict[str, list[str]]:
@@ -19,8 +65,9 @@ def split_speakers(
     Args:
         speakers: ids there are.
         splits: for each of "train", "validation", "test" a list of ids, a fraction of all speakers, or how many; a
-            split that is left out is not made. A number in a list is the one id that reads as it: 6 is "000006". By
-            default two thirds train and one third validation.
+            split that is left out is not made. A number in a list is the one id that reads as it: 6 is "000006"; a
+            text is the id that it is, or another spelling of (``speaker_key``). By default two thirds train and one
+            third validation.
         order: of an id, what to sort by instead of the id.
 
     Raises:
@@ -81,12 +128,16 @@ def _named(speaker, speakers: list[str], split: str) -> str:
     if isinstance(speaker, int):
         found = [known for known in speakers if known.isdecimal() and int(known) == speaker]
     else:
-        found = [speaker] if speaker in speakers else []
+        found = [speaker] if speaker in speakers else [known for known in speakers if _alike(known, speaker)]
     if len(found) > 1:
         raise CorpusError(f"split {split}: {speaker} could be any of {', '.join(map(repr, found))}; put it in quotes")
     if not found:
         raise CorpusError(f"split {split}: no speaker {speaker!r} here; {_range_of(speakers)}")
     return found[0]
+
+
+def _alike(one: str, other) -> bool:
+    return isinstance(other, str) and speaker_key(one) == speaker_key(other)
 
 
 def _range_of(speakers: list[str]) -> str:

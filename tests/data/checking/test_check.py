@@ -121,6 +121,14 @@ def test_speakers_in_two_splits_are_refused_by_name_and_forced_on_request(sound_
     forced.raise_if_refused()
 
 
+def test_a_speaker_in_two_splits_is_seen_in_every_spelling(sound_corpus):
+    corpus = {**sound_corpus, "test": split({"speaker": "A ", "seed": 7}, {"speaker": "c", "seed": 8}, {"seed": 9})}
+    with pytest.raises(CorpusError, match=r"'A' = 'A ' \(train, test\); 'C' = 'c' \(validation, test\)"):
+        check_corpus(corpus, TASKS).raise_if_refused()
+    within = {"train": split({"speaker": "A"}, {"speaker": "a", "seed": 8}, {"seed": 9, "speaker": "B"})}
+    assert check_corpus(within, TASKS).status < 2
+
+
 @pytest.mark.parametrize("nobody", ["", "  ", None])
 def test_a_clip_of_nobody_shares_no_speaker(nobody):
     named = {"speaker": "A", "seed": 1}

@@ -181,6 +181,12 @@ def test_capitals_alone_never_lose_a_column_in_silence(tmp_path, usual, other, m
         ("split", "eval", "line 2, column split: 'eval' is not one of train, training, validation"),
         ("split", "", "line 2, column split: '' is not one of train"),
         ("speaker", "B", "line 4, column speaker: 'B' is not of one split: it stands in train and in validation"),
+        ("speaker", "B ", "line 4, column speaker: 'B' is not of one split: it stands in train and in validation"),
+        (
+            "speaker",
+            "b",
+            "'B' is not of one split: but for capitals, blanks or width it is 'b' of train, and it stands",
+        ),
         ("file", "b.wav", "line 3, column file: 'b.wav' is not new: line 2 has it already"),
         ("file", "./b", "line 3, column file: 'b.wav' is not new: line 2 has it already"),
         ("file", "", "line 2, column file: '' is not a path below"),
@@ -207,6 +213,18 @@ def test_shared_speakers_are_let_through_on_request_and_counted(tmp_path, caplog
     folder = write_folder(tmp_path / "mine", with_field("speaker", "B"))
     assert ids(load(folder, allow_shared_speakers=True)) == {"train": ["a", "b"], "validation": ["c"]}
     assert "1 of 2 speakers are in two splits or more, which makes scores too good" in caplog.text
+
+
+def test_spellings_of_one_speaker_are_shared_out_together(tmp_path):
+    files = [f"{number}.wav" for number in range(6)]
+    rows = [[file, who, "1"] for file, who in zip(files, ["S1", "S1 ", "s1", "S2", "s\u00a01", "Ｓ１"], strict=True)]
+    folder = write_folder(tmp_path / "mine", rows, ["file", "speaker", "age"], files)
+    splits = read_folder(folder, [AGE], splits={"train": 1, "validation": 1, "test": 1})
+    assert ids(splits) == {"train": ["0", "1", "2", "5"], "validation": ["3"], "test": ["4"]}
+    assert [row["speaker"] for row in splits["train"]] == ["S1", "S1", "s1", "Ｓ１"]
+    assert ids(read_folder(folder, [AGE], splits={"test": ["s2"]})) == {"test": ["3"]}
+    with pytest.raises(CorpusError, match="speaker S1 is in train and in test"):
+        read_folder(folder, [AGE], splits={"train": ["s1"], "test": ["S1"]})
 
 
 def without_split(rows):

@@ -203,6 +203,10 @@ def test_a_split_that_the_table_does_not_have_is_not_made(tmp_path):
         (5, "Horror", "nan", "a number from 0 to 1"),
         (2, "Subject_ID", "", "the name of a speaker"),
         (5, "Subject_ID", "A", "of one split: it stands in Train and in Val"),
+        (5, "Subject_ID", " A ", "of one split: it stands in Train and in Val"),
+        (5, "Subject_ID", "a", "of one split: but for capitals, blanks or width it is 'A' of Train, and it stands in"),
+        (5, "Subject_ID", "Ａ", "of one split: but for capitals, blanks or width it is 'A' of Train"),
+        (2, "Subject_ID", "  ", "the name of a speaker"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(tmp_path, line, column, value, allowed):
