@@ -6,7 +6,7 @@ RECIPE ?= examples/recipes/burst2vec/quickstart.yaml
 OUTPUT ?= runs/$(basename $(notdir $(RECIPE)))-$(shell date +%Y%m%d-%H%M%S)
 WORKERS ?= 2
 
-.PHONY: exvo test lint format coverage bench clean
+.PHONY: exvo test wheel lint format coverage bench clean
 
 exvo: .venv/.installed  ## train, score, save and predict with the quickstart recipe; RECIPE=… for another
 	.venv/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
@@ -14,6 +14,9 @@ exvo: .venv/.installed  ## train, score, save and predict with the quickstart re
 
 test: .venv/.developing  ## every test and doctest, with branch coverage of burst2vec/
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+
+wheel:  ## the package as its users install it, in a fresh environment: does it predict?
+	.ci/check_wheel $(PYTHON)
 
 lint: .venv/.developing
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .

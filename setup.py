@@ -10,8 +10,11 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "burst2vec/version.py").rea
 
 REQUIRES = [
     "transformers>=5.20",  # the oldest that the tests run with, and the last for Python 3.10
-    "torch>=2.10",  # known holes in checkpoint loading closed
-    "torchaudio>=2.10",  # same release as torch: transformers imports it where it is installed
+    # One release of both, torchaudio's last: it names no torch of its own, so pip would set a newer one beside it, and
+    # then its import fails ("compiled with different CUDA versions"), and with it that of transformers. 2.10 and later
+    # have known holes in checkpoint loading closed.
+    "torch>=2.11,<2.12",
+    "torchaudio>=2.11,<2.12",
     "datasets>=5.2",  # Parquet, builders without loading scripts; known holes closed
     "evaluate>=0.4.6",  # works with datasets 5
     "accelerate>=1.10",  # Trainer of transformers 5 needs it
@@ -36,7 +39,7 @@ EXTRAS = {
     "webm": ["av>=14,<19"],  # raw recordings in webm, and m4a; carries its own FFmpeg; 19 changed how a file is opened
     "features": [
         "opensmile>=2.5,<3",  # hand-made feature vectors; its licence allows research, not commerce
-        "torchvision>=0.25",  # the shape of VGG-19, for deep spectrum features; same release as torch, which it pins
+        "torchvision>=0.26,<0.27",  # the shape of VGG-19, for deep spectrum features; the release beside torch 2.11
     ],
     "dev": [
         "pytest>=8",
@@ -46,7 +49,7 @@ EXTRAS = {
         "av>=14,<19",
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
         "opensmile>=2.5,<3",
-        "torchvision>=0.25",
+        "torchvision>=0.26,<0.27",
     ],
 }
 
