@@ -210,7 +210,13 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
             raise RecipeError(f"{path}: {key} must be text, got {record[key]!r}")
     parent = Recipe(path.stem)
     if "extends" in record:
-        parent = _load(path.parent / record["extends"], (*below, path.resolve()))
+        extended = path.parent / record["extends"]
+        if not extended.is_file():
+            raise RecipeError(
+                f"{path}: extends {record['extends']!r}: there is no {extended}; give the recipe's path, whole or "
+                f"from this file's folder{_recipes_beside(extended)}"
+            )
+        parent = _load(extended, (*below, path.resolve()))
     sections = {}
     for section, arguments in SECTIONS.items():
         given = _mapping(record, section, path)
@@ -225,8 +231,7 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
 
 def _read(path: Path) -> dict:
     if not path.is_file():
-        near = sorted(str(file) for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise RecipeError(f"{path}: no such recipe" + (f"; the folder holds {near}" if near else ""))
+        raise RecipeError(f"{path}: no such recipe{_recipes_beside(path)}")
     with path.open(encoding="utf-8") as text:
         try:
             record = yaml.load(text, Loader=RecipeLoader)  # a SafeLoader
@@ -235,6 +240,11 @@ def _read(path: Path) -> dict:
     if not isinstance(record, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of {list(KEYS)}, got {type(record).__name__}")
     return record
+
+
+def _recipes_beside(path: Path) -> str:
+    near = sorted(str(file) for file in path.parent.glob("*.yaml"))  # of a folder that is not there: none
+    return f"; the folder holds {near}" if near else ""
 
 
 def _mapping(record: dict, section: str, path: Path) -> dict:

@@ -97,6 +97,15 @@ def test_a_missing_recipe_is_named_with_its_neighbours(write, tmp_path):
         load_recipe(tmp_path / "absent.yaml")
 
 
+@pytest.mark.parametrize("missing", ["../elsewhere/absent.yaml", "absent.yaml"])
+def test_what_a_recipe_extends_and_is_not_there_is_named_with_file_and_key(write, tmp_path, missing):
+    mine = write(f"extends: {missing}\nmodel: {{}}", "mine.yaml")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(mine)
+    assert str(error.value).startswith(f"{mine}: extends '{missing}': there is no {tmp_path / missing}; give ")
+    assert ("the folder holds" in str(error.value)) == (missing == "absent.yaml")
+
+
 @pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.0e-5", "0.00001", "+1e-5", ".1e-4"])
 def test_a_learning_rate_is_a_number_however_it_is_written(write, text):
     assert load_recipe(write(f"training: {{learning_rate: {text}}}")).training["learning_rate"] == 1e-5
