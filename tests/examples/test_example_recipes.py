@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,11 @@ def test_a_recipe_made_small_trains_what_it_should_and_nothing_else(path, tiny_a
     trained = {name for name in after if after[name].requires_grad and not name.endswith("masked_spec_embed")}
     assert trained <= moved, f"trainable, and did not move: {sorted(trained - moved)}"
     assert all(after[name].requires_grad for name in moved), "frozen, and moved"
+
+
+def test_the_recipe_for_ones_own_bursts_can_be_copied_anywhere(tmp_path):
+    template = RECIPES / "folder" / "my_bursts.yaml"
+    assert load_recipe(shutil.copy(template, tmp_path)) == load_recipe(template)
 
 
 def test_an_ablation_differs_from_its_system_in_the_two_weights_only():
