@@ -47,6 +47,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "ruff>=0.9",
         "av>=14,<19",
+        "markdown-it-py>=3",  # an independent reader of the Markdown that is written
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
         "opensmile>=2.5,<3",
         "torchvision>=0.26,<0.27",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..markdown import markdown_table
 from ..tasks import Task
 from .scores import (
     as_numbers,
@@ -126,16 +127,8 @@ def format_report(tasks, scores: dict, trivial_scores: dict, clips: int | None =
                 rows.append((key + unit, _three_places(scores, key), _three_places(trivial_scores, key), better, guess))
     if "s_mtl" in scores:
         rows.append(("s_mtl", _three_places(scores, "s_mtl"), _three_places(trivial_scores, "s_mtl"), "higher", ""))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = "<>><<"  # numbers to the right
-    rules = ["-" * (width - 1) for width in widths]
-    rows.insert(1, [rule + ":" if side == ">" else ":" + rule for rule, side in zip(rules, sides, strict=True)])
-    lines = [
-        "| " + " | ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)) + " |"
-        for row in rows
-    ]
     heading = [] if clips is None else [f"Clips scored: {clips:,}", ""]
-    return "\n".join(heading + lines)
+    return "\n".join([*heading, markdown_table(rows, "<>><<")])
 
 
 def _three_places(scores: dict, key: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
+from ..markdown import markdown_table
 from ..scoring import score_tasks, trivial_predictions
 from ..scoring.fusion import choose_best, choose_weights, even_weights, weighted
 from ..tasks import Task
@@ -371,7 +372,7 @@ def format_fusion(fusion: Fusion, clips: dict[str, int]) -> str:
     """Markdown: the weights, the scores of each split, and which of them may be quoted."""
     rows = [["weights", *fusion.systems]]
     rows += [[task, *(f"{weight:.2f}" for weight in weights)] for task, weights in fusion.weights.items()]
-    blocks = [_table(rows)]
+    blocks = [markdown_table(rows)]
     for split, by_system in fusion.scores.items():
         names = [name for name in by_system["fused"] if "/" not in name]
         rows = [[f"{split}, {clips[split]:,} clips", *names]]
@@ -379,7 +380,7 @@ def format_fusion(fusion: Fusion, clips: dict[str, int]) -> str:
             label = f"fused, held out in {fusion.folds} folds of speakers"
             by_system = {**by_system, label: fusion.held_out}
         rows += [[row, *(f"{scores[name]:.3f}" for name in names)] for row, scores in by_system.items()]
-        blocks.append(_table(rows))
+        blocks.append(markdown_table(rows))
     return "\n\n".join([*blocks, *([note] if (note := _note(fusion)) else [])])
 
 
@@ -390,16 +391,3 @@ def _note(fusion: Fusion) -> str:
         ["the held-out one"] if fusion.held_out else []
     )
     return OPTIMISTIC.format(instead=" or ".join(quotable) or "neither it nor a difference to it: use --folds 5")
-
-
-def _table(rows: list[list[str]]) -> str:
-    """
-    >>> print(_table([["weights", "a"], ["age", "1.00"]]))
-    | weights |    a |
-    | :------ | ---: |
-    | age     | 1.00 |
-    """
-    widths = [max(4, *map(len, column)) for column in zip(*rows, strict=True)]
-    rules = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [[f"{cell:{'<' if place == 0 else '>'}{widths[place]}}" for place, cell in enumerate(row)] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rules, *lines[1:]])

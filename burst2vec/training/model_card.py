@@ -7,6 +7,7 @@ fills it.
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
 from ..scoring.reports import war_name
 from ..tasks import Task
@@ -29,31 +30,18 @@ TEMPLATE = """---
 {metadata}
 ---
 
-# {name}
+# {title}
 
 A [Burst2Vec](https://arxiv.org/abs/2206.12469) model: from one vocal burst (a laugh, a gasp, a cry) it predicts
 {tasks}. {about}
 
 ## How to use
 
-```python
-from transformers import AutoFeatureExtractor, AutoModel
-import burst2vec  # or trust_remote_code=True below, without the package
-
-model = AutoModel.from_pretrained("{name}").eval()
-extractor = AutoFeatureExtractor.from_pretrained("{name}")
-{apply}inputs = extractor({heard}, return_tensors="pt"){limits}
-predictions = model(**inputs).predictions  # {shapes}
-```
+{load}
 
 With the package, also from files, bytes and lists of them:
 
-```python
-from transformers import pipeline
-
-listen = pipeline("vocal-burst-analysis", model="{name}")
-listen("burst.wav")
-```
+{listen}
 
 ## Scores
 
@@ -68,8 +56,7 @@ median, or the most frequent class of the training clips.
 
 Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
 
-```yaml
-{recipe}```
+{recipe}
 
 ## Limits
 
@@ -82,6 +69,20 @@ Atijit Anuchitanukul and Lucia Specia (2022). Burst2Vec: An Adversarial Multi-Ta
 and Origin from Vocal Bursts. arXiv:2206.12469.
 """
 
+_LOAD = """from transformers import AutoFeatureExtractor, AutoModel
+import burst2vec  # or trust_remote_code=True below, without the package
+
+model = AutoModel.from_pretrained({name!r}).eval()
+extractor = AutoFeatureExtractor.from_pretrained({name!r})
+{apply}inputs = extractor({heard}, return_tensors="pt"){limits}
+predictions = model(**inputs).predictions  # {shapes}
+"""
+
+_LISTEN = """from transformers import pipeline
+
+listen = pipeline("vocal-burst-analysis", model={name!r})
+listen("burst.wav")
+"""
 
 # The steps that the clips went through in training need the package; the pipeline does them by itself.
 _APPLY = "waveform, _ = burst2vec.audio.apply_steps(waveform, 16000, extractor.preprocess)\n"
@@ -146,28 +147,35 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
         eval_results=eval_results(record, tasks) or None,
     )
     recipe, features = record["recipe"], record.get("features")
-    about = " ".join(text.rstrip(".") + "." for text in (recipe.get("description"), recipe.get("paper")) if text)
+    said = [recipe.get("description"), recipe.get("paper")]
+    about = " ".join(markdown_text(text).rstrip(".") + "." for text in said if text)
     if features:
-        about += f" It hears vectors of {_listed(features)}, which are computed of the recording."
+        named = _listed([markdown_text(name) for name in features])
+        about += f" It receives vectors of {named}, which are computed of the recording."
     if record.get("normalise_per_speaker"):
         about += f" {_PER_SPEAKER}"
+    load = _LOAD.format(
+        name=name,
+        shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
+        apply=(_APPLY if record["preprocess"] else "") + (_COMPUTE if features else ""),
+        heard="np.concatenate(vectors)" if features else "waveform, sampling_rate=16000",
+        limits="" if features else _LIMITS,
+    )
     return ModelCard(
         TEMPLATE.format(
             metadata=metadata.to_yaml(),
-            name=name,
+            title=markdown_text(name),
             tasks=_listed([_described(task) for task in tasks]),
             about=about,
-            shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
-            apply=(_APPLY if record["preprocess"] else "") + (_COMPUTE if features else ""),
-            heard="np.concatenate(vectors)" if features else "waveform, sampling_rate=16000",
-            limits="" if features else _LIMITS,
+            load=code_block(load, "python"),
+            listen=code_block(_LISTEN.format(name=name), "python"),
             corpus="; and ".join(CORPORA[corpus] for corpus in record["corpora"]),
             reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
             clips=_clips(record["clips"]),
-            seed=record["seed"],
-            steps=record["steps"],
-            versions=", ".join(f"{package} {version}" for package, version in record["versions"].items()),
-            recipe=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
+            seed=markdown_text(record["seed"]),
+            steps=markdown_text(record["steps"]),
+            versions=markdown_text(", ".join(map(" ".join, record["versions"].items()))),
+            recipe=code_block(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), "yaml"),
         )
     )
 
@@ -175,7 +183,7 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
 def _described(task: Task) -> str:
     if task.kind == "classification":
         return f"its {task.name} (one of {len(task.labels)})"
-    unit = f" in {task.unit}" if task.unit else ""
+    unit = f" in {markdown_text(task.unit)}" if task.unit else ""
     return (
         f"the speaker's {task.name}{unit}"
         if len(task.labels) == 1
@@ -190,11 +198,9 @@ def _listed(names: list[str]) -> str:
 def _report(split: str, record: dict, tasks: tuple[Task, ...]) -> str:
     clips = record["clips"][split]["used"]
     report = format_report(tasks, record["scores"][split], record["trivial"][split], clips=clips)
-    return f"### {split.capitalize()}\n\n{report}"
+    return f"### {markdown_text(split.capitalize())}\n\n{report}"
 
 
 def _clips(clips: dict) -> str:
-    lines = ["| split | clips used | unreadable, left out |", "| :---- | ----: | ----: |"]
-    return "\n".join(
-        lines + [f"| {split} | {count['used']:,} | {count['skipped']:,} |" for split, count in clips.items()]
-    )
+    rows = [(split, f"{count['used']:,}", f"{count['skipped']:,}") for split, count in clips.items()]
+    return markdown_table([("split", "clips used", "unreadable, left out"), *rows])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..markdown import markdown_table, markdown_text
 from .finished import RECORD, FinishedRun, names_of, read_run
 from .preparation import RunError
 
@@ -172,7 +173,7 @@ def format_rows(rows: Sequence[Row], split: str) -> str:
             if any(name in row.printed for row in of_paper):
                 columns.append((name, True))
         header = ["recipe", "measured on", "runs", *(f"{name}, {PRINTED}" if own else name for name, own in columns)]
-        lines = [header, ["---", "---", "---:", *["---:"] * len(columns)]]
+        lines = [header]
         for row in of_paper:
             cells = [_printed(row, name) if own else _mean(row.scores.get(name)) for name, own in columns]
             lines.append([row.name, row.measured_on, str(len(row.runs)), *cells])
@@ -180,8 +181,10 @@ def format_rows(rows: Sequence[Row], split: str) -> str:
             guesses = [row.trivial for row in of_paper if row.measured_on == measured_on]
             cells = ["" if own else _range(guesses, name) for name, own in columns]
             lines.append([LISTENLESS, measured_on, "", *cells])
-        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        blocks.append(f"## {paper}: {split}\n\n{table}")
+        sides = "<<" + ">" * (len(header) - 2)
+        blocks.append(
+            f"## {markdown_text(paper)}: {markdown_text(split)}\n\n{markdown_table(lines, sides, aligned=False)}"
+        )
     return "\n\n".join(blocks)
 
 
@@ -221,7 +224,9 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
         "clips."
     )
     tables = [format_rows(of_split, split) for split, of_split in rows.items()]
-    left_out = "\n".join(["Skipped:", "", *(f"- {name}: {reason}" for name, reason in skipped.items())])
+    left_out = "\n".join(
+        ["Skipped:", "", *(f"- {markdown_text(name)}: {markdown_text(reason)}" for name, reason in skipped.items())]
+    )
     text = "\n\n".join([*tables, about, *([left_out] if skipped else [])])
     with (folder / "report.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -4,6 +4,7 @@ The procedure of Sharma et al. 2022 (arXiv:2206.12568), Table 1: all but the pre
 a step to the one before it, and every stage is trained with the same seeds, so that they compare pair by pair.
 """
 
+import csv
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import yaml
 from tqdm.auto import tqdm
 
+from ..markdown import markdown_table, markdown_text
 from ..scoring.significance import PairedComparison, compare_paired, holm
 from .outcomes import write_record
 from .preparation import RunError
@@ -167,12 +169,12 @@ def write_study(study: Study, folder: str | Path, title: str) -> str:
     folder = Path(folder)
     stages = list(next(iter(study.scores.values())))
     write_record(folder / "study.json", {"title": title, "seeds": list(study.seeds), "scores": study.scores})
-    lines = [",".join(["stage", "seed", *study.scores])]
-    for stage in stages:
-        for place, seed in enumerate(study.seeds):
-            values = [f"{by_stage[stage][place]:.6f}" for by_stage in study.scores.values()]
-            lines.append(",".join([f'"{stage}"', str(seed), *values]))
-    (folder / "study.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with (folder / "study.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stage", "seed", *study.scores])
+        for stage in stages:
+            for place, seed in enumerate(study.seeds):
+                writer.writerow([stage, seed, *(f"{by_stage[stage][place]:.6f}" for by_stage in study.scores.values())])
     table = format_study(study, title)
     (folder / "study.md").write_text(table + "\n", encoding="utf-8")
     return table
@@ -182,16 +184,15 @@ def format_study(study: Study, title: str) -> str:
     """A Markdown table: mean ± standard deviation over the seeds, and the change since the stage before with its p."""
     names = list(study.scores)
     changes = {name: study.comparisons(name) for name in names}
-    rows = [["stage", *names], ["---", *["---:"] * len(names)]]
+    rows = [["stage", *names]]
     for stage in study.scores[names[0]]:
         rows.append([stage, *(_cell(study.scores[name][stage], changes[name].get(stage)) for name in names)])
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
     seeds = ", ".join(map(str, study.seeds))
     about = (
         f"Mean ± standard deviation over {len(study.seeds)} seeds ({seeds}); in brackets the change since the stage "
         "before, with the p of a paired t-test over the seeds, corrected for the number of stages (Holm)."
     )
-    return "\n".join([f"# {title}", "", *lines, "", about])
+    return "\n".join([f"# {markdown_text(title)}", "", markdown_table(rows, aligned=False), "", about])
 
 
 def _cell(values: list[float], change: PairedComparison | None) -> str:

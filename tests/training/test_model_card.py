@@ -1,9 +1,13 @@
 """The card says what the run's record says, in the form the Hub reads."""
 
+import ast
+
+import pytest
 import yaml
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
-from burst2vec.tasks import TASK_PRESETS
+from burst2vec.tasks import TASK_PRESETS, Task
 from burst2vec.training.model_card import model_card
 
 SCORES = {"emotion_ccc": 0.645, "emotion_ccc/Awe": 0.7, "age_mae": 3.709, "country_uar": 0.676, "s_mtl": 0.445}
@@ -49,9 +53,63 @@ def test_the_card_names_its_encoder_and_its_recipe(tmp_path):
     assert yaml.safe_load(recipe) == RECORD["recipe"]
 
 
+def blocks_of(card, language):
+    return [
+        token.content for token in MarkdownIt().parse(card.text) if token.type == "fence" and token.info == language
+    ]
+
+
 def test_the_code_on_the_card_is_code(tmp_path):
-    for block in saved_card(tmp_path).text.split("```python\n")[1:]:
-        compile(block.split("```")[0], "card", "exec")
+    for block in blocks_of(saved_card(tmp_path), "python"):
+        compile(block, "card", "exec")
+
+
+HOSTILE = [
+    'x"); import os; os.system("touch broken',
+    "x'); import os; os.system('touch broken",
+    "x\\",
+    "x\n---\nlicense: mine\n---\n# x",
+    "```\n\n# x",
+    "<script>alert(1)</script>|`{name}`",
+    "{metadata} {0} %s",
+    "null",
+    "café 笑 \udcff",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_never_code_nor_metadata_nor_markup(tmp_path, name):
+    """The card of a hostile name differs from a harmless one's in that name alone, in each of its languages."""
+    record = {**RECORD, "recipe": {**RECORD["recipe"], "description": name, "paper": name}, "versions": {name: name}}
+    model_card(name, record, TASK_PRESETS["exvo"]).save(tmp_path / "README.md")
+    card, harmless = ModelCard.load(tmp_path / "README.md"), saved_card(tmp_path)
+    assert card.data.model_name == name
+    assert {**card.data.to_dict(), "model-index": 0} == {**harmless.data.to_dict(), "model-index": 0}
+    found, expected = (blocks_of(each, "python") for each in (card, harmless))
+    assert len(found) == len(expected) == 2
+    for block, plain in zip(found, expected, strict=True):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value == name:
+                node.value = "quickstart"
+        assert ast.dump(tree) == ast.dump(ast.parse(plain))
+    (recipe,) = blocks_of(card, "yaml")
+    assert yaml.safe_load(recipe) == record["recipe"]
+    tokens, plain = (MarkdownIt("commonmark").enable("table").parse(each.text) for each in (card, harmless))
+    assert [token.type for token in tokens] == [token.type for token in plain]
+    assert not any(child.type.startswith("html") for token in tokens for child in token.children or [])
+
+
+def test_labels_of_any_letters_fill_one_cell_each(tmp_path):
+    labels = ["a|b", "`c`", "<b>d</b>", "e\nf", "{}", "$g$", "h\\"]
+    task = Task("feeling", kind="regression", labels=labels, unit="<i>points</i>")
+    scores = {"validation": {"feeling_ccc": 0.5, **{f"feeling_ccc/{label}": 0.25 for label in labels}}}
+    record = {**RECORD, "scores": scores, "trivial": {"validation": {}}}
+    model_card("quickstart", record, (task,)).save(tmp_path / "README.md")
+    tokens = MarkdownIt("commonmark").enable("table").parse(ModelCard.load(tmp_path / "README.md").text)
+    cells = [token.content for before, token in zip(tokens, tokens[1:], strict=False) if before.type == "td_open"]
+    assert len(cells) == 5 * (1 + len(labels)) + 3 * len(RECORD["clips"])
+    assert not any(child.type.startswith("html") for token in tokens for child in token.children or [])
 
 
 def test_an_undefined_score_is_not_in_the_index(tmp_path):

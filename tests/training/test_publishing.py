@@ -76,7 +76,7 @@ def test_a_token_or_a_path_stops_the_publishing_before_anything_is_sent(run_fold
 
 def test_the_card_names_the_repository_that_it_is_published_in(run_folder):
     publish(run_folder, "someone/model", api=RecordingApi())
-    assert 'AutoModel.from_pretrained("someone/model")' in (run_folder / "README.md").read_text()
+    assert "AutoModel.from_pretrained('someone/model')" in (run_folder / "README.md").read_text()
 
 
 def test_the_error_does_not_print_the_token(run_folder):

@@ -126,6 +126,15 @@ def test_the_table_has_means_spreads_and_changes_worked_by_hand():
     assert "(+0.020, p 0.321)" in table
 
 
+def test_a_stage_of_any_name_fills_one_cell(tmp_path):
+    names = ['a "quoted", one', "<script>|"]
+    write_study(Study((0,), {"age_mae": dict.fromkeys(names, [4.0])}), tmp_path, "# <b>")
+    with (tmp_path / "study.csv").open(newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["stage", *names]
+    text = (tmp_path / "study.md").read_text()
+    assert text.startswith("# # &lt;b>\n") and "\n| &lt;script>\\| | 4.000 (+0.000) |\n" in text
+
+
 def test_one_seed_has_no_spread_and_no_p():
     table = format_study(Study((0,), {"age_mae": {"a": [4.0], "b": [3.0]}}), "one seed")
     assert "| a | 4.000 |\n| b | 3.000 (-1.000) |" in table

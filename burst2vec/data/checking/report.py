@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...drawing import picture_bytes
+from ...markdown import markdown_table, markdown_text
 from ..corpora.tables import CorpusError
 from .check import CorpusCheck
 from .plots import Picture, draw_corpus
@@ -83,30 +84,20 @@ def _png(picture: Picture) -> bytes | None:
 
 
 def _markdown(check: CorpusCheck, title: str, tables: list, pictures: list) -> str:
-    lines = [f"# {_md_text(title)}: corpus report", "", f"**{_VERDICTS[check.status]}**", ""]
-    lines += [f"- **{remark.severity}**: {_md_text(remark.text)}" for remark in check.remarks]
+    lines = [f"# {markdown_text(title)}: corpus report", "", f"**{_VERDICTS[check.status]}**", ""]
+    lines += [f"- **{remark.severity}**: {markdown_text(remark.text)}" for remark in check.remarks]
     lines += ["", *([_WHERE_NAMES_ARE.format(f"`{FLAGGED}`"), ""] if len(check.flagged) else [])]
-    for heading, table, caption in tables:
-        lines += [f"## {heading}", "", *_md_table(table), "", caption, ""]
+    for heading, contents, caption in tables:
+        lines += [f"## {heading}", "", _md_table(contents), "", caption, ""]
     for picture, png in pictures:
-        lines += [f"## {_md_text(picture.title)}", ""]
-        lines += [f"![{_md_text(picture.title)}](pictures/{picture.name}.png)", ""] if png else []
-        lines += [_md_text(picture.caption), ""]
+        lines += [f"## {markdown_text(picture.title)}", ""]
+        lines += [f"![{markdown_text(picture.title)}](pictures/{picture.name}.png)", ""] if png else []
+        lines += [markdown_text(picture.caption), ""]
     return "\n".join([*lines, _FOOT, ""])
 
 
-def _md_table(table: pd.DataFrame) -> list[str]:
-    rows = [[name, *cells] for name, *cells in table.itertuples()]
-    header = ["", *table.columns]
-    lines = [header, ["---", *["---:"] * len(table.columns)], *rows]
-    return [
-        "| " + " | ".join(_md_text(str(cell)) if line is not lines[1] else cell for cell in line) + " |"
-        for line in lines
-    ]
-
-
-def _md_text(text: str) -> str:
-    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
+def _md_table(contents: pd.DataFrame) -> str:
+    return markdown_table([["", *contents.columns], *contents.itertuples()], aligned=False)
 
 
 def _html(check: CorpusCheck, title: str, tables: list, pictures: list) -> str:

@@ -334,6 +334,7 @@ def test_what_may_be_shared_names_no_clip_speaker_or_place(reported):
 def test_problems_stand_first_and_the_facts_are_json(reported):
     check, (page, markdown, facts, _), folder = reported
     text = markdown.read_text()
+    assert text.startswith("# a &lt;b> \\| corpus: corpus report\n")
     assert text.index("**refused**") < text.index("**problem**") < text.index("## What is in it")
     assert "Refused: a run must not start." in text and "status2" in page.read_text()
     assert json.loads(facts.read_text())["splits"]["train"]["clips"] == 60
