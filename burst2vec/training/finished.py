@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.cells import from_cell
 from ..tasks import Task, resolve_tasks
 from .outcomes import prediction_columns
 from .preparation import RunError
@@ -117,7 +118,7 @@ def read_predictions(path: str | Path, tasks: Sequence[Task]) -> tuple[list[str]
     for row, line in enumerate(lines):
         if len(line) != len(header):
             raise RunError(f"{path}, line {row + 2}: {len(line)} fields; there must be {len(header)}")
-        file_id = line[where["file_id"]]
+        file_id = from_cell(line[where["file_id"]])
         if file_id in first_lines:
             raise RunError(
                 f"{path}, line {row + 2}: the clip {file_id!r} already stands in line {first_lines[file_id]}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
+from ..data.cells import as_cell
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
 from ..scoring import SubmissionError, format_report, score_tasks, trivial_predictions
@@ -88,14 +89,15 @@ class Outcome:
 def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequence[str], predictions: dict) -> None:
     """One line a clip: ``file_id``, a column for each regressed label, and for classes the winner and each probability.
 
-    Columns are ``<task>/<label>``; a task of one label, and the winning class, are ``<task>`` alone.
+    Columns are ``<task>/<label>``; a task of one label, and the winning class, are ``<task>`` alone. Names that a
+    spreadsheet would take for formulas have an apostrophe in front, see ``data.cells``.
     """
-    header, columns = ["file_id"], [file_ids]
+    header, columns = ["file_id"], [[as_cell(file_id) for file_id in file_ids]]
     for task in tasks:
         values = np.asarray(predictions[task.name])
         if task.kind == "classification":
             header.append(task.name)
-            columns.append([task.labels[place] for place in values.argmax(axis=1)])
+            columns.append([as_cell(task.labels[place]) for place in values.argmax(axis=1)])
         header += prediction_columns(task)
         columns += [[f"{value:.6f}" for value in column] for column in values.T]
     with open(path, "w", newline="", encoding="utf-8") as file:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.cells import as_cell
 from ..markdown import markdown_table, markdown_text
 from .finished import RECORD, FinishedRun, names_of, read_run
 from .preparation import RunError
@@ -238,8 +239,8 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
                 for name, values in row.scores.items():
                     printed = row.printed.get(name, "")
                     for run, seed, value in zip(row.runs, row.seeds, values, strict=True):
-                        on = "+".join(row.corpora)
-                        line = [row.paper, row.name, run, seed, on, split, row.clips, name, f"{value:.6f}", printed]
-                        writer.writerow(line)
+                        on = as_cell("+".join(row.corpora))
+                        names = [as_cell(text) for text in (row.paper, row.name, run)]
+                        writer.writerow([*names, seed, on, split, row.clips, name, f"{value:.6f}", printed])
     (folder / "report.md").write_text(text + "\n", encoding="utf-8")
     return text

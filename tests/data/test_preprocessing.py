@@ -177,6 +177,13 @@ def test_a_name_that_is_no_text_is_named_in_part(source, target):
     assert len(done.failures) == 1 and "caf" in (target / "failures.csv").read_text()
 
 
+def test_a_name_that_is_a_formula_is_listed_as_text(source, target):
+    (source / "=1+1.wav").touch()
+    done = preprocess_folder(source, target, CHAIN, num_proc=1)
+    assert done.failures[0].file == "=1+1.wav"
+    assert (target / "failures.csv").read_text().splitlines()[1].startswith("'=1+1.wav,\"'=1+1.wav: ")
+
+
 def test_a_full_disk_ends_the_run_and_leaves_no_drafts(source, target, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")

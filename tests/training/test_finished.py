@@ -1,5 +1,6 @@
 """A run is read back as it was written, by name, and what is no run is refused."""
 
+import csv
 import json
 
 import numpy as np
@@ -27,6 +28,22 @@ def test_predictions_come_back_as_they_were_written(tmp_path):
     assert file_ids == IDS
     for task, values in predictions.items():
         np.testing.assert_allclose(found[task], values, atol=5.1e-7)
+
+
+def test_names_that_are_formulas_are_written_as_text_and_come_back(tmp_path):
+    file_ids = ['=HYPERLINK("http://x","y")', "+1", "-laugh", "@a", "\ttab", "'quoted", "''", "a=b-c,d"]
+    call = Task("call", "classification", ("=1+1", "cry"), loss="cross_entropy", metric="uar")
+    chill = Task("chill", "regression", ("chill",), span=(-1, 1))
+    predictions = {"call": np.full((8, 2), 0.5), "chill": np.full((8, 1), -0.25)}
+    write_predictions(tmp_path / "p.csv", [call, chill], file_ids, predictions)
+    found, values = read_predictions(tmp_path / "p.csv", [call, chill])
+    assert found == file_ids and values["chill"].tolist() == [[-0.25]] * 8
+    with open(tmp_path / "p.csv", newline="", encoding="utf-8") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert {cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))} == {
+        "-0.250000"
+    }  # numbers alone
+    assert "a=b-c,d" in cells and "'=1+1" in cells
 
 
 def test_columns_are_matched_by_name_whatever_their_order(tmp_path):

@@ -114,6 +114,14 @@ def test_bad_unfinished_and_doubled_runs_are_named_and_skipped(tmp_path):
     assert skipped[str(tmp_path / "nowhere")] == "no such folder"
 
 
+def test_runs_and_corpora_called_like_formulas_are_written_as_text(tmp_path):
+    write_record(tmp_path / "=1+1", -3.0, corpora=("@mine",), recipe={**V2, "paper": "-1"})
+    write_report(rows_of(find_runs([tmp_path])[0]), {}, tmp_path / "out")
+    with open(tmp_path / "out" / "report.csv", encoding="utf-8") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["paper"], line["run"], line["measured_on"], line["value"]) == ("'-1", "'=1+1", "'@mine", "-3.000000")
+
+
 def test_a_finished_run_keeps_its_checkpoints_and_is_one_run(tmp_path):
     (write_record(tmp_path / "run", 3.0) / "checkpoint-10").mkdir()
     runs, skipped = find_runs([tmp_path])

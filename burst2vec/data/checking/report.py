@@ -18,6 +18,7 @@ import pandas as pd
 
 from ...drawing import picture_bytes
 from ...markdown import markdown_table, markdown_text
+from ..cells import as_cell
 from ..corpora.tables import CorpusError
 from .check import CorpusCheck
 from .plots import Picture, draw_corpus
@@ -73,7 +74,7 @@ def write_report(
     facts = {"title": title, **check.to_dict()}
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8")
-    check.flagged.to_csv(folder / FLAGGED, index=False, quoting=csv.QUOTE_MINIMAL)
+    check.flagged.map(as_cell).to_csv(folder / FLAGGED, index=False, quoting=csv.QUOTE_MINIMAL)
     return [*written, folder / "report.json", folder / FLAGGED]
 
 

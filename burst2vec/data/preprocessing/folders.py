@@ -29,6 +29,7 @@ from tqdm.auto import tqdm
 
 from ...audio import AudioError, Step, StepError, read_steps
 from ...audio.encode import encode_wav
+from ..cells import as_cell
 from ..corpora import CorpusError
 from ..processes import usable_cores
 from .clips import VERSION, process_recording
@@ -271,7 +272,9 @@ def _write_failures(path: Path, failures: list[Failure], drafts: Path) -> None:
         path.unlink(missing_ok=True)
         return
     table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([Failure._fields, *failures])
+    csv.writer(table, lineterminator="\n").writerows(
+        [Failure._fields, *(map(as_cell, failure) for failure in failures)]
+    )
     draft = drafts / FAILURES
     draft.write_text(table.getvalue(), encoding="utf-8", errors="backslashreplace", newline="\n")
     os.replace(draft, path)

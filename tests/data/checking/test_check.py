@@ -399,6 +399,15 @@ def test_a_report_of_one_format_writes_that_page_alone(sound_corpus, tmp_path):
         write_report(check, tmp_path / "html/report.html", "x")
 
 
+def test_clips_and_speakers_called_like_formulas_are_listed_as_text(tmp_path):
+    train = split({"speaker": "@A"}, {"file_id": "=1+1", "sound": b""}, {})
+    check = check_corpus({"train": train, "test": split({"speaker": "@A", "seed": 7})}, TASKS)
+    write_report(check, tmp_path, "formulas")
+    lines = (tmp_path / "flagged_clips.csv").read_text().splitlines()
+    assert "train,'=1+1,unreadable,\"'=1+1: the file is empty" in lines[2] and '"train, test",\'@A,shared' in lines[1]
+    assert check.flagged["name"].tolist() == ["@A", "=1+1"]  # in the table that the check gives they are themselves
+
+
 def test_names_with_signs_of_formulas_have_a_report_and_every_picture(tmp_path):
     odd = (r"$\badmacro{$", "$x$", "5 $ or $ 6")
     tasks = (
