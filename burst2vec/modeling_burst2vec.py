@@ -18,6 +18,7 @@ from .losses import task_loss
 from .pooling import POOLINGS
 from .speech_encoder import SpeechEncoder
 from .trunks import TRUNKS, TaskModules, reverse_gradient
+from .weights import MASK_EMBEDDING, refuse_mismatched, refuse_missing, refuse_not_finite
 
 
 @dataclass
@@ -89,6 +90,36 @@ class Burst2VecForMultiTask(PreTrainedModel):
         self.post_init()
 
     @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path,
+        *args,
+        ignore_mismatched_sizes=False,
+        output_loading_info=False,
+        **kwargs,
+    ):
+        """A saved model; as transformers loads it, but only whole.
+
+        Args:
+            pretrained_model_name_or_path, args, kwargs: as ``PreTrainedModel.from_pretrained`` has them.
+            ignore_mismatched_sizes: draw weights at random whose shape is not the checkpoint's.
+            output_loading_info: give (model, info) instead of the model. ``info["missing_keys"]`` then names the
+                weights that the checkpoint lacks, which are drawn at random, instead of an error.
+
+        Raises:
+            ValueError: the checkpoint lacks weights, or holds some that are not finite or of another shape than the
+                configuration says; the first is named.
+        """
+        told = {"ignore_mismatched_sizes": True, "output_loading_info": True}  # what to refuse, which it calls a report
+        model, found = super().from_pretrained(pretrained_model_name_or_path, *args, **told, **kwargs)
+        if not ignore_mismatched_sizes:
+            refuse_mismatched(found["mismatched_keys"])
+        if not output_loading_info:
+            refuse_missing(found["missing_keys"])
+        refuse_not_finite(model)
+        return (model, found) if output_loading_info else model
+
+    @classmethod
     def from_encoder_pretrained(cls, encoder_name_or_path, config: Burst2VecConfig | None = None, **kwargs):
         """A model around a published encoder's weights, with fresh trunk and heads.
 
@@ -98,7 +129,10 @@ class Burst2VecForMultiTask(PreTrainedModel):
             kwargs: arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained convolutions are
                 frozen unless ``freeze_feature_encoder=False``.
         """
-        encoder = AutoModel.from_pretrained(encoder_name_or_path, use_safetensors=True)  # never a pickle
+        never_a_pickle = {"use_safetensors": True, "output_loading_info": True}
+        encoder, found = AutoModel.from_pretrained(encoder_name_or_path, **never_a_pickle)
+        refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
+        refuse_not_finite(encoder)
         if os.path.isdir(encoder.config._name_or_path):
             encoder.config._name_or_path = ""  # a place on this machine, which the saved configuration would publish
         if config is None:

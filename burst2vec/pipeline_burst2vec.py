@@ -10,6 +10,7 @@ from .audio import apply_steps, read_audio, resample
 from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name
 from .data.vectors import public_name
 from .waveforms import check_waveform
+from .weights import refuse_not_finite
 
 
 class Burst2VecPipeline(Pipeline):
@@ -33,7 +34,8 @@ class Burst2VecPipeline(Pipeline):
             as ``["embedding:checkpoints/my-hubert"]``, where it knows them by the last part alone.
 
     Raises:
-        ValueError: a model that was trained on vectors on their speaker's own scale: a clip alone has none.
+        ValueError: a model with a weight that is not finite, or one that answers so; a model that was trained on
+            vectors on their speaker's own scale: a clip alone has none.
         burst2vec.audio.AudioError: a file that is missing or is no recording, by name.
         WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers.
     """
@@ -42,6 +44,10 @@ class Burst2VecPipeline(Pipeline):
     _load_tokenizer = False
     _load_image_processor = False
     _load_processor = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        refuse_not_finite(self.model)
 
     def _sanitize_parameters(self, return_embedding=None, features=None, **kwargs):
         if kwargs:
@@ -105,6 +111,8 @@ class Burst2VecPipeline(Pipeline):
         answer = {}
         for task in self.model.config.task_records:
             values = outputs[task.name][0].float().tolist()
+            if not np.isfinite(values).all():
+                raise ValueError(f"the model answers {values} for the task {task.name!r}; load it in float32")
             if task.kind == "classification":
                 probabilities = dict(zip(task.labels, values, strict=True))
                 answer[task.name] = {

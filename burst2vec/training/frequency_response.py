@@ -8,11 +8,9 @@ from matplotlib.figure import Figure
 
 from ..audio import read_steps
 from ..drawing import COLOURS, save_figure
-from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
-from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..waveform_cnn import WaveformCNN
 from ..waveforms import SAMPLING_RATE
-from .preparation import RunError
+from .preparation import RunError, load_extractor, load_model
 
 FFT_SIZE = 1024  # a bin every 15.6 Hz
 
@@ -56,16 +54,13 @@ def first_filters(folder: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """The filters (filters, taps) of a saved model's first convolution, and the steps that its clips go through before.
 
     Raises:
-        RunError: no saved model, or one that hears through another encoder than waveform_cnn.
+        RunError: no saved model, one that is not whole, or one that hears through another encoder than waveform_cnn.
     """
-    if not Path(folder, "config.json").is_file():
-        raise RunError(f"{folder} holds no config.json: give the folder of a saved Burst2Vec model")
-    model = Burst2VecForMultiTask.from_pretrained(folder, use_safetensors=True)
+    model = load_model(folder)
     if not isinstance(model.encoder, WaveformCNN):
         kind = getattr(model.config.encoder_config, "kind", None) or model.config.encoder_config.model_type
         raise RunError(f"{folder}: its encoder is {kind!r}; only a waveform_cnn has filters over the waveform")
-    extractor = Burst2VecFeatureExtractor.from_pretrained(folder)
-    steps = tuple(step.name for step in read_steps(extractor.preprocess or ()))
+    steps = tuple(step.name for step in read_steps(load_extractor(folder).preprocess or ()))
     return model.encoder.convolutions[0].weight.detach().numpy()[:, 0], steps
 
 

@@ -19,6 +19,7 @@ from ..tasks import Task
 from ..version import __version__
 from .corpora import Clips
 from .plots import plot_predictions
+from .preparation import RunError
 from .sections import DataArguments
 from .submitting import write_submission
 
@@ -91,10 +92,20 @@ def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequenc
 
     Columns are ``<task>/<label>``; a task of one label, and the winning class, are ``<task>`` alone. Names that a
     spreadsheet would take for formulas have an apostrophe in front, see ``data.cells``.
+
+    Raises:
+        RunError: a prediction that is not finite; names task and clip. Nothing is written then.
     """
     header, columns = ["file_id"], [[as_cell(file_id) for file_id in file_ids]]
     for task in tasks:
         values = np.asarray(predictions[task.name])
+        if (wrong := ~np.isfinite(values).all(axis=1)).any():
+            row = int(wrong.argmax())
+            raise RunError(
+                f"{Path(path).name} is not written: the task {task.name!r} has the prediction {values[row].tolist()} "
+                f"for the clip {file_ids[row]!r}, and {wrong.sum():,} of {len(values):,} are not finite; the model is "
+                "broken, or the clips' values are out of all bounds: train it again, with bf16 off"
+            )
         if task.kind == "classification":
             header.append(task.name)
             columns.append([as_cell(task.labels[place]) for place in values.argmax(axis=1)])

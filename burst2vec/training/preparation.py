@@ -1,10 +1,12 @@
 """What a run stands on before its first step: an output folder of its own, and a model."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from accelerate import PartialState
+from safetensors import SafetensorError
 
 from ..audio import Step, read_steps
 from ..configuration_burst2vec import Burst2VecConfig
@@ -64,9 +66,9 @@ def build_model(
     features = feature_names(arguments.features)
     if arguments.model_path is not None:
         refuse_other_tasks(arguments.model_path, arguments.tasks)
-        model = Burst2VecForMultiTask.from_pretrained(arguments.model_path, use_safetensors=True)
+        model = load_model(arguments.model_path)
         _refuse_other_knobs(model.config, arguments)
-        extractor = Burst2VecFeatureExtractor.from_pretrained(arguments.model_path, **settings)
+        extractor = load_extractor(arguments.model_path, **settings)
         saved = read_steps(extractor.preprocess)
         if steps is not None and tuple(steps) != saved:
             raise RunError(
@@ -98,6 +100,56 @@ def build_model(
     except ValueError as error:  # of the configuration: names the knob, the value and what is allowed
         raise RunError(f"the recipe's model: {error}") from error
     return model, Burst2VecFeatureExtractor(**settings)
+
+
+def load_model(folder: str | Path) -> Burst2VecForMultiTask:
+    """A saved model from a folder; never a pickle, and never a part of a model.
+
+    Raises:
+        RunError: no saved Burst2Vec model, or one whose weights are damaged, not all there or not finite.
+    """
+    saved_tasks(folder)
+    report = logging.getLogger("transformers.modeling_utils")  # its table of missing weights, which the error sums up
+    level = report.level
+    report.setLevel(logging.ERROR)
+    try:
+        return Burst2VecForMultiTask.from_pretrained(folder, use_safetensors=True)
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise RunError(f"the model {folder} cannot be used: {error}") from error
+    finally:
+        report.setLevel(level)
+
+
+def load_extractor(folder: str | Path, **settings) -> Burst2VecFeatureExtractor:
+    """What prepares the clips of a saved model, with ``settings`` in the place of the saved ones.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    try:
+        return Burst2VecFeatureExtractor.from_pretrained(folder, **settings)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"the feature extractor of {folder} cannot be used: {error}") from error
+
+
+def saved_tasks(folder: str | Path) -> tuple[Task, ...]:
+    """The tasks of a saved model or checkpoint, before its weights are read.
+
+    Raises:
+        RunError: the folder holds no Burst2Vec model, or its configuration is damaged.
+    """
+    file = Path(folder) / "config.json"
+    if not file.is_file():
+        raise RunError(f"{folder} holds no config.json: give the folder of a saved Burst2Vec model")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if config["model_type"] != Burst2VecConfig.model_type:
+            raise ValueError(
+                f"it is of a {config['model_type']} model, and not of a {Burst2VecConfig.model_type} model"
+            )
+        return resolve_tasks(config.get("tasks") or "exvo")  # what is as by default is not saved
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunError(f"{file} cannot be used: {type(error).__name__}: {error}") from error
 
 
 def feature_names(asked: list | str | None) -> list[str]:
@@ -178,10 +230,7 @@ def refuse_other_tasks(saved: str | Path, tasks) -> None:
     Raises:
         RunError: there is no model, or it has another task set; both are named.
     """
-    file = Path(saved) / "config.json"
-    if not file.is_file():
-        raise RunError(f"{saved} holds no config.json: give the folder of a saved Burst2Vec model")
-    found = resolve_tasks(json.loads(file.read_text(encoding="utf-8")).get("tasks", ()) or "exvo")
+    found = saved_tasks(saved)
     if tasks is not None and found != resolve_tasks(tasks):
         raise RunError(
             f"{saved} was trained on the tasks {_named(found)}, and the recipe asks for "

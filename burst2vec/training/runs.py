@@ -17,6 +17,7 @@ from .measuring import estimate_statistics
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
 from .plots import plot_losses
+from .prechecks import check_run
 from .preparation import RunError, build_model, claim_folder, feature_names, refuse_other_tasks, resume_from
 from .progress import OneLineProgress
 from .recipes import RecipeError, Run, argument_parser, corpora_of, load_recipe, parse_run
@@ -39,7 +40,7 @@ Trains, evaluates and predicts as the recipe says, and writes model, scores, pre
 """
 
 
-def main(arguments: list[str], recipes: Path) -> int:
+def main(arguments: list[str], recipes: Path | None = None) -> int:
     """The command line of ``run_exvo.py``.
 
     Args:
@@ -60,7 +61,7 @@ def main(arguments: list[str], recipes: Path) -> int:
     try:
         execute(parse_run(arguments))
     except REFUSALS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)  # on one line
         return 2
     return 0
 
@@ -74,6 +75,7 @@ def execute(run: Run) -> dict:
     Raises:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
     """
+    check_run(run)
     training, folder = run.training, Path(run.training.output_dir)
     resume = resume_from(training.resume_from_checkpoint)
     claim_folder(folder, resume)

@@ -26,6 +26,7 @@ from ..data.sampling import (
 from ..data.vectors import VectorClips, hears_vectors, vectors_of
 from ..scoring import score_tasks
 from ..scoring.reports import war_name
+from ..weights import weights_not_finite
 from .arguments import Burst2VecTrainingArguments
 from .checkpoints import (
     CheckpointError,
@@ -378,15 +379,14 @@ class Burst2VecTrainer(Trainer):
         Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
 
         Raises:
-            FloatingPointError: a parameter is not finite.
+            FloatingPointError: a parameter or buffer is not finite.
         """
         if not self.args.should_save:
             return
         model = self.accelerator.unwrap_model(self.model)
-        wrong = [name for name, parameter in model.named_parameters() if not torch.isfinite(parameter).all()]
-        if wrong:
+        if wrong := weights_not_finite(model):
             raise FloatingPointError(
-                f"step {self.state.global_step}: {len(wrong)} parameters are not finite, the first {wrong[0]!r}; the "
+                f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
                 "model was not saved. Earlier checkpoints are whole"
             )
         folder = self.args.output_dir if output_dir is None else output_dir

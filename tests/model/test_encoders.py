@@ -59,7 +59,8 @@ def test_statistics_missing_from_the_file_come_back_as_before_measuring(tmp_path
     weights = model.state_dict()
     del weights["encoder.mean"], weights["encoder.variance"]
     model.save_pretrained(tmp_path, state_dict=weights)
-    again = Burst2VecForMultiTask.from_pretrained(tmp_path)
+    again, found = Burst2VecForMultiTask.from_pretrained(tmp_path, output_loading_info=True)
+    assert set(found["missing_keys"]) == {"encoder.mean", "encoder.variance"}
     assert again.encoder.mean.tolist() == [0.0] * 6 and again.encoder.variance.tolist() == [1.0] * 6
 
 

@@ -41,7 +41,7 @@ def test_a_saved_model_answers_as_before(tmp_path, style):
 
 
 @pytest.mark.parametrize("style", ["base", "large"])
-def test_any_own_key_missing_from_the_file_comes_back_initialised(tmp_path, style):
+def test_any_own_key_missing_from_the_file_is_refused_or_named_and_initialised(tmp_path, style):
     model = tiny_model(style=style)
     model.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
@@ -52,14 +52,78 @@ def test_any_own_key_missing_from_the_file_comes_back_initialised(tmp_path, styl
     assert len(own) >= 20
     for key in own:
         save_file({k: v for k, v in weights.items() if k != key}, tmp_path / "model.safetensors", {"format": "pt"})
-        loaded = Burst2VecForMultiTask.from_pretrained(tmp_path).eval()
-        state = loaded.state_dict()
+        with pytest.raises(
+            ValueError, match=rf"lacks 1 weights, such as {key.replace('.', '[.]')}; they would be random"
+        ):
+            Burst2VecForMultiTask.from_pretrained(tmp_path)
+        loaded, found = Burst2VecForMultiTask.from_pretrained(tmp_path, output_loading_info=True)
+        assert set(found["missing_keys"]) == {key}
+        state = loaded.eval().state_dict()
         assert torch.isfinite(state[key]).all() and state[key].abs().max() < 5, key
         for other, value in weights.items():
             assert other == key or torch.equal(state[other], value), other
         assert all(torch.isfinite(values).all() for values in predictions(loaded).values())
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     assert_equal_predictions(expected, predictions(Burst2VecForMultiTask.from_pretrained(tmp_path).eval()))
+
+
+def broken(model, name, value):
+    """The model with one number of a parameter or buffer made another."""
+    with torch.no_grad():
+        model.state_dict()[name].view(-1)[-1] = value
+    return model
+
+
+@pytest.mark.parametrize("loader", [Burst2VecForMultiTask, AutoModel])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("heads.age.output.weight", float("nan")), ("encoder.model.encoder.layers.1.layer_norm.bias", float("inf"))],
+)
+def test_a_model_with_a_weight_that_is_no_number_is_not_loaded(tmp_path, loader, name, value):
+    model = tiny_model()
+    broken(model, name, value).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"1 of the model's weights are not finite, such as {name}"):
+        loader.from_pretrained(tmp_path)
+
+
+def test_statistics_that_are_no_numbers_are_not_loaded(tmp_path):
+    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config={"kind": "vector", "features": 3}))
+    broken(model, "encoder.variance", float("nan")).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="not finite, such as encoder.variance"):
+        Burst2VecForMultiTask.from_pretrained(tmp_path)
+
+
+def test_a_model_of_which_only_the_encoder_was_saved_is_not_loaded(tmp_path):
+    model = tiny_model()
+    weights = {name: values for name, values in model.state_dict().items() if name.startswith("encoder.")}
+    lost = len(model.state_dict()) - len(weights)
+    model.save_pretrained(tmp_path, state_dict=weights)
+    for loader in (Burst2VecForMultiTask, AutoModel):
+        with pytest.raises(ValueError, match=f"lacks {lost} weights, such as discriminator.bias; they would be random"):
+            loader.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["missing", "nan"])
+def test_an_encoder_that_lacks_weights_or_has_nan_is_not_built_upon(tmp_path, fault):
+    encoder = AutoModel.from_config(tiny_encoder_config())
+    weights = dict(encoder.state_dict())
+    name = "encoder.layers.1.layer_norm.weight"
+    if fault == "missing":
+        del weights[name]
+    else:
+        weights[name] = weights[name] * float("nan")
+    encoder.save_pretrained(tmp_path, state_dict=weights)
+    with pytest.raises(ValueError, match=f"such as {name}"):
+        Burst2VecForMultiTask.from_encoder_pretrained(tmp_path)
+
+
+def test_the_embedding_that_hides_frames_may_be_missing_from_a_published_encoder(tmp_path):
+    encoder = AutoModel.from_config(tiny_encoder_config())
+    weights = {name: values for name, values in encoder.state_dict().items() if name != "masked_spec_embed"}
+    assert len(weights) == len(encoder.state_dict()) - 1
+    encoder.save_pretrained(tmp_path, state_dict=weights)
+    model = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path)
+    assert torch.isfinite(model.encoder.model.masked_spec_embed).all()
 
 
 OWN_ENCODER = {"kind": "conformer", "channels": 16, "size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "kernel": 3}

@@ -104,3 +104,26 @@ def test_a_clip_goes_through_the_steps_that_training_clips_went_through(tmp_path
     assert float(np.abs(heard).max()) == pytest.approx(10 ** (-6 / 20), rel=1e-4)
     expected, _ = apply_steps(clip, 16000, steps)
     assert np.array_equal(heard, expected)
+
+
+def test_a_model_that_lacks_weights_or_has_nan_makes_no_pipeline(tmp_path):
+    model = tiny_model()
+    Burst2VecFeatureExtractor().save_pretrained(tmp_path)
+    encoder = {name: values for name, values in model.state_dict().items() if name.startswith("encoder.")}
+    model.save_pretrained(tmp_path, state_dict=encoder)
+    with pytest.raises(ValueError, match="weights, such as discriminator.bias; they would be random"):
+        pipeline("vocal-burst-analysis", model=str(tmp_path))
+    model.heads["age"].output.bias.data.fill_(float("nan"))
+    model.save_pretrained(tmp_path)
+    for given in (str(tmp_path), model):  # in memory nobody has looked at the weights yet
+        with pytest.raises(ValueError, match="not finite, such as heads.age.output.bias"):
+            pipeline("vocal-burst-analysis", model=given, feature_extractor=Burst2VecFeatureExtractor())
+
+
+def test_an_answer_that_is_no_number_is_an_error():
+    model = tiny_model()
+    model.heads["age"].output.weight.data.fill_(3e38)  # finite, and too large for any product
+    model.heads["age"].output.weight.data[..., ::2] *= -1
+    hear = pipeline("vocal-burst-analysis", model=model, feature_extractor=Burst2VecFeatureExtractor())
+    with pytest.raises(ValueError, match="answers .*nan.* for the task 'age'"):
+        hear(noise_clips(8000)[0])

@@ -46,6 +46,19 @@ def test_names_that_are_formulas_are_written_as_text_and_come_back(tmp_path):
     assert "a=b-c,d" in cells and "'=1+1" in cells
 
 
+@pytest.mark.parametrize(
+    ("task", "value", "said"), [("age", np.nan, r"\[nan\]"), ("country", np.inf, r"\[.*, inf, .*\]")]
+)
+def test_a_prediction_that_is_no_number_is_never_written(tmp_path, task, value, said):
+    predictions = heard(EXVO, exvo_labels(8), 0.1, seed=0)
+    predictions[task][2, -1 if task == "age" else 1] = value
+    with pytest.raises(
+        RunError, match=f"p.csv is not written: the task '{task}' has the prediction {said} for the clip '00003'"
+    ):
+        write_predictions(tmp_path / "p.csv", EXVO, IDS, predictions)
+    assert not (tmp_path / "p.csv").exists()
+
+
 def test_columns_are_matched_by_name_whatever_their_order(tmp_path):
     (tmp_path / "p.csv").write_text("pain/dull,file_id,pain/sharp\n0.1,a,0.9\n0.2,b,0.8\n")
     pain = Task("pain", kind="regression", labels=("sharp", "dull"))

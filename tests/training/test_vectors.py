@@ -185,13 +185,16 @@ def test_the_challenges_folder_is_found_by_the_challenges_names(command, tmp_pat
     assert "eGeMAPS: holds no vector of" in message and "clips of train, the first is '0" in message
 
 
-def test_what_a_set_learns_from_training_clips_goes_with_the_model(command, folder, tmp_path):
+def test_what_a_set_learns_from_training_clips_goes_with_the_model(command, folder, tmp_path, capsys):
     execute(parse_run(command(tmp_path / "run", "--features", "offset:3", *SHORT)))
     assert (tmp_path / "run/features/offset-3/offset.json").is_file()
     saved = [*EVALUATE, "--model_path", tmp_path / "run", "--features", "null"]
     assert execute(parse_run(command(tmp_path / "evaluated", *saved)))["features"] == ["offset:3"]
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
     assert 15 <= hear(str(folder / "wav/00001.wav"))["age"] <= 45
+    (tmp_path / "run/features/offset-3/offset.json").unlink()
+    message = refused(capsys, command(tmp_path / "again", *saved))
+    assert f"offset:3 learns from training clips, and {tmp_path / 'run'} holds no offset.json of it" in message
 
 
 def test_what_a_set_has_learnt_is_taken_from_its_tables(command, tmp_path):
@@ -255,7 +258,6 @@ def blank(clips):
         (["--level_dbfs", "-20"], "level_dbfs -20: features are computed of clips as they are"),
         (["--speed_perturbation", "0.9", "1.1"], "cannot be played"),
         (["--features_dir", "/nowhere"], "holds no folder loudness with the vectors of loudness"),
-        (["--features", "offset:1", "--do_train", "false"], "offset:1 learns from training clips, and this run holds"),
         (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "hears waveforms"),
     ],
 )

@@ -26,6 +26,7 @@ from ...pooling import StatisticsPooling
 from ...speech_encoder import SpeechEncoder
 from ...trunks import TaskModules
 from ...waveforms import SAMPLING_RATE, WaveformError
+from ...weights import MASK_EMBEDDING, refuse_missing, refuse_not_finite
 from ..corpora import CorpusError
 from ..processes import bf16_is_native
 from .feature_set import FeatureFamily, FeatureSet
@@ -33,7 +34,6 @@ from .feature_set import FeatureFamily, FeatureSet
 VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
 BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
-_NOT_HEARD = "masked_spec_embed"  # of training alone; some checkpoints lack it, and it is drawn anew with each load
 _NO_PART = ("architectures", "dtype", "torch_dtype", "transformers_version")  # of what a configuration decides
 
 
@@ -192,8 +192,8 @@ def _read(checkpoint: str) -> tuple:
     model, found = model_class.from_pretrained(
         checkpoint, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **more
     )
-    if missing := sorted(name for name in found["missing_keys"] if not name.endswith(_NOT_HEARD)):
-        raise ValueError(f"the checkpoint lacks {len(missing)} weights, such as {missing[0]}")
+    refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
+    refuse_not_finite(model)
     extractor = AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
     if extractor.sampling_rate != SAMPLING_RATE:
         raise ValueError(f"it hears {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
@@ -228,7 +228,7 @@ def _digest(module: nn.Module, config) -> str:
     }
     digest.update(json.dumps(decisive, sort_keys=True, default=str).encode())
     for name, tensor in sorted(module.state_dict().items()):
-        if not name.endswith(_NOT_HEARD):
+        if not name.endswith(MASK_EMBEDDING):
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
