@@ -107,17 +107,26 @@ class SpectrogramCNN(nn.Module):
 
 
 class NormalisedConvolution(nn.Module):
-    """Convolution and batch norm; frames past a clip's end are 0 afterwards, as they are beyond the image's edge."""
+    """Convolution and batch norm; frames past a clip's end are 0 afterwards, as they are beyond the image's edge.
+
+    A convolution of 1 × 1 takes the places of its stride out of the image first, and then all of what is left: the same
+    values. With a stride of its own, channels last and 2 to 7 maps, oneDNN's gradient of its weights on a processor
+    with AVX2 but no AVX-512 writes past the end of its scratchpad and corrupts the heap (torch 2.11, oneDNN 3.10).
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: tuple[int, int] = (1, 1)):
         super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.stride, self.taken_first = stride, kernel == 1
+        its_own = 1 if self.taken_first else stride
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, its_own, padding=kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, image, mask):  # (batch, maps, frames, channels) and (batch, frames) or None
+        if self.taken_first:
+            image = image[:, :, :: self.stride[0], :: self.stride[1]]
         image = self.norm(self.convolution(image))
         if mask is not None:
-            mask = mask[:, :: self.convolution.stride[0]]  # a frame is where its kernel's middle is
+            mask = mask[:, :: self.stride[0]]  # a frame is where its kernel's middle is
             image = image * mask[:, None, :, None]
         return image, mask
 

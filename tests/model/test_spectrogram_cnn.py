@@ -1,8 +1,13 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
-from burst2vec.spectrogram_cnn import SpectrogramCNN
+from burst2vec.spectrogram_cnn import NormalisedConvolution, SpectrogramCNN
 from tests.conftest import exvo_labels, noise_clips
 
 LENGTHS = (400, 719, 3999, 16000, 12345, 32000, 8001)
@@ -37,6 +42,46 @@ def test_every_parameter_learns(extract):
     made = model(masks=1, shift=2).train()
     made(**extract(noise_clips(8000, 12000, 16000)), labels=exvo_labels(3)).loss.backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in made.encoder.parameters())
+
+
+@pytest.mark.parametrize("shape", [(12, 16), (7, 9), (1, 1)])
+@pytest.mark.parametrize("stride", [(2, 2), (1, 2)])
+def test_a_convolution_of_one_place_strides_as_torchs_own(shape, stride):
+    torch.manual_seed(0)
+    layer = NormalisedConvolution(8, 16, kernel=1, stride=stride).eval()
+    image = torch.randn(2, 8, *shape)
+    made, mask = layer(image, torch.ones(2, shape[0], dtype=torch.bool))
+    expected = F.conv2d(image, layer.convolution.weight, stride=stride)
+    assert torch.allclose(made, layer.norm(expected), atol=1e-6) and mask.shape[1] == made.shape[2]
+    made.sum().backward()
+    (found,) = torch.autograd.grad(layer.norm(expected).sum(), layer.convolution.weight)
+    assert torch.allclose(layer.convolution.weight.grad, found, atol=1e-5)
+
+
+TRAIN_EACH_WIDTH = """
+import torch
+from burst2vec.spectrogram_cnn import NormalisedConvolution, SpectrogramCNN
+
+layer = NormalisedConvolution(4, 8, kernel=1, stride=(2, 2))
+for frames in range(12, 112):
+    image = torch.randn(4, 4, frames, 16).contiguous(memory_format=torch.channels_last)
+    layer(image, None)[0].square().mean().backward()
+print("one layer", flush=True)
+for width in (2, 4, 8, 16):
+    encoder = SpectrogramCNN(channels=64, width=width)
+    for step in range(12):
+        encoder(torch.randn(4, 8000 + 800 * step))[0].square().mean().backward()
+    print(width, flush=True)
+"""
+
+
+def test_every_width_trains_on_a_processor_without_avx_512():
+    """By itself, since what is asked is that the heap stays whole: where it does not, glibc ends the process."""
+    few = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1", "MALLOC_CHECK_": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_EACH_WIDTH], env={**os.environ, **few}, capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout.split("\n")) == (0, ["one layer", "2", "4", "8", "16", ""]), done.stderr[-500:]
 
 
 def test_it_comes_back_from_disk_as_it_was_saved(tmp_path, extract):
