@@ -43,7 +43,7 @@ class Burst2VecConfig(PreTrainedConfig):
         dropout: probability before each extractor and head, and between the layers of the trunks shared and separate.
         discriminator_weight: α1 of Burst2Vec's Eq. 8, of the task discriminator on the shared representation; 0 removes
             the discriminator. Default: 0.5 with the trunk shared_private; the others have none, and refuse a weight.
-        adversary_weight: α2 of Eq. 8, of the other tasks' heads on a task's own representation; 0 removes them.
+        adversary_weight: α2 of Eq. 8, of a task's head on the other tasks' own representations; 0 removes them.
             Default: 0.25 with the trunk shared_private; the others have none, and refuse a weight.
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.

@@ -28,8 +28,8 @@ class Burst2VecOutput(ModelOutput):
     Attributes:
         loss: scalar, the sum of the parts below with the weights of Eq. 8; None without labels.
         loss_parts: each part by name, unweighted and detached: ``<task>_shared``, ``<task>_specific`` and
-            ``<task>_combined`` (Eq. 5), ``discriminator`` (Eq. 6), ``adversary`` (Eq. 7). A trunk with one view has
-            ``<task>_combined`` only.
+            ``<task>_combined`` (Eq. 5), ``discriminator`` (Eq. 6) and ``adversary`` (Eq. 7), these two summed over the
+            tasks that the batch trains. A trunk with one view has ``<task>_combined`` only.
         predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
             a classification as probabilities.
         embeddings: float32 (batch, size), the trunk's vector of each clip: the shared view of shared_private, the last
@@ -185,12 +185,15 @@ class Burst2VecForMultiTask(PreTrainedModel):
         if task is not None and task not in self.tasks:
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
         names = list(self.tasks) if task is None else [task]
+        plays = labels is not None and self.config.adversary_weight > 0
+        seen = list(self.tasks) if plays else names  # Eq. 7 needs the other tasks' own views of the same clips
         frames, frame_mask = self.encoder(input_values, attention_mask)
-        views = self.trunk(self._pool(frames, frame_mask, names), names)
+        all_views = self.trunk(self._pool(frames, frame_mask, seen), seen)
+        views = {name: all_views[name] for name in names}
         outputs = {name: self.heads[name](views[name].combined) for name in names}
         loss = parts = None
         if labels is not None:
-            loss, parts = self._losses(views, outputs, labels)
+            loss, parts = self._losses(views, outputs, labels, all_views)
         result = Burst2VecOutput(
             loss=loss,
             loss_parts=parts,
@@ -209,8 +212,11 @@ class Burst2VecForMultiTask(PreTrainedModel):
         distinct = {id(view.embedding): view.embedding.float() for view in views.values()}  # tasks may share one
         return torch.cat(list(distinct.values()), dim=-1)
 
-    def _losses(self, views, outputs, labels):
-        """Eq. 8 and its parts. The adversarial parts are added: the gradient reversal makes the equation's minus."""
+    def _losses(self, views, outputs, labels, all_views):
+        """Eq. 8 and its parts, summed over the tasks in ``views``: a joint batch is one of each task, added.
+
+        The adversarial parts are added: the gradient reversal makes the equation's minus.
+        """
         parts = {}
         for name, task in self.tasks.items():
             if name in views:
@@ -222,31 +228,28 @@ class Burst2VecForMultiTask(PreTrainedModel):
             parts["discriminator"] = self._discriminator_loss(views, labels)
             loss = loss + self.config.discriminator_weight * parts["discriminator"]
         if self.config.adversary_weight > 0 and len(self.tasks) > 1:
-            parts["adversary"] = self._adversary_loss(views, labels)
+            parts["adversary"] = self._adversary_loss(views, labels, all_views)
             loss = loss + self.config.adversary_weight * parts["adversary"]
         return loss, {name: part.detach() for name, part in parts.items()}
 
     def _discriminator_loss(self, views, labels):
-        """Eq. 6: how well the shared view betrays which task the batch trains.
-
-        In a joint batch a clip counts once for each task it has a label of: the sum that alternating batches add up to.
-        """
+        """Eq. 6: how well the shared view betrays which task is trained, for each task the mean over its clips."""
         order = list(self.tasks)
         losses = []
         for name, view in views.items():
             present = labels_present(labels[name])
             logits = self.discriminator(reverse_gradient(view.shared)).float()
-            target = torch.full_like(present, order.index(name), dtype=torch.long)
-            losses.append(F.cross_entropy(logits, target.masked_fill(~present, -1), ignore_index=-1, reduction="sum"))
-        count = sum(labels_present(labels[name]).sum() for name in views)
-        return sum(losses) / count.clamp(min=1)
+            target = torch.full_like(present, order.index(name), dtype=torch.long).masked_fill(~present, -1)
+            total = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
+            losses.append(total / present.sum().clamp(min=1))
+        return sum(losses)
 
-    def _adversary_loss(self, views, labels):
-        """Eq. 7: how well the other tasks' heads read a task's own view, summed over the others."""
+    def _adversary_loss(self, views, labels, all_views):
+        """Eq. 7: how well a task's head reads its labels from the other tasks' own views, summed over the others."""
         return sum(
-            task_loss(other, self.heads[other_name](reverse_gradient(view.specific)), labels[other_name])
-            for name, view in views.items()
-            for other_name, other in self.tasks.items()
+            task_loss(self.tasks[name], self.heads[name](reverse_gradient(other.specific)), labels[name])
+            for name in views
+            for other_name, other in all_views.items()
             if other_name != name
         )
 

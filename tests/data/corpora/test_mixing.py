@@ -225,3 +225,17 @@ def test_a_mixture_trains_and_a_clip_trains_only_what_it_has_labels_for(two_fold
             for task in (trained, untrained)
         }
         assert size[trained] > 0 and size[untrained] == 0
+
+
+def test_clips_with_labels_of_one_corpus_train_the_other_tasks_extractor_against_them(two_folders):
+    corpora, tasks_of = two_folders
+    tasks = [MOOD, CALL]
+    mixed = mix_corpora(corpora, tasks_of, tasks)["train"]
+    model = tiny_model(tasks=[task.to_dict() for task in tasks])
+    collate = BurstCollator(Burst2VecFeatureExtractor(), tasks)
+    for corpus_name, other in (("moods", "call"), ("calls", "mood")):
+        model.zero_grad()
+        output = model(**collate([row for row in mixed if row["file_id"].startswith(f"{corpus_name}/")]))
+        output.loss.backward()
+        assert output.loss_parts["adversary"] > 0
+        assert model.trunk.specific[other][1].weight.grad.any()
