@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from .files import write_whole
+
 # Okabe and Ito's, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PIXELS_PER_INCH = 150
@@ -37,5 +39,5 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as its path's ending says, in a folder that is made where there is none; returns ``path``."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture_bytes(figure, format=path.suffix[1:] or "png"))
+    write_whole(path, picture_bytes(figure, format=path.suffix[1:] or "png"))
     return path

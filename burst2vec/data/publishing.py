@@ -8,6 +8,7 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import HfApi
 from tqdm.auto import tqdm
 
+from ..files import draft_of, write_whole
 from .clips import check_clips
 from .corpora.columns import burst_table
 from .corpora.tables import CorpusError
@@ -48,13 +49,14 @@ def write_parquet_corpus(
         for number in range(files):
             part = clips.remove_columns("samples").shard(files, number, contiguous=True)
             _write_part(part, folder / "data" / f"{split}-{number:05d}-of-{files:05d}.parquet")
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_whole(folder / "README.md", card)
     return folder
 
 
 def _write_part(clips: Dataset, path: Path) -> None:
     with (
-        parquet.ParquetWriter(path, clips.features.arrow_schema) as writer,
+        draft_of(path) as draft,
+        parquet.ParquetWriter(draft, clips.features.arrow_schema) as writer,
         tqdm(total=len(clips), desc=f"Writing {path.name}", unit=" clips") as progress,
     ):
         for rows in clips.iter(_CLIPS_PER_ROW_GROUP):

@@ -8,13 +8,13 @@ A team hands in five files at most, ``ExVo-Multi_<team>_<1..5>.csv`` (Baird et a
 
 import csv
 import io
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..files import write_whole
 from ..tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS, resolve_tasks
 from .scores import as_numbers
 
@@ -97,13 +97,7 @@ def write_exvo_multi(path, file_ids: Sequence[str], predictions: dict, tasks="ex
         writer.writerow([f"[{file_id}]", country, f"{age:.6f}", *(f"{intensity:.6f}" for intensity in intensities)])
     content = text.getvalue().encode("utf-8")
     _check(path.name, content, file_ids)
-
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, content)
     return path
 
 

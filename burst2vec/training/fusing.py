@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
+from ..files import write_whole
 from ..markdown import markdown_table
 from ..scoring import score_tasks, trivial_predictions
 from ..scoring.fusion import choose_best, choose_weights, even_weights, weighted
@@ -358,7 +359,7 @@ def write_fusion(fusion: Fusion, systems: dict[str, FinishedRun], splits: dict[s
         "versions": versions(),
     }
     write_record(folder / "fusion.json", record)
-    (folder / "fusion.md").write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / "fusion.md", text + "\n")
     return text
 
 

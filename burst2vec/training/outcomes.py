@@ -1,6 +1,7 @@
 """What a run found, as files: predictions as CSV, scores as JSON, plots; all without a trace of the machine."""
 
 import csv
+import io
 import json
 import platform
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from datasets import Dataset
 from ..data.cells import as_cell
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
+from ..files import write_whole
 from ..scoring import SubmissionError, format_report, score_tasks, trivial_predictions
 from ..tasks import Task
 from ..version import __version__
@@ -111,10 +113,11 @@ def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequenc
             columns.append([as_cell(task.labels[place]) for place in values.argmax(axis=1)])
         header += prediction_columns(task)
         columns += [[f"{value:.6f}" for value in column] for column in values.T]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(zip(*columns, strict=True))
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
+    write_whole(path, table.getvalue())
 
 
 def prediction_columns(task: Task) -> list[str]:
@@ -131,7 +134,7 @@ def prediction_columns(task: Task) -> list[str]:
 def write_record(path: str | Path, record: dict) -> None:
     """``metrics.json``; a number that is not finite is refused, because JSON has none."""
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_whole(path, text + "\n")
 
 
 def versions() -> dict[str, str]:

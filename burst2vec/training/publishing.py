@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from ..files import write_whole
 from ..tasks import resolve_tasks
 from .model_card import model_card
 
@@ -78,7 +79,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
         )
     tasks = resolve_tasks(json.loads((folder / "config.json").read_text(encoding="utf-8"))["tasks"])
-    model_card(repo_id, record, tasks).save(folder / "README.md")  # whose code now names the repository
+    write_whole(folder / "README.md", str(model_card(repo_id, record, tasks)))  # whose code now names the repository
     files = published_files(folder)
     for path in files:
         if secrets := find_secrets(path):

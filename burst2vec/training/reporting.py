@@ -4,6 +4,7 @@ Every figure is read from a run's ``metrics.json``; nothing is typed by hand.
 """
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.cells import as_cell
+from ..files import write_whole
 from ..markdown import markdown_table, markdown_text
 from .finished import RECORD, FinishedRun, names_of, read_run
 from .preparation import RunError
@@ -229,18 +231,17 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
         ["Skipped:", "", *(f"- {markdown_text(name)}: {markdown_text(reason)}" for name, reason in skipped.items())]
     )
     text = "\n\n".join([*tables, about, *([left_out] if skipped else [])])
-    with (folder / "report.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["paper", "recipe", "run", "seed", "measured_on", "split", "clips", "score", "value", "printed"]
-        )
-        for split, of_split in rows.items():
-            for row in of_split:
-                for name, values in row.scores.items():
-                    printed = row.printed.get(name, "")
-                    for run, seed, value in zip(row.runs, row.seeds, values, strict=True):
-                        on = as_cell("+".join(row.corpora))
-                        names = [as_cell(text) for text in (row.paper, row.name, run)]
-                        writer.writerow([*names, seed, on, split, row.clips, name, f"{value:.6f}", printed])
-    (folder / "report.md").write_text(text + "\n", encoding="utf-8")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["paper", "recipe", "run", "seed", "measured_on", "split", "clips", "score", "value", "printed"])
+    for split, of_split in rows.items():
+        for row in of_split:
+            for name, values in row.scores.items():
+                printed = row.printed.get(name, "")
+                for run, seed, value in zip(row.runs, row.seeds, values, strict=True):
+                    on = as_cell("+".join(row.corpora))
+                    names = [as_cell(text) for text in (row.paper, row.name, run)]
+                    writer.writerow([*names, seed, on, split, row.clips, name, f"{value:.6f}", printed])
+    write_whole(folder / "report.csv", table.getvalue())
+    write_whole(folder / "report.md", text + "\n")
     return text

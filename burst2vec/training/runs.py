@@ -11,6 +11,7 @@ from ..audio import AudioError, StepError, read_steps
 from ..data.checking import check_corpus
 from ..data.corpora.tables import CorpusError
 from ..data.vectors import VECTOR
+from ..files import WriteError, write_whole
 from .checkpoints import CheckpointError, checkpoint_steps
 from .corpora import choose_clips, draw_clips, prepare_clips, read_corpora
 from .measuring import estimate_statistics
@@ -25,7 +26,7 @@ from .trainer import Burst2VecTrainer
 from .vectors import hear_vectors
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
-REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, AudioError, StepError, FileExistsError)
+REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, AudioError, StepError, FileExistsError, WriteError)
 
 USAGE = """usage: accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
 
@@ -121,6 +122,8 @@ def execute(run: Run) -> dict:
             print(f"  the {left_out:,} unreadable clips are left out")
     if training.do_train:
         trainer.train(resume_from_checkpoint=resume)
+        if is_main:
+            (folder / "metrics.json").unlink(missing_ok=True)  # of other weights than those saved now
         trainer.save_model(folder)
     outcome = Outcome(folder, tasks, seen)
     for split, asked in (("validation", training.do_eval), ("test", training.do_predict)):
@@ -143,12 +146,12 @@ def execute(run: Run) -> dict:
         "versions": versions(),
     }
     if is_main:
-        write_record(folder / "metrics.json", record)
         if training.do_train:
             recipe = yaml.safe_dump(record["recipe"], sort_keys=False, allow_unicode=True)
-            (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+            write_whole(folder / "recipe.yaml", recipe)
             plot_losses(trainer.state.log_history, folder / "plots" / "losses.png")
-            model_card(folder.resolve().name, record, tasks).save(folder / "README.md")
+            write_whole(folder / "README.md", str(model_card(folder.resolve().name, record, tasks)))
+        write_record(folder / "metrics.json", record)  # last: with it the run is finished
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()
     return record

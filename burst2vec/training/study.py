@@ -5,6 +5,7 @@ a step to the one before it, and every stage is trained with the same seeds, so 
 """
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import yaml
 from tqdm.auto import tqdm
 
+from ..files import write_whole
 from ..markdown import markdown_table, markdown_text
 from ..scoring.significance import PairedComparison, compare_paired, holm
 from .outcomes import write_record
@@ -169,14 +171,15 @@ def write_study(study: Study, folder: str | Path, title: str) -> str:
     folder = Path(folder)
     stages = list(next(iter(study.scores.values())))
     write_record(folder / "study.json", {"title": title, "seeds": list(study.seeds), "scores": study.scores})
-    with (folder / "study.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["stage", "seed", *study.scores])
-        for stage in stages:
-            for place, seed in enumerate(study.seeds):
-                writer.writerow([stage, seed, *(f"{by_stage[stage][place]:.6f}" for by_stage in study.scores.values())])
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["stage", "seed", *study.scores])
+    for stage in stages:
+        for place, seed in enumerate(study.seeds):
+            writer.writerow([stage, seed, *(f"{by_stage[stage][place]:.6f}" for by_stage in study.scores.values())])
+    write_whole(folder / "study.csv", lines.getvalue())
     table = format_study(study, title)
-    (folder / "study.md").write_text(table + "\n", encoding="utf-8")
+    write_whole(folder / "study.md", table + "\n")
     return table
 
 

@@ -24,6 +24,7 @@ from ..data.sampling import (
     streams_of,
 )
 from ..data.vectors import VectorClips, hears_vectors, vectors_of
+from ..files import drafts_of
 from ..scoring import score_tasks
 from ..scoring.reports import war_name
 from ..weights import weights_not_finite
@@ -374,7 +375,7 @@ class Burst2VecTrainer(Trainer):
         self.accelerator.wait_for_everyone()
 
     def _save(self, output_dir=None, state_dict=None):
-        """Save weights (safetensors), configuration and feature extractor.
+        """Save weights (safetensors), configuration and feature extractor, all of them or none.
 
         Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
 
@@ -390,9 +391,10 @@ class Burst2VecTrainer(Trainer):
                 "model was not saved. Earlier checkpoints are whole"
             )
         folder = self.args.output_dir if output_dir is None else output_dir
-        model.save_pretrained(folder, state_dict=state_dict)
-        if self.processing_class is not None:
-            self.processing_class.save_pretrained(folder)
+        with drafts_of(folder, last="config.json") as drafts:
+            model.save_pretrained(drafts, state_dict=state_dict)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(drafts)
 
     def _load_best_model(self):
         """End with the best weights, after a look at whether they are still as they were written."""

@@ -1,6 +1,5 @@
 """What a run's model hears where it hears vectors: which feature sets, read or computed, of which clips."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..data.features import (
     read_features,
 )
 from ..data.vectors import look_up, normalise_per_speaker, public_name, vectors_of, with_vectors
+from ..files import write_whole
 from .corpora import Clips
 from .preparation import RunError
 from .sections import DataArguments
@@ -146,8 +146,7 @@ def _keep_fitted(name: str, folder: Path, output_dir: Path) -> None:
     if file is not None and (folder / file).is_file():
         own = Path(output_dir, FITTED, folder_name(name))
         own.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / file, own / f".{file}")
-        (own / f".{file}").replace(own / file)
+        write_whole(own / file, (folder / file).read_bytes())
 
 
 def _speakers(dataset: Dataset, split: str) -> list[str]:

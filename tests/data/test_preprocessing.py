@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -189,9 +190,24 @@ def test_a_full_disk_ends_the_run_and_leaves_no_drafts(source, target, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(
+        OSError, match=r"clean/speaker0/000\.wav could not be written: No space left on device \(.* GiB free\)"
+    ):
         preprocess_folder(source, target, CHAIN, num_proc=1)
     assert set(files_in(target)) == {JOURNAL} and not list(target.glob(".drafts-*"))
+
+
+def test_a_line_that_does_not_fit_on_the_disk_ends_the_run_before_another_is_added_to_it(source, target, monkeypatch):
+    expected = preprocess_folder(source, target, CHAIN, num_proc=1)
+    shutil.rmtree(target)
+    write = os.write
+    monkeypatch.setattr(
+        os, "write", lambda file, content: write(file, content[:30] if b"made_size" in content else content)
+    )
+    with pytest.raises(OSError, match=rf"{JOURNAL} could not be written: No space left on device"):
+        preprocess_folder(source, target, CHAIN, num_proc=1)
+    monkeypatch.undo()
+    assert preprocess_folder(source, target, CHAIN, num_proc=1).made == expected.made
 
 
 def test_without_pyav_a_webm_ends_the_run_with_what_to_install(source, target, monkeypatch):
@@ -407,7 +423,12 @@ def test_a_run_killed_between_journal_and_file_loses_nothing(source, target, mon
 
     def run():
         place = {"unlink": Path, "add": Journal, "replace": folders.os}[moment]
-        monkeypatch.setattr(place, moment, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL))
+        run, act = os.getpid(), getattr(place, moment)
+
+        def kill(*args, **kwargs):  # the run, not a worker that puts its draft in place
+            return os.kill(run, signal.SIGKILL) if os.getpid() == run else act(*args, **kwargs)
+
+        monkeypatch.setattr(place, moment, kill)
         preprocess_folder(source, target, CHAIN, num_proc=1)
 
     killed = FORK.Process(target=run)

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
+    {"files"},
     {"tasks", "version", "waveforms", "drawing", "markdown", "weights"},
     {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
     {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec"},

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...drawing import picture_bytes
+from ...files import write_whole
 from ...markdown import markdown_table, markdown_text
 from ..cells import as_cell
 from ..corpora.tables import CorpusError
@@ -65,16 +66,17 @@ def write_report(
     for format in formats:
         written.append(folder / f"report.{format}")
         page = {"html": _html, "md": _markdown}[format](check, title, tables, pictures)
-        written[-1].write_text(page, encoding="utf-8")
+        write_whole(written[-1], page)
     if "md" in formats:
         (folder / "pictures").mkdir(exist_ok=True)
         for picture, png in pictures:
             if png:
-                (folder / "pictures" / f"{picture.name}.png").write_bytes(png)
+                write_whole(folder / "pictures" / f"{picture.name}.png", png)
     facts = {"title": title, **check.to_dict()}
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
-    check.flagged.map(as_cell).to_csv(folder / FLAGGED, index=False, quoting=csv.QUOTE_MINIMAL)
+    write_whole(folder / "report.json", text)
+    flagged = check.flagged.map(as_cell).to_csv(index=False, quoting=csv.QUOTE_MINIMAL)
+    write_whole(folder / FLAGGED, flagged)
     return [*written, folder / "report.json", folder / FLAGGED]
 
 

@@ -15,7 +15,6 @@ import functools
 import io
 import json
 import multiprocessing
-import os
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from ...files import remove_drafts, write_whole
 from ...tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 from ...waveforms import SAMPLING_RATE
 from .synthetic_voices import AGES_YEARS, Voice, invent_voice, synthesise_burst
@@ -114,11 +114,14 @@ def draw_clip(index: int, speakers: int, seed: int) -> tuple[Clip, np.ndarray]:
 def write_clip(index: int, folder: Path, speakers: int, seed: int) -> list:
     """Write one wav file and return its row of ``data_info.csv``."""
     clip, waveform = draw_clip(index, speakers, seed)
-    with wave.open(str(folder / "wav" / f"{clip.number:05d}.wav"), "wb") as file:
+    recording = io.BytesIO()
+    with wave.open(recording, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLING_RATE)
         file.writeframes((waveform * 32767.0).round().astype("<i2").tobytes())
+    path = folder / "wav" / f"{clip.number:05d}.wav"
+    write_whole(path, recording.getvalue(), force=False)  # thousands; synthetic.json is not finished yet
     return clip.row()
 
 
@@ -154,6 +157,7 @@ def write_synthetic_corpus(
         return folder
 
     (folder / "wav").mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder / "wav")  # of a call that was killed
     _write_marker(folder, arguments, finished=False)
     write_one = functools.partial(write_clip, folder=folder, speakers=speakers, seed=seed)
     progress = functools.partial(tqdm, total=clips, desc="Writing synthetic bursts", unit=" clips", mininterval=0.5)
@@ -166,7 +170,7 @@ def write_synthetic_corpus(
             pool.join()  # leaving the block terminates workers, and one that handles the signal may hang in it
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([COLUMNS, *rows])
-    _write_whole(folder / "data_info.csv", table.getvalue())
+    write_whole(folder / "data_info.csv", table.getvalue())
     _write_marker(folder, arguments, finished=True)
     return folder
 
@@ -199,11 +203,4 @@ def _is_finished(folder: Path, arguments: dict) -> bool:
 
 
 def _write_marker(folder: Path, arguments: dict, finished: bool) -> None:
-    _write_whole(folder / "synthetic.json", json.dumps({**arguments, "finished": finished}, indent=2) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(draft, path)
+    write_whole(folder / "synthetic.json", json.dumps({**arguments, "finished": finished}, indent=2) + "\n")

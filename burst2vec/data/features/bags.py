@@ -21,9 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from tqdm.auto import tqdm
 
+from ...files import write_whole
 from ..clips import read_clip
 from ..corpora import CorpusError
 from . import functionals
@@ -190,12 +191,9 @@ def fit_codebook(clips: Iterable[np.ndarray], size: int, seed: int = 0, method: 
 
 def write_codebook(codebook: Codebook, path: str | Path) -> None:
     """Write a codebook as safetensors, whole or not at all."""
-    path = Path(path)
-    draft = path.with_name(f".draft-{path.name}")
     tensors = {name: np.ascontiguousarray(getattr(codebook, name)) for name in ("words", "mean", "deviation")}
     about = {"version": VERSION, "method": codebook.method, "seed": codebook.seed}
-    save_file(tensors, draft, {"bag_of_audio_words": json.dumps(about)})
-    draft.replace(path)
+    write_whole(path, save(tensors, {"bag_of_audio_words": json.dumps(about)}))
 
 
 def read_codebook(path: str | Path) -> Codebook:

@@ -9,8 +9,6 @@ A set that is fitted on the training clips has what it learnt beside them.
 
 import json
 import math
-import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ import pyarrow.parquet as parquet
 import xxhash
 from datasets import Dataset, DatasetDict
 
+from ...files import DRAFT, draft_of, remove_drafts, write_whole
 from ..clips import file_states
 from ..corpora import CorpusError
 from .extraction import (
@@ -37,7 +36,6 @@ from .extraction import (
 HEADING = "features.json"
 CLIPS_PER_FILE = 1_000  # 25 MB of ComParE; what a kill can cost
 _KEYS = {"feature_set", "made_by", "clips_per_file", "splits", "names"}  # of the heading
-_DRAFT = ".draft-"
 
 
 @dataclass(frozen=True)
@@ -118,10 +116,8 @@ def write_features(
     }
     heading["splits"] = _known_splits(target, heading, fitted_file(feature_set)) | heading["splits"]
     target.mkdir(parents=True, exist_ok=True)
-    for draft in target.glob(f"{_DRAFT}*"):  # of a run that was killed
-        draft.unlink(missing_ok=True)
-    with _Draft(target / HEADING) as draft:
-        draft.write_text(json.dumps(heading, indent=1) + "\n", encoding="utf-8")
+    remove_drafts(target)  # of a run that was killed
+    write_whole(target / HEADING, json.dumps(heading, indent=1) + "\n")
     written, notes = 0, Counter()
     for split, clips in corpus.items():
         for path, rows in _files(target, split, len(clips), CLIPS_PER_FILE).items():
@@ -214,7 +210,7 @@ def _known_splits(target: Path, heading: dict, learnt: str | None) -> dict:
 
 
 def _not_drafts(target: Path):
-    return (path for path in target.iterdir() if not path.name.startswith(_DRAFT))
+    return (path for path in target.iterdir() if not path.name.startswith(DRAFT))
 
 
 def _read_heading(folder: Path) -> dict | None:
@@ -249,30 +245,8 @@ def _is_whole(path: Path, rows: int) -> bool:
 
 def _write_file(vectors: Dataset, size: int, path: Path) -> None:
     table = vectors.with_format("arrow")[:].cast(vector_features(size).arrow_schema)
-    with _Draft(path) as draft:
+    with draft_of(path) as draft:
         parquet.write_table(table, draft, use_dictionary=False, compression="zstd")
-
-
-class _Draft:
-    """A file beside ``path`` to write into, which takes its place when the ``with`` block ends without an error."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Path:
-        descriptor, name = tempfile.mkstemp(prefix=_DRAFT, dir=self.path.parent)
-        os.close(descriptor)
-        self.draft = Path(name)
-        return self.draft
-
-    def __exit__(self, kind, *error):
-        if kind is not None:
-            self.draft.unlink(missing_ok=True)
-            return
-        umask = os.umask(0)
-        os.umask(umask)
-        self.draft.chmod(0o666 & ~umask)  # mkstemp's files are for the owner alone
-        os.replace(self.draft, self.path)
 
 
 def _clips_fingerprint(clips: Dataset, split: str) -> str:

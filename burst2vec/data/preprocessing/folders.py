@@ -29,6 +29,7 @@ from tqdm.auto import tqdm
 
 from ...audio import AudioError, Step, StepError, read_steps
 from ...audio.encode import encode_wav
+from ...files import WriteError, write_whole
 from ..cells import as_cell
 from ..corpora import CorpusError
 from ..processes import usable_cores
@@ -215,7 +216,7 @@ def _make_all(
                 os.replace(draft, place)
                 sound_seconds += made["recorded_seconds"]
             bar.update()
-        _write_failures(target / FAILURES, sorted(failures), drafts)
+        _write_failures(target / FAILURES, sorted(failures))
     except BrokenProcessPool as error:
         raise BrokenProcessPool(
             f"{target}: a worker process was killed, most often because memory ran out. What is finished stays; the "
@@ -236,8 +237,12 @@ def _make_drafts(source: Path, drafts: Path, start: int, recordings: list[Record
         except (AudioError, StepError) as error:
             outcomes.append((recording, draft, str(error)))
             continue
-        made_size = draft.write_bytes(encode_wav(waveform, rate))
-        made = {"made_size": made_size, "sampling_rate": rate, "recorded_seconds": round(seconds, 4)}
+        content = encode_wav(waveform, rate)
+        try:
+            write_whole(draft, content, force=False)  # the journal has its size
+        except WriteError as error:
+            raise WriteError(drafts.parent / target_of(recording.file), error) from error
+        made = {"made_size": len(content), "sampling_rate": rate, "recorded_seconds": round(seconds, 4)}
         outcomes.append((recording, draft, made))
     return outcomes
 
@@ -267,7 +272,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _write_failures(path: Path, failures: list[Failure], drafts: Path) -> None:
+def _write_failures(path: Path, failures: list[Failure]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
@@ -275,9 +280,7 @@ def _write_failures(path: Path, failures: list[Failure], drafts: Path) -> None:
     csv.writer(table, lineterminator="\n").writerows(
         [Failure._fields, *(map(as_cell, failure) for failure in failures)]
     )
-    draft = drafts / FAILURES
-    draft.write_text(table.getvalue(), encoding="utf-8", errors="backslashreplace", newline="\n")
-    os.replace(draft, path)
+    write_whole(path, table.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _remove_drafts(target: Path) -> None:

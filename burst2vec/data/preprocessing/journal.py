@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from ...files import WriteError
 from ..corpora import CorpusError
 
 JOURNAL = "preprocessing.jsonl"
@@ -78,7 +79,9 @@ class Journal:
         self.lines[recording.file] = line
 
     def _write(self, line: dict) -> None:
-        os.write(self._descriptor, json.dumps(line).encode() + b"\n")
+        content = json.dumps(line).encode() + b"\n"
+        if os.write(self._descriptor, content) < len(content):  # the next run takes the part of a line off
+            raise WriteError(self.target / JOURNAL, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def _lock(self) -> None:
         import fcntl  # of POSIX systems only
