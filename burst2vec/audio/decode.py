@@ -8,15 +8,16 @@ files or open connections.
 import io
 import os
 import stat
-import struct
 
 import numpy as np
 import soundfile
 
 from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
 from .channels import mix_down
+from .mpeg import MOST_BYTES_PER_SECOND, mpeg_sound
 from .resampling import convert_rate
 from .samples import MAX_CHANNELS, MAX_RATE, MIN_RATE
+from .whole import ogg_fault, wav_sound
 
 SOUNDFILE_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 PYAV_FORMATS = {"matroska": ("opus", "vorbis"), "mp4": ("aac", "alac", "opus")}  # demuxer: the codecs let through
@@ -41,6 +42,8 @@ def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | No
     would save 1 % of the whole; LQ 5 %, and with it what lies above 6 kHz. Bytes cost 1.05 times what a path does;
     PyAV's decoding takes twice libsndfile's time.
 
+    A file is read whole or refused. An MP3 that does not tell its length has its frames counted, see ``mpeg_sound``.
+
     Args:
         path_or_bytes: path of a regular file, or the bytes of one: wav, flac, ogg, mp3; webm and m4a need PyAV.
         sampling_rate: wanted rate in Hz.
@@ -50,8 +53,8 @@ def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | No
         float32, shape (samples,), finite, 25 ms to 60 s long; full scale is 1.
 
     Raises:
-        AudioError: a missing, empty, cut or foreign file, a rate outside 4 to 192 kHz, more than 8 channels, a sample
-            that is NaN or infinite, under 25 ms or over 60 s.
+        AudioError: a missing, empty, damaged, cut or foreign file, whatever its decoder raises; a rate outside 4 to 192
+            kHz, more than 8 channels, a sample that is NaN or infinite, under 25 ms or over 60 s.
         ImportError: a webm or m4a file where PyAV is not installed.
 
     >>> file = io.BytesIO()
@@ -130,11 +133,21 @@ def _decode(file, size: int, name: str) -> tuple[np.ndarray, int]:
         raise AudioError(f"{name}: the file is empty (0 bytes); allowed: {ALLOWED}")
     head = file.read(12)
     file.seek(0)
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return _decode_with_pyav(file, "matroska", name)
-    if head[4:8] == b"ftyp":
-        return _decode_with_pyav(file, "mp4", name)
-    return _decode_with_soundfile(file, size, head, name)
+    container_format = "matroska" if head[:4] == b"\x1aE\xdf\xa3" else "mp4" if head[4:8] == b"ftyp" else None
+    pyav = container_format and _import_pyav(name)
+    try:
+        if pyav:
+            return _decode_with_pyav(pyav, file, container_format, name)
+        return _decode_with_soundfile(file, size, head, name)
+    except AudioError:
+        raise
+    except OSError as error:
+        raise AudioError(f"{name}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # of a damaged file the libraries' bindings raise whatever they stumble over
+        raise AudioError(
+            f"{name}: broken, or not audio: {size} bytes that start with {head!r} "
+            f"({type(error).__name__} while decoding: {error}); allowed: {ALLOWED}"
+        ) from error
 
 
 def _decode_with_soundfile(file, size: int, head: bytes, name: str) -> tuple[np.ndarray, int]:
@@ -145,6 +158,8 @@ def _decode_with_soundfile(file, size: int, head: bytes, name: str) -> tuple[np.
         with soundfile.SoundFile(source, closefd=False) as audio:
             if audio.format not in SOUNDFILE_FORMATS:
                 raise AudioError(f"{name}: format {audio.format} is not one of: {ALLOWED}")
+            if audio.format == "MP3":
+                return _decode_mp3(audio, file, name), audio.samplerate
             format, rate, channels, frames = audio.format, audio.samplerate, audio.channels, audio.frames
             _check_header(rate, channels, frames, name)
             waveform = _read_mono(audio, channels, frames)
@@ -153,16 +168,38 @@ def _decode_with_soundfile(file, size: int, head: bytes, name: str) -> tuple[np.
             f"{name}: broken, or not audio: {size} bytes that start with {head!r} "
             f"(libsndfile: {error.error_string.strip().rstrip('.')}); allowed: {ALLOWED}"
         ) from error
-    claimed = frames
-    if format == "MP3":
-        claimed = _frames_claimed_by_mp3(file, size, head, frames, name)
-    if format == "OGG" and not _ogg_is_whole(file, size):
-        raise AudioError(f"{name}: cut short: the Ogg stream has no last page")
-    if head[:4] == b"RIFF":
-        claimed = _frames_claimed_by_wav(file, size, frames)
-    if waveform.size < claimed:
-        raise AudioError(f"{name}: cut short: the header claims {claimed} frames, the file holds {waveform.size}")
+    fault = ""
+    if waveform.size < frames:
+        fault = f"the header claims {frames} frames, the file holds {waveform.size}"
+    elif format in ("WAV", "WAVEX"):
+        sounding, fault = wav_sound(file, size, waveform.size)
+        waveform = waveform[:sounding]
+    elif format == "OGG":
+        fault = ogg_fault(file, size)
+    if fault:
+        raise AudioError(f"{name}: cut short: {fault}")
     return waveform, rate
+
+
+def _decode_mp3(audio, file, name: str) -> np.ndarray:
+    """One channel of an MP3 that libsndfile has opened, all of it, whether or not the file tells how much that is."""
+    rate, channels = audio.samplerate, audio.channels
+    sound = mpeg_sound(file, MAX_SECONDS)
+    frames = sound.samples if sound.claimed is None else audio.frames
+    _check_header(rate, channels, frames, name)
+    if sound.fault and not (sound.claimed and sound.frames >= sound.claimed):
+        raise AudioError(f"{name}: damaged, or cut short: {sound.fault}")
+    if sound.claimed is not None and sound.frames > sound.claimed + 1:  # some count the frame that tells
+        raise AudioError(f"{name}: sound goes on after the {frames} frames that its header gives; encode it anew")
+    if audio.frames < frames:  # a guess from the length of the file, and of a longer file a longer one
+        file.seek(0)
+        with soundfile.SoundFile(io.BytesIO(file.read() + bytes(int(MAX_SECONDS * MOST_BYTES_PER_SECOND)))) as longer:
+            waveform = _read_mono(longer, channels, frames)
+    else:
+        waveform = _read_mono(audio, channels, frames)
+    if waveform.size < frames:
+        raise AudioError(f"{name}: cut short: the file claims {frames} frames, and {waveform.size} can be decoded")
+    return waveform
 
 
 def _check_header(rate: int, channels: int, frames: int, name: str):
@@ -190,58 +227,15 @@ def _read_mono(audio, channels: int, frames: int) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.float32), *parts])
 
 
-def _frames_claimed_by_wav(file, size: int, frames: int) -> int:
-    """The frames that the header of a WAV file claims; libsndfile quietly cuts the claim to what is there."""
-    position = 12
-    frame_bytes = None
-    while position + 8 <= size:
-        file.seek(position)
-        chunk, length = struct.unpack("<4sI", file.read(8))
-        if chunk == b"fmt ":
-            (frame_bytes,) = struct.unpack("<12xH", file.read(14))
-        if chunk == b"data":
-            streamed = length in (0, 0xFFFFFFFF)  # written to a pipe, before the length was known
-            cut = not streamed and length > size - position - 8
-            return length // frame_bytes if cut and frame_bytes else frames
-        position += 8 + length + length % 2
-    return frames
-
-
-def _frames_claimed_by_mp3(file, size: int, head: bytes, frames: int, name: str) -> int:
-    """The frames that the first frame tells of, or 0 where it does not and ``frames`` is a guess from the bit rate.
-
-    Raises:
-        AudioError: sound goes on where libsndfile stopped, because the guess or the first frame was wrong.
-    """
-    left_unread = size - file.tell()
-    after = file.read(2 * 1_441)  # 1,441 bytes is the longest frame; padding may leave two unread
-    start = 0
-    if head[:3] == b"ID3":  # the length of the tag is four times seven bits
-        start = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    file.seek(start)
-    first = file.read(200)
-    if left_unread > 2 * 1_441 and first[:2] in after:
-        raise AudioError(f"{name}: sound goes on after the {frames} frames that its header gives; encode it anew")
-    return frames if any(tag in first for tag in (b"Xing", b"Info", b"VBRI")) else 0
-
-
-def _ogg_is_whole(file, size: int) -> bool:
-    """Whether the file ends in a page that is whole and marked as the stream's last (RFC 3533, section 6)."""
-    file.seek(max(0, size - 65_307))  # the longest page there can be
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or not page[5] & 4:
-        return False
-    segments = page[27 : 27 + page[26]]
-    return len(page) >= 27 + len(segments) + sum(segments)
-
-
-def _decode_with_pyav(file, container_format: str, name: str) -> tuple[np.ndarray, int]:
+def _import_pyav(name: str):
     try:
         import av
     except ImportError as error:
         raise ImportError(f"{name}: reading webm and m4a needs PyAV: pip install 'burst2vec[webm]'") from error
+    return av
 
+
+def _decode_with_pyav(av, file, container_format: str, name: str) -> tuple[np.ndarray, int]:
     parts = []
     frames = 0
     try:
@@ -250,6 +244,8 @@ def _decode_with_pyav(file, container_format: str, name: str) -> tuple[np.ndarra
             if not container.streams.audio:
                 raise AudioError(f"{name}: holds no audio stream; allowed: {ALLOWED}")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError(f"{name}: its codec is not known; allowed: {PYAV_FORMATS[container_format]}")
             codec, rate, channels = stream.codec_context.name, stream.codec_context.sample_rate, stream.channels
             if codec not in PYAV_FORMATS[container_format]:
                 raise AudioError(f"{name}: codec {codec} is not one of {PYAV_FORMATS[container_format]}")

@@ -131,7 +131,7 @@ def examine_clips(dataset: Dataset, num_proc: int | None = None, raise_if_bad: b
         fn_kwargs={"raise_if_bad": raise_if_bad},
         features=FINDINGS,
         num_proc=num_proc,
-        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 3", file_states(clips)]),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 4", file_states(clips)]),
         desc="Checking clips",
     )
 

@@ -149,13 +149,13 @@ def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end():
         assert load_audio(content + b"TAG" + b"\0" * 125).size == load_audio(content).size
 
 
-def test_an_mp3_whose_length_is_guessed_too_short_is_refused_and_not_cut(tmp_path):
+def test_an_mp3_whose_length_is_guessed_too_short_is_not_cut(tmp_path):
     noise = np.random.default_rng(0).normal(size=48_000) / 5
     content = mp3_without_length(np.concatenate([noise, np.zeros(144_000)]), "VARIABLE")
-    refused(content, "sound goes on after the [0-9]+ frames that its header gives")
+    assert soundfile.SoundFile(io.BytesIO(content)).frames < 100_000
+    assert 64_000 <= load_audio(content).size <= 65_200
     (tmp_path / "clip.mp3").write_bytes(content)
-    with pytest.raises(AudioError, match="sound goes on"):
-        load_audio(tmp_path / "clip.mp3")
+    np.testing.assert_array_equal(load_audio(tmp_path / "clip.mp3"), load_audio(content))
 
 
 def test_a_wav_with_a_chunk_after_its_data_is_whole():
