@@ -12,6 +12,7 @@ from datasets import Dataset, Features, Value
 from datasets.fingerprint import Hasher
 
 from ..audio import AudioError, load_audio
+from ..audio.headers import contradiction
 from ..waveforms import SAMPLING_RATE, WaveformError, check_waveform
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,12 @@ FINDINGS = Features(
         "silent_share": Value("float32"),
         "silent": Value("bool"),
         "digest": Value("int64"),
+        "doubt": Value("string"),
         "problem": Value("string"),
     }
 )
-_UNREADABLE = {name: 0 for name in FINDINGS} | {"silent": False}
+_UNREADABLE = {name: 0 for name in FINDINGS} | {"silent": False, "doubt": ""}
+_SQUARED_IN_FLOAT32 = 1e15  # the peak up to which the energy of 20 ms is no larger than a float32 can be
 _ROWS_AT_A_TIME = 256  # so that clips that carry their bytes are not all in memory at once
 
 
@@ -115,8 +118,9 @@ def examine_clips(dataset: Dataset, num_proc: int | None = None, raise_if_bad: b
         raise_if_bad: raise at the first clip that cannot be read.
 
     Returns:
-        one row a clip, in the dataset's order, with the columns of ``FINDINGS``: what ``examine_waveform`` finds, and
-        ``problem``, why the clip cannot be used, or "". A clip with a problem has 0 for the rest.
+        one row a clip, in the dataset's order, with the columns of ``FINDINGS``: what ``examine_waveform`` finds;
+        ``doubt``, what its header contradicts itself in, or ""; and ``problem``, why the clip cannot be used, or "". A
+        clip with a problem has 0 for the rest.
 
     Raises:
         AudioError: the first clip that cannot be read, where ``raise_if_bad``.
@@ -158,8 +162,10 @@ def examine_waveform(waveform: np.ndarray) -> dict:
     >>> [found[name] for name in ("samples", "peak", "rms", "clipped", "silent_share", "silent")]
     [1280, 1.0, 0.5, 320, 0.75, False]
     """
+    peak = max(float(waveform.max()), -float(waveform.min()))
+    squarable = waveform if peak <= _SQUARED_IN_FLOAT32 else waveform.astype(np.float64)
     whole = waveform.size - waveform.size % FRAME_SAMPLES
-    frames = waveform[:whole].reshape(-1, FRAME_SAMPLES)
+    frames = squarable[:whole].reshape(-1, FRAME_SAMPLES)
     energies = np.einsum("fs,fs->f", frames, frames)  # not a dot product of the whole, which BLAS spreads over cores
     silent_frames = np.count_nonzero(energies < FRAME_SAMPLES * SILENT_BELOW**2)
     number_of_frames = len(frames)
@@ -169,7 +175,6 @@ def examine_waveform(waveform: np.ndarray) -> dict:
         energy += tail
         silent_frames += tail < rest * SILENT_BELOW**2
         number_of_frames += 1
-    peak = max(float(waveform.max()), -float(waveform.min()))
     may_be_clipped = CLIPPED_FROM <= peak <= RESCALED_FROM
     return {
         "samples": waveform.size,
@@ -189,7 +194,8 @@ def _examine(file_id: str, audio: dict, raise_if_bad: bool) -> dict:
         if raise_if_bad:
             raise AudioError(f"{error}; on_bad_clip='skip' drops and counts such clips instead") from error
         return {**_UNREADABLE, "problem": str(error)}
-    return {**examine_waveform(waveform), "problem": ""}
+    source = audio["bytes"] if audio["bytes"] is not None else audio["path"]
+    return {**examine_waveform(waveform), "doubt": contradiction(source), "problem": ""}
 
 
 def file_states(clips: Dataset) -> str:

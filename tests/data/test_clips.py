@@ -164,6 +164,12 @@ def test_what_is_measured_agrees_with_the_plain_way():
     assert found["silent_share"] == sum(quiet) / 50 and not found["silent"]
 
 
+@pytest.mark.parametrize("level", [1e15, 1e20, 1e30, 3e38])
+def test_absurd_samples_have_a_finite_level(level):
+    found = examine_waveform(np.full(4_100, level, dtype=np.float32))
+    assert found["rms"] == pytest.approx(level, rel=1e-6) and found["peak"] == pytest.approx(level, rel=1e-6)
+
+
 @pytest.mark.parametrize("tail", [0, 80])
 def test_a_frame_is_silent_below_minus_60_dbfs(tail):
     below, above = (np.full(640 + tail, level, dtype=np.float32) for level in (0.0009, 0.0011))

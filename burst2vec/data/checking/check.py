@@ -14,7 +14,7 @@ from ..corpora.splits import speaker_key
 from ..corpora.tables import CorpusError
 from ..processes import usable_cores
 from .duplicates import find_duplicates
-from .facts import clip_table, column_of, labels_of, split_facts
+from .facts import LOUDEST_DBFS, clip_table, column_of, labels_of, split_facts
 from .remarks import ALL, Remark, find_remarks
 
 _CLIPS_PER_PROCESS = 100  # fewer are decoded sooner than another process starts
@@ -124,7 +124,7 @@ def check_corpus(
         facts[split] = split_facts(clips.iloc[rows], {name: values[rows] for name, values in labels.items()}, tasks)
         facts[split]["duplicates"] = int(np.isin(rows, duplicates["row"]).sum())
     flagged = pd.DataFrame(
-        _flagged(corpus, clips, findings["problem"], duplicates), columns=["split", "name", "finding", "detail"]
+        _flagged(corpus, clips, findings, duplicates), columns=["split", "name", "finding", "detail"]
     )
     remarks = find_remarks(facts, tasks, clips, flagged, duplicates, allow_shared_speakers)
     return CorpusCheck(tasks, clips, labels, facts, remarks, flagged)
@@ -136,7 +136,7 @@ def _processes(clips: int, num_proc: int | None) -> int | None:
     return num_proc if num_proc > 1 else None
 
 
-def _flagged(corpus, clips: pd.DataFrame, problems: pa.ChunkedArray, duplicates: pd.DataFrame) -> Iterator[tuple]:
+def _flagged(corpus, clips: pd.DataFrame, findings: pa.Table, duplicates: pd.DataFrame) -> Iterator[tuple]:
     """Rows of (split, name, finding, detail)."""
     seen = clips[["speaker", "split"]].dropna().drop_duplicates().sort_values(["speaker", "split"])
     for _, rows in seen.groupby(seen["speaker"].map(speaker_key).astype(str), sort=False):
@@ -156,8 +156,12 @@ def _flagged(corpus, clips: pd.DataFrame, problems: pa.ChunkedArray, duplicates:
     unreadable = np.flatnonzero(~clips["readable"])
     silent = np.flatnonzero(clips["silent"])
     clipped = np.flatnonzero(clips["clipped"] > 0)
-    yield from flag("unreadable", unreadable, problems.take(pa.array(unreadable)).to_pylist())
+    loud = np.flatnonzero(clips["level_dbfs"] > LOUDEST_DBFS)
+    doubtful = np.flatnonzero(clips["doubtful"])
+    yield from flag("unreadable", unreadable, findings["problem"].take(pa.array(unreadable)).to_pylist())
+    yield from flag("doubtful header", doubtful, findings["doubt"].take(pa.array(doubtful)).to_pylist())
     yield from flag("silent", silent, [f"peak {peak:.6f}" for peak in clips["peak"].iloc[silent]])
+    yield from flag("too loud", loud, [f"{level:+.1f} dBFS" for level in clips["level_dbfs"].iloc[loud]])
     yield from flag(
         "clipped", clipped, [f"{count:.0f} samples from {CLIPPED_FROM} up" for count in clips["clipped"].iloc[clipped]]
     )

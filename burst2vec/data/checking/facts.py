@@ -9,6 +9,9 @@ from datasets import Dataset
 from ...tasks import Task
 from ...waveforms import SAMPLING_RATE
 
+# A square wave at full scale has 0 dBFS, and no recorder leaves more; lossy codecs and gains add little to a burst's.
+LOUDEST_DBFS = 3.0
+
 
 def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
     """One row a clip, all splits in their order.
@@ -19,8 +22,9 @@ def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
 
     Returns:
         ``split`` and ``speaker``, categories, ``speaker`` missing where nobody is named; ``readable``, ``silent``,
-        bool; ``seconds``; ``level_dbfs``, of the root mean square, NaN for a clip of zeros; ``peak``, ``clipped``,
-        ``silent_share``. An unreadable clip has NaN for all that is measured.
+        ``doubtful`` (its header contradicts itself), bool; ``seconds``; ``level_dbfs``, of the root mean square, NaN
+        for a clip of zeros; ``peak``, ``clipped``, ``silent_share``. An unreadable clip has NaN for all that is
+        measured.
     """
     readable = pc.equal(findings["problem"], "").to_numpy()
     split = np.repeat(np.arange(len(corpus)), [len(dataset) for dataset in corpus.values()])
@@ -36,6 +40,7 @@ def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
             "speaker": _speakers(corpus),
             "readable": readable,
             "silent": findings["silent"].to_numpy(),
+            "doubtful": pc.not_equal(findings["doubt"], "").to_numpy(),
             **{name: np.where(readable, column, np.nan) for name, column in measured.items()},
         }
     )
@@ -84,9 +89,10 @@ def split_facts(clips: pd.DataFrame, labels: dict[str, np.ndarray], tasks: tuple
 
     Returns:
         ``clips``, ``duration`` and ``duration_seconds`` of what can be read, ``speakers``, ``unnamed`` (clips without
-        a speaker's name), ``unreadable``, ``silent``, ``clipped`` (clips with a sample at full scale), ``seconds``
-        (min, median, mean, max), ``level_dbfs`` (5 %, median, 95 %), and ``labels``: of a regression min, mean, max
-        and missing of each label; of a classification clips and speakers of each class, and missing.
+        a speaker's name), ``unreadable``, ``silent``, ``clipped`` (clips with a sample at full scale), ``too_loud``
+        (clips of more than ``LOUDEST_DBFS``), ``doubtful`` (clips whose header contradicts itself), ``seconds`` (min,
+        median, mean, max), ``level_dbfs`` (5 %, median, 95 %), and ``labels``: of a regression min, mean, max and
+        missing of each label; of a classification clips and speakers of each class, and missing.
     """
     seconds = clips["seconds"].dropna().to_numpy(dtype=np.float64)
     levels = clips["level_dbfs"].dropna().to_numpy(dtype=np.float64)
@@ -100,6 +106,8 @@ def split_facts(clips: pd.DataFrame, labels: dict[str, np.ndarray], tasks: tuple
         "unreadable": int((~clips["readable"]).sum()),
         "silent": int(clips["silent"].sum()),
         "clipped": int((clips["clipped"] > 0).sum()),
+        "too_loud": int((clips["level_dbfs"] > LOUDEST_DBFS).sum()),
+        "doubtful": int(clips["doubtful"].sum()),
         "seconds": _with_median(seconds) if len(seconds) else None,
         "level_dbfs": levels and dict(zip(("5 %", "median", "95 %"), levels, strict=True)),
         "labels": {task.name: _label_facts(task, labels[task.name], clips["speaker"]) for task in tasks},

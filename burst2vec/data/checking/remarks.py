@@ -8,6 +8,7 @@ import pandas as pd
 
 from ...tasks import Task
 from ...waveforms import SAMPLING_RATE
+from .facts import LOUDEST_DBFS
 
 SEVERITIES = ("refused", "problem", "note")
 ALL = "all"  # the name of the splits together
@@ -88,6 +89,13 @@ def _on_sound(facts: dict, clips: pd.DataFrame, named: dict) -> Iterator[Remark]
     if silent := named.get("silent"):
         text = f"{_of(len(silent), total)} are silent: below -60 dBFS in every 20 ms"
         yield Remark("problem", text, tuple(row.name for row in silent))
+    if loud := named.get("too loud"):
+        scaled = "their samples are not scaled to -1..1, or their header is wrong"
+        text = f"{_of(len(loud), total)} are louder than full scale allows, over {LOUDEST_DBFS:+g} dBFS: {scaled}"
+        yield Remark("problem", text, tuple(f"{row.name} ({row.detail})" for row in loud))
+    if doubtful := named.get("doubtful header"):
+        text = f"{_of(len(doubtful), total)} have a header that contradicts itself, and may be read to another sound"
+        yield Remark("problem", text, tuple(f"{row.name} ({row.detail})" for row in doubtful))
     if clipped := named.get("clipped"):
         often = int((clips["clipped"] > OFTEN_CLIPPED * SAMPLING_RATE * clips["seconds"]).sum())
         text = f"{_of(len(clipped), total)} reach full scale, {often:,} of them in more than 0.1 % of their samples"

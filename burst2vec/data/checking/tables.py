@@ -36,9 +36,11 @@ def sound_table(check: CorpusCheck) -> pd.DataFrame:
         "Level (dBFS): 50 % lie below": lambda facts: _measured(facts["level_dbfs"], "median", 1),
         "Level (dBFS): 95 % lie below": lambda facts: _measured(facts["level_dbfs"], "95 %", 1),
         "Clips that reach full scale": lambda facts: _count(facts["clipped"]),
+        "Clips louder than full scale": lambda facts: _count(facts["too_loud"]),
         "Silent clips": lambda facts: _count(facts["silent"]),
         "Clips heard twice or more": lambda facts: _count(facts["duplicates"]),
         "Unreadable clips": lambda facts: _count(facts["unreadable"]),
+        "Clips whose header contradicts itself": lambda facts: _count(facts["doubtful"]),
         "Clips without a speaker's name": lambda facts: _count(facts["unnamed"]),
     }
     return _by_split(check, rows)

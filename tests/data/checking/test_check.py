@@ -170,6 +170,35 @@ def test_silent_and_clipped_clips_are_told_apart_from_the_rest():
     assert list(check.flagged["finding"]) == ["silent", "silent", "clipped"]
 
 
+@pytest.mark.parametrize(("level", "said"), [(12_589.0, "+82.0 dBFS"), (1e30, "+600.0 dBFS"), (1.5, "+3.5 dBFS")])
+def test_levels_that_no_recording_has_are_said_and_end_no_report(tmp_path, level, said):
+    check = check_corpus({"train": split({}, {}, {"sound": _constant(level)})}, TASKS)
+    text = "problem: 1 of 3 clips are louder than full scale allows, over +3 dBFS: their samples are not scaled to"
+    assert any(sentence.startswith(text) for sentence in sentences(check)) and check.status == 1
+    assert check.flagged.iloc[0].tolist() == ["train", "clip2", "too loud", said]
+    assert sound_table(check).loc["Clips louder than full scale", "train"] == "1"
+    write_report(check, tmp_path, "loud")
+    assert json.loads((tmp_path / "report.json").read_text())["splits"]["train"]["too_loud"] == 1
+
+
+def test_loud_recordings_are_not_suspected():
+    loud = [{"sound": _constant(level)} for level in (1.0, 1.2, 0.7)]
+    assert check_corpus({"train": split(*loud)}, TASKS).facts["train"]["too_loud"] == 0
+
+
+def test_headers_that_contradict_themselves_are_said():
+    file = io.BytesIO()
+    soundfile.write(file, 0.1 * np.random.default_rng(3).standard_normal(1_600), 16_000, format="WAV")
+    wrong_rate = bytearray(file.getvalue())
+    wrong_rate[24:28] = (8_000).to_bytes(4, "little")
+    check = check_corpus({"train": split({}, {}, {"sound": bytes(wrong_rate)})}, TASKS)
+    text = "problem: 1 of 3 clips have a header that contradicts itself, and may be read to another sound"
+    assert text in sentences(check) and check.facts["train"]["doubtful"] == 1
+    assert check.flagged.iloc[0].tolist()[1:3] == ["clip2", "doubtful header"]
+    assert "8000 Hz of 2 bytes a frame are 16000" in check.flagged["detail"].iloc[0]
+    assert sound_table(check).loc["Clips whose header contradicts itself", "all"] == "1"
+
+
 def test_a_peak_or_two_at_full_scale_is_only_a_note():
     sound = np.zeros(3_200)
     sound[::2], sound[7] = 0.1, 1.0
