@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
 from datasets import Dataset
 
@@ -37,9 +38,9 @@ def hear_vectors(
 ) -> dict[str, Clips]:
     """The clips as vectors of one or several feature sets, one set's values after the other's.
 
-    They are looked up by name in ``features_dir``, or computed and cached beside the corpus. A set that learns from
-    training clips has learnt where the tables lie or in the saved model, or learns now; what it learnt goes into the
-    run's folder, for the pipeline.
+    They are looked up by name in ``features_dir``, or computed and cached, each clip once whatever the splits. A set
+    that learns from training clips has learnt where the tables lie or in the saved model, or learns now; what it learnt
+    goes into the run's folder, for the pipeline.
 
     Args:
         clips: by split, readable and preprocessed.
@@ -86,6 +87,7 @@ def _vectors_of_set(name, clips, arguments, output_dir, model_path) -> dict[str,
                 arguments.preprocessing_num_workers,
                 f"Computing {public_name(name)}, {split}",
                 fitted=fitted,
+                cache_dir=arguments.cache_dir or datasets.config.HF_DATASETS_CACHE,
             )
             for split, of_split in clips.items()
         }

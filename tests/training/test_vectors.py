@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.data.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
 from burst2vec.data.vectors import vectors_of, with_vectors
 from burst2vec.scoring.submission import validate_exvo_multi
+from burst2vec.tasks import AGE
 from burst2vec.training import Burst2VecTrainer, CheckpointError
 from burst2vec.training.corpora import Clips, prepare_clips, read_corpora, tasks_of
 from burst2vec.training.preparation import RunError
@@ -101,6 +103,18 @@ def command(folder, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def own(folder, tmp_path_factory):
+    """The same clips as a folder of one's own: who speaks and how old they are, and no split."""
+    place = tmp_path_factory.mktemp("own") / "bursts"
+    shutil.copytree(folder / "wav", place)
+    with (folder / "data_info.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    lines = [f"{row['File_ID'].strip('[]')}.wav,{row['Subject_ID']},{row['Age']}" for row in rows]
+    (place / "metadata.csv").write_text("\n".join(["file,speaker,age", *lines]) + "\n")
+    return place
+
+
+@pytest.fixture(scope="module")
 def finished(command, tmp_path_factory):
     """The folder of a run on two feature sets, with everything that a run writes."""
     run = tmp_path_factory.mktemp("finished") / "run"
@@ -183,6 +197,40 @@ def test_the_challenges_folder_is_found_by_the_challenges_names(command, tmp_pat
         path.rename(path.with_stem("x" + path.stem))
     message = refused(capsys, command(tmp_path / "again", *more))
     assert "eGeMAPS: holds no vector of" in message and "clips of train, the first is '0" in message
+
+
+def test_other_splits_of_the_same_clips_compute_no_vector_again(own, tmp_path, monkeypatch):
+    """Preprocessed or as recorded; a clip that is new to the cache is computed, and it alone."""
+    computed = []
+
+    def vector(waveform):
+        computed.append(waveform.size)
+        return np.array([waveform.std(), np.abs(waveform).max()], np.float32), ""
+
+    monkeypatch.setattr(extraction, "_processes", lambda num_proc, clips: None)  # in this process, to count
+    monkeypatch.setitem(FEATURE_SETS, "loudness", FEATURE_SETS["loudness"]._replace(size=2, vector=vector))
+
+    def vectors_by(splits, steps=(), most=None):
+        data = DataArguments(corpus="folder", data_dir=str(own), cache_dir=str(tmp_path), splits=splits)
+        corpus = read_corpora(data, [AGE])
+        clips = prepare_clips(
+            {split: clips.select(range(most or len(clips))) for split, clips in corpus.items()}, data, steps
+        )
+        heard = hear_vectors(clips, ["loudness"], data, tmp_path / "run")
+        return {
+            file_id: vector.tolist()
+            for made in heard.values()
+            for file_id, vector in zip(made.dataset["file_id"], vectors_of(made.dataset), strict=True)
+        }
+
+    first = vectors_by({"train": 0.5, "test": 0.5})
+    assert len(computed) == len(first) == 36
+    assert vectors_by({"train": 0.25, "validation": 0.25, "test": 0.5}) == first and len(computed) == 36
+    some = vectors_by({"train": 0.5, "test": 0.5}, ["normalise_peak"], most=5)
+    assert len(computed) == 36 + 10
+    every = vectors_by({"train": 0.75, "validation": 0.25}, ["normalise_peak"])
+    assert len(computed) == 36 + 36 and every.keys() == first.keys() and some.items() <= every.items()
+    assert np.ptp([peak for _, peak in every.values()]) < 1e-3 < np.ptp([peak for _, peak in first.values()])
 
 
 def test_what_a_set_learns_from_training_clips_goes_with_the_model(command, folder, tmp_path, capsys):
