@@ -3,7 +3,10 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 RECIPE ?= examples/recipes/burst2vec/quickstart.yaml
-OUTPUT ?= runs/$(basename $(notdir $(RECIPE)))-$(shell date +%Y%m%d-%H%M%S)
+# runs/quickstart, which README's examples load. Once that run is finished, the next one's name has its date and time;
+# while it is not, run_exvo.py refuses the folder and says how to resume.
+RUN_FOLDER = runs/$(basename $(notdir $(RECIPE)))
+OUTPUT ?= $(RUN_FOLDER)$(if $(wildcard $(RUN_FOLDER)/metrics.json),-$(shell date +%Y%m%d-%H%M%S))
 WORKERS ?= 2
 
 .PHONY: exvo test wheel lint format coverage bench clean
