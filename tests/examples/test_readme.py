@@ -228,3 +228,13 @@ def test_a_number_beside_a_call_is_what_the_call_gives():
 def test_every_file_that_is_named_is_there():
     named = re.findall(r"(?:examples|benchmarks|docs|metrics|dataset_scripts|tests)/[\w./]*\w", README)
     assert len(named) > 10 and not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_every_measured_row_has_a_command_that_can_be_run():
+    rows = re.findall(r"^\| `(run_\w+\.py) (\w+\.yaml)([^`]*)` \|.*\| (.*) \| (.*) \|$", README, re.MULTILINE)
+    recipes = {path.name for path in (RECIPES / "emogator").glob("*.yaml")}
+    assert {recipe for _, recipe, *_ in rows} == recipes
+    for script, recipe, options, *scores in rows:
+        assert parse_run([str(RECIPES / "emogator" / recipe)])
+        assert (script, options) in (("run_seeds.py", " --seeds 3"), ("run_exvo.py", ""))
+        assert all((" ± " in score) == (script == "run_seeds.py") for score in scores), "several seeds have a spread"
