@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 from datasets import Dataset
 
+from ..data.corpora.inside import refuse_links_out
 from ..data.features import (
     FeatureTables,
     extract_features,
@@ -74,6 +75,8 @@ def _vectors_of_set(name, clips, arguments, output_dir, model_path) -> dict[str,
     if arguments.features_dir is not None:
         folder = tables_folder(arguments.features_dir, name)
         tables = _read_tables(folder, arguments.cache_dir)
+        if (file := fitted_file(name)) is not None:
+            refuse_links_out(folder / file, folder)
         _keep_fitted(name, folder, output_dir)
         return {
             split: look_up(tables, split, of_split.dataset["file_id"][:], folder) for split, of_split in clips.items()
@@ -101,6 +104,7 @@ def tables_folder(features_dir: str | Path, name: str) -> Path:
 
     Raises:
         RunError: nowhere; says where it was looked for.
+        CorpusError: behind a link that leads out of ``features_dir``.
     """
     above = Path(features_dir).expanduser()
     family, _, argument = name.partition(":")
@@ -109,10 +113,10 @@ def tables_folder(features_dir: str | Path, name: str) -> Path:
         called.append(f"openXBOW/{argument}")
     for folder in (above / name for name in called):
         if folder.is_dir():
-            return folder
+            return refuse_links_out(folder, above)
     called.append(folder_name(name))  # last, because it may read a checkpoint, which the challenge's tables do without
     if (above / called[-1]).is_dir():
-        return above / called[-1]
+        return refuse_links_out(above / called[-1], above)
     there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
     wanted = " or ".join(dict.fromkeys(called))
     raise RunError(

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from .inside import leads_out
 from .tables import CorpusError
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".webm", ".m4a")  # in capitals too
@@ -26,13 +27,16 @@ def has_ending(name: str) -> bool:
 
 
 def plain_path(text: str) -> str | None:
-    """A relative path as a table has it, without ``./`` and doubled strokes; None where it can lead out of its folder.
+    """A relative path as a table has it, without ``./`` and doubled strokes; None where it can lead out of its folder,
+    or into what is hidden there.
 
     >>> plain_path("./laugh//001.wav"), plain_path("../001.wav"), plain_path("/001.wav"), plain_path("laugh\\\\001.wav")
     ('laugh/001.wav', None, None, None)
+    >>> plain_path(".trash/001.wav")
     """
     path = PurePosixPath(text)
-    if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in text or "\0" in text:
+    hidden = any(part.startswith(".") for part in path.parts)  # ".." among them
+    if path.is_absolute() or not path.parts or hidden or "\\" in text or "\0" in text:
         return None
     return str(path)
 
@@ -64,8 +68,7 @@ class AudioFiles:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_symlink():  # asked through os.path, which a link in a circle does not stop
-                    inside = Path(os.path.realpath(entry.path)).is_relative_to(self.folder)
-                    if os.path.isdir(entry.path) or not inside:
+                    if os.path.isdir(entry.path) or leads_out(entry.path, self.folder):
                         self.links.append(path)
                     elif has_ending(path) and os.path.isfile(entry.path):
                         yield path, os.path.getsize(entry.path)

@@ -6,7 +6,6 @@ It has no age, no country and no intensities, and none is invented: ``emotion`` 
 category names, with 1, and 0 for the rest; a category that names none of them has nine zeros.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import datasets
 
 from ...tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
+from .inside import scan_inside
 from .tables import CorpusError
 
 TASKS = TASK_PRESETS["emogator"]
@@ -71,10 +71,13 @@ def find_clips(folder) -> list[dict]:
     Raises:
         CorpusError: no MP3 file, or one of another name than speaker-category-take.
     """
-    folder = Path(folder).resolve()
+    corpus = folder = Path(folder).resolve()
     if (folder / "data" / "mp3").is_dir():
         folder = folder / "data" / "mp3"
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".mp3")) if folder.is_dir() else []
+    names = []
+    if folder.is_dir():
+        with scan_inside(folder, corpus) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".mp3"))
     if not names:
         raise CorpusError(f"{folder}: holds no MP3 file; give the folder that has data/mp3/, or that folder itself")
     emotion, _ = TASKS

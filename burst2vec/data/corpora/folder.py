@@ -24,6 +24,7 @@ import pyarrow as pa
 from ...tasks import LOSSES, METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, without_ending
 from .columns import burst_features, burst_table, parts_of
+from .inside import leads_out, refuse_links_out
 from .label_columns import RESERVED, TableColumns, choose_columns, no_labels
 from .splits import SPLITS, SpeakersSeen, speaker_key, split_speakers
 from .tables import CorpusError, Row, TableError, read_table
@@ -83,7 +84,8 @@ def folder_config(
     """
     path = find_table(folder, table)
     state = hashlib.sha256(b"" if path is None else path.read_bytes())
-    state.update(json.dumps(list(AudioFiles(folder).sizes.items())).encode())
+    files = AudioFiles(folder)  # and links, of which a row without a file may meanwhile name one
+    state.update(json.dumps([list(files.sizes.items()), files.links]).encode())
     records = [
         Task(task.name, task.kind, task.labels, task.unit, task.span, LOSSES[task.kind][0], METRICS[task.kind][0])
         for task in resolve_tasks(tasks)
@@ -163,13 +165,13 @@ def find_table(folder, table=None) -> Path | None:
     found = f"the folder has {', '.join(there) or 'no .csv file'}"
     if table is not None:
         name = plain_path(os.fspath(table))
-        if name is None or not (folder / name).resolve().is_relative_to(folder):
+        if name is None or leads_out(folder / name, folder):
             raise CorpusError(f"table {os.fspath(table)!r}: give its path below {folder}; {found}")
         if not (folder / name).is_file():
             raise CorpusError(f"{folder / name}: no such table; {found}")
         return folder / name
     if TABLE in there or len(there) == 1:
-        return folder / (TABLE if TABLE in there else there[0])
+        return refuse_links_out(folder / (TABLE if TABLE in there else there[0]), folder)
     if there:
         raise CorpusError(f"{folder}: which table? {found}; name one with table={there[0]!r}, or call it {TABLE}")
     return None
@@ -227,9 +229,11 @@ def _locate(files: AudioFiles, row: Row, column: str) -> tuple[str, str, bool]:
     """The clip's id, its path below the folder, and whether there is such a file."""
     name = plain_path(row.fields[column])
     if name is None:
-        raise row.error(column, f"a path below {files.folder}, its parts joined by /")
+        raise row.error(column, f"a path below {files.folder}, its parts joined by / and none of them hidden")
     try:
         found = files.meant_by(name)
+        if not found:
+            refuse_links_out(files.folder / name, files.folder)
     except CorpusError as error:
         raise row.error(column, f"a file below the folder: {error}") from error
     if len(found) > 1:

@@ -10,7 +10,6 @@ The synthetic corpus has ExVo's layout.
 """
 
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow as pa
 from .columns import burst_features, label_column, parts_of
 from .hume_vb_clips import SPLITS, join_tables
 from .hume_vb_tables import EXVO, label_tables, label_tasks
+from .inside import scan_inside
 from .tables import CorpusError
 
 logger = logging.getLogger(__name__)
@@ -163,6 +163,6 @@ def _audio_files(folder: Path, places: Iterable[tuple[str, str]]) -> dict[str, s
     files = {}
     for place, suffix in places:
         if (folder / place).is_dir():
-            with os.scandir(folder / place) as entries:
+            with scan_inside(folder / place, folder) as entries:
                 files[place] = {entry.name for entry in entries if entry.name.endswith(suffix)}
     return files

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...tasks import EXVO_COUNTRIES, TASK_PRESETS, Task
+from .inside import refuse_links_out
 from .tables import CorpusError, Row
 
 _EMOTION, _AGE, _ = TASK_PRESETS["exvo"]
@@ -107,7 +108,7 @@ def label_tables(folder: Path, labels: str) -> tuple[LabelTable, ...]:
         CorpusError: an unknown set of labels, or a folder without them; says which other set it holds.
     """
     asked = _tables_of(labels)
-    present = [table for table in LABELS["all"] if (folder / table.path).is_file()]
+    present = [table for table in LABELS["all"] if refuse_links_out(folder / table.path, folder).is_file()]
     if EXVO in asked and EXVO not in present:
         instead = "; labels='avb' reads those in its labels/" if present else ""
         raise CorpusError(f"{folder}: holds no {EXVO.path}; give the folder that has it beside wav/{instead}")

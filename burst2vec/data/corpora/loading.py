@@ -42,6 +42,10 @@ def load_bursts(
     What was read is cached under a fingerprint of the tables' bytes and of each audio file's name and size, so a
     changed corpus is read anew. A setting that a corpus does not take is refused.
 
+    Everything that is read lies in ``data_dir``, which may itself be a link. A link in it that leads elsewhere, such as
+    ``wav/`` on another disk, is refused by name: mount that disk there (``mount --bind``), copy, or give the folder that
+    holds all of it.
+
     Args:
         name: ``"hume_vb"``, ``"emogator"``, ``"folder"``: bursts of your own, or ``"synthetic"``: bursts that this
             package makes, to try everything with.
@@ -141,7 +145,7 @@ def _hume_vb(
     return hume_vb.HumeVB(
         data_dir=str(folder),
         cache_dir=cache_dir,
-        fingerprint=corpus_fingerprint(*files),
+        fingerprint=corpus_fingerprint(folder, *files),
         labels=labels,
         audio=audio,
         allow_shared_speakers=allow_shared_speakers,
@@ -153,7 +157,7 @@ def _emogator(folder: Path, cache_dir, splits=None) -> datasets.DatasetBuilder:
     return emogator.EmoGator(
         data_dir=str(folder),
         cache_dir=cache_dir,
-        fingerprint=corpus_fingerprint([], [Path(found[0]["audio"]["path"]).parent]),
+        fingerprint=corpus_fingerprint(folder, [], [Path(found[0]["audio"]["path"]).parent]),
         speakers=split_speakers({clip["speaker"] for clip in found}, splits),
     )
 

@@ -14,6 +14,7 @@ from datasets import Dataset, DatasetDict
 from tqdm.auto import tqdm
 
 from ..corpora import CorpusError, TableError
+from ..corpora.inside import scan_inside
 from .extraction import vector_features
 from .tables import FeatureTables
 
@@ -32,14 +33,16 @@ def read_challenge_features(folder) -> FeatureTables:
         The vectors in one split, "all", sorted by ``file_id``.
 
     Raises:
-        CorpusError: no such folder, no CSV files in it, two of one clip.
+        CorpusError: no such folder, no CSV files in it, two of one clip, a link that leads out of the folder.
         TableError: a file that is not one header and one row of as many finite numbers, or whose names are not those of
             the first file; names the file, the column, the value.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder; give the one that holds the challenge's <id>.csv files")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and not path.name.startswith("."))
+    with scan_inside(folder, folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    paths = sorted(folder / name for name in names if name.lower().endswith(".csv"))
     if not paths:
         below = sorted(path.name for path in folder.iterdir() if path.is_dir())
         raise CorpusError(f"{folder}: holds no .csv file" + (f"; it has folders: {', '.join(below)}" if below else ""))

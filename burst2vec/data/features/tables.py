@@ -24,6 +24,7 @@ from datasets import Dataset, DatasetDict
 from ...files import DRAFT, draft_of, remove_drafts, write_whole
 from ..clips import file_states
 from ..corpora import CorpusError
+from ..corpora.inside import refuse_links_out
 from .extraction import (
     extract_features,
     find_feature_set,
@@ -140,7 +141,8 @@ def read_features(folder, cache_dir=None) -> FeatureTables:
         cache_dir: of the datasets library, which keeps a copy there.
 
     Raises:
-        CorpusError: no such tables, or unfinished ones; names the folder and what is missing.
+        CorpusError: no such tables, or unfinished ones, or links that lead out of the folder; names the folder and what
+            is missing.
     """
     folder = Path(folder).expanduser()
     heading = _read_heading(folder)
@@ -152,7 +154,9 @@ def read_features(folder, cache_dir=None) -> FeatureTables:
     splits = DatasetDict()
     for split, about in heading["splits"].items():
         files = _files(folder, split, about["clips"], heading["clips_per_file"])
-        missing = [path.name for path, rows in files.items() if not _is_whole(path, len(rows))]
+        missing = [
+            path.name for path, rows in files.items() if not _is_whole(refuse_links_out(path, folder), len(rows))
+        ]
         if missing:
             raise CorpusError(
                 f"{folder}: {len(missing)} of {len(files)} files of {split} are missing or not whole, such as "
@@ -214,7 +218,7 @@ def _not_drafts(target: Path):
 
 
 def _read_heading(folder: Path) -> dict | None:
-    path = folder / HEADING
+    path = refuse_links_out(folder / HEADING, folder)
     if not path.is_file():
         return None
     try:

@@ -32,6 +32,7 @@ from ...audio.encode import encode_wav
 from ...files import WriteError, write_whole
 from ..cells import as_cell
 from ..corpora import CorpusError
+from ..corpora.inside import leads_out
 from ..processes import usable_cores
 from .clips import VERSION, process_recording
 from .journal import Journal, Recording
@@ -153,7 +154,7 @@ def find_recordings(source: Path) -> tuple[list[Recording], int, int]:
             path = Path(folder, name)
             if path.suffix.lower() not in SUFFIXES:
                 left_alone += 1
-            elif path.is_symlink() and not path.resolve().is_relative_to(source):
+            elif path.is_symlink() and leads_out(path, source):
                 links += 1
             else:
                 try:
