@@ -43,8 +43,8 @@ def load_bursts(
     changed corpus is read anew. A setting that a corpus does not take is refused.
 
     Everything that is read lies in ``data_dir``, which may itself be a link. A link in it that leads elsewhere, such as
-    ``wav/`` on another disk, is refused by name: mount that disk there (``mount --bind``), copy, or give the folder that
-    holds all of it.
+    ``wav/`` on another disk, is refused by name: mount that disk there (``mount --bind``), copy, or give the folder
+    that holds all of it.
 
     Args:
         name: ``"hume_vb"``, ``"emogator"``, ``"folder"``: bursts of your own, or ``"synthetic"``: bursts that this
