@@ -7,7 +7,7 @@ from transformers import Pipeline
 from transformers.utils.hub import cached_file
 
 from .audio import apply_steps, read_audio, resample
-from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name
+from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name, refuse_unplaced
 from .data.vectors import public_name
 from .waveforms import check_waveform
 from .weights import refuse_not_finite
@@ -34,6 +34,7 @@ class Burst2VecPipeline(Pipeline):
             as ``["embedding:checkpoints/my-hubert"]``, where it knows them by the last part alone.
 
     Raises:
+        CorpusError: feature sets that are not found by the names that the model knows; says to give ``features``.
         ValueError: a model with a weight that is not finite, or one that answers so; a model that was trained on
             vectors on their speaker's own scale: a clip alone has none.
         burst2vec.audio.AudioError: a file that is missing or is no recording, by name.
@@ -80,7 +81,9 @@ class Burst2VecPipeline(Pipeline):
         recorded = self.feature_extractor.features
         if features is not None and list(map(public_name, features)) != recorded:
             raise ValueError(f"features {features}: the model hears vectors of {recorded}, in this order")
-        return np.concatenate([self._feature_set(name).vector(waveform)[0] for name in features or recorded])
+        names = features or recorded
+        refuse_unplaced(names, "the model", lambda placed: f"pipeline(…)(…, features={placed})")
+        return np.concatenate([self._feature_set(name).vector(waveform)[0] for name in names])
 
     def _feature_set(self, name: str) -> FeatureSet:
         """A feature set, found once; what it has learnt from training clips lies with the model."""

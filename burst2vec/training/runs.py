@@ -1,5 +1,7 @@
 """One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
 
+import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from transformers import ProgressCallback, set_seed
 from ..audio import AudioError, StepError, read_steps
 from ..data.checking import check_corpus
 from ..data.corpora.tables import CorpusError
+from ..data.features import refuse_unplaced
 from ..data.vectors import VECTOR
 from ..files import WriteError, write_whole
 from .checkpoints import CheckpointError, checkpoint_steps
@@ -158,13 +161,20 @@ def execute(run: Run) -> dict:
 
 
 def _refuse_of_vectors(run: Run, features: list[str]) -> None:
-    """Refuse settings that mean nothing for what the model hears."""
+    """Refuse settings that mean nothing for what the model hears, and feature sets that are not found."""
     if features and run.training.speed_perturbation:
         raise RunError(f"speed_perturbation {run.training.speed_perturbation}: a vector of {features} cannot be played")
     if run.data.features_dir is not None and not features:
         raise RunError(
             f"features_dir {run.data.features_dir}: the model hears waveforms; name its features, or null it"
         )
+    if run.data.features_dir is None:
+        names = feature_names(run.model.features) or features
+        refuse_unplaced(names, run.model.model_path or "the model", _features_option)
+
+
+def _features_option(names: list[str]) -> str:
+    return f"--features {shlex.quote(json.dumps(names, ensure_ascii=False))}"
 
 
 def _latest(folder: Path) -> Path | None:

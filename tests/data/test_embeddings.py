@@ -291,6 +291,13 @@ def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
     refused(tmp_path, "safetensors")
 
 
+@pytest.mark.parametrize("name", ["my-hubert", "./a/b", "a/b/c", "~/nowhere/x", "/nowhere/x"])
+def test_what_can_be_no_name_on_the_hub_is_not_asked_for_there(name, monkeypatch):
+    monkeypatch.setattr(embeddings, "_load", lambda *_: pytest.fail("asked for"))
+    with pytest.raises(CorpusError, match="no such folder, and no name on the Hub, which is OWNER/NAME; say where it"):
+        find_feature_set(f"embedding:{name}")
+
+
 def test_a_checkpoint_that_is_cut_off_or_lacks_weights_is_refused(tmp_path):
     save_encoder(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")

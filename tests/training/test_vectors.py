@@ -12,6 +12,7 @@ from datasets import Dataset
 from transformers import TrainerCallback, pipeline
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+from burst2vec.data.corpora import CorpusError
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.data.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
 from burst2vec.data.vectors import vectors_of, with_vectors
@@ -25,6 +26,7 @@ from burst2vec.training.recipes import load_recipe, parse_run
 from burst2vec.training.runs import execute, main
 from burst2vec.training.sections import DataArguments
 from burst2vec.training.vectors import hear_vectors, tables_folder
+from tests.data.test_embeddings import save_encoder
 from tests.training.tiny_run import tiny_arguments, tiny_corpus
 
 RECIPE = {
@@ -346,6 +348,30 @@ def test_nothing_published_names_where_a_checkpoint_lay(command, tmp_path):
     assert hear(clip, features=[place])["age"] == hear(clip)["age"]
     with pytest.raises(ValueError, match="the model hears vectors of"):
         hear(clip, features=["shape"])
+
+
+def test_a_saved_model_asks_for_the_place_of_the_network_that_makes_its_vectors(command, tmp_path, capsys):
+    save_encoder(tmp_path / "encoders" / "my-hubert")
+    place = f"embedding:{tmp_path}/encoders/my-hubert"
+    evaluated = ["--preprocess", "null", "--max_eval_samples", "4"]
+    first = execute(
+        parse_run(command(tmp_path / "run", "--features", json.dumps(["loudness", place]), *SHORT, *evaluated))
+    )
+    assert first["features"] == ["loudness", "embedding:my-hubert"]
+    saved = ["--do_train", "false", "--do_predict", "false", "--model_path", tmp_path / "run", *evaluated]
+    asked = """--features '["loudness", "embedding:FOLDER/my-hubert"]'"""
+    for features in ("null", '["loudness", "embedding:my-hubert"]', '["loudness", "embedding:/nowhere/my-hubert"]'):
+        message = refused(capsys, command(tmp_path / "again", *saved, "--features", features))
+        line = message.splitlines()[-1]
+        assert line.startswith("error: ") and line.endswith(f"say where it lies: {asked}")
+        assert "my-hubert is not found" in line
+    mended = asked.split()[0], asked.partition(" ")[2].strip("'").replace("FOLDER", f"{tmp_path}/encoders")
+    assert execute(parse_run(command(tmp_path / "again", *saved, *mended)))["features"] == first["features"]
+    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    clip = np.sin(np.arange(8000) / 9).astype("f")
+    with pytest.raises(CorpusError, match=r"features=\['loudness', 'embedding:FOLDER/my-hubert'\]\)$"):
+        hear(clip)
+    assert 15 <= hear(clip, features=["loudness", place])["age"] <= 45
 
 
 # ---- The trainer

@@ -12,6 +12,7 @@ from .extraction import (
     fit_feature_set,
     fitted_file,
     folder_name,
+    refuse_unplaced,
     vectors_in_batches,
 )
 from .feature_set import FeatureFamily, FeatureSet
@@ -31,6 +32,7 @@ __all__ = [
     "folder_name",
     "read_challenge_features",
     "read_features",
+    "refuse_unplaced",
     "vectors_in_batches",
     "write_features",
 ]

@@ -183,7 +183,12 @@ def deep_spectrum_folder(path: str) -> str:
     return f"deep_spectrum-{re.sub('[^A-Za-z0-9._-]+', '-', Path(path).stem)}-{_find(path).digest[:8]}"
 
 
-DEEP_SPECTRUM = FeatureFamily("WEIGHTS.safetensors", find_deep_spectrum, deep_spectrum_folder)
+DEEP_SPECTRUM = FeatureFamily(
+    "WEIGHTS.safetensors",
+    find_deep_spectrum,
+    deep_spectrum_folder,
+    at_hand=lambda path: Path(path).expanduser().is_file(),
+)
 
 
 def _find(path: str) -> DeepSpectrumNetwork:

@@ -34,6 +34,7 @@ from .feature_set import FeatureFamily, FeatureSet
 VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
 BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
+_ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _NO_PART = ("architectures", "dtype", "torch_dtype", "transformers_version")  # of what a configuration decides
 
 
@@ -155,7 +156,16 @@ def embedding_folder(checkpoint: str) -> str:
     return f"embedding-{re.sub('[^A-Za-z0-9._-]+', '-', last)}-{_find(checkpoint).digest[:8]}"
 
 
-EMBEDDING = FeatureFamily("CHECKPOINT", find_embedding, embedding_folder)
+def checkpoint_at_hand(checkpoint: str) -> bool:
+    """Whether it is a folder that there is, or could be a name on the Hub, which has an owner.
+
+    >>> checkpoint_at_hand("facebook/hubert-base-ls960"), checkpoint_at_hand("my-hubert"), checkpoint_at_hand("a/b/c")
+    (True, False, False)
+    """
+    return _folder_of(checkpoint) is not None or bool(_ON_THE_HUB.fullmatch(checkpoint))
+
+
+EMBEDDING = FeatureFamily("CHECKPOINT", find_embedding, embedding_folder, at_hand=checkpoint_at_hand)
 
 
 def _folder_of(checkpoint: str) -> Path | None:
@@ -164,6 +174,11 @@ def _folder_of(checkpoint: str) -> Path | None:
 
 
 def _find(checkpoint: str) -> FrozenEncoder:
+    if not checkpoint_at_hand(checkpoint):
+        raise CorpusError(
+            f"embedding:{checkpoint}: no such folder, and no name on the Hub, which is OWNER/NAME; say where it lies: "
+            f"embedding:FOLDER/{Path(checkpoint).name}"
+        )
     folder = _folder_of(checkpoint)
     if folder is None:
         return _load(checkpoint, ())

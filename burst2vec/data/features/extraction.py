@@ -120,6 +120,31 @@ def fitted_file(name: str) -> str | None:
     return None if name in FEATURE_SETS else _family_of(name)[0].fitted_file
 
 
+def refuse_unplaced(names: Sequence[str], model: str, call: Callable[[list[str]], str]) -> None:
+    """Refuse feature sets that are known by the last part of their place alone, as in a saved model, and not found.
+
+    Args:
+        names: of the model's feature sets.
+        model: what to call the model.
+        call: names with their places → the call that says so.
+
+    Raises:
+        CorpusError: names the sets and the call.
+    """
+    placed = []
+    for name in names:
+        if name not in FEATURE_SETS:
+            family, argument = _family_of(name)
+            if not family.at_hand(argument):
+                name = f"{name.partition(':')[0]}:FOLDER/{Path(argument).name}"
+        placed.append(name)
+    if lost := [name for name in names if name not in placed]:
+        raise CorpusError(
+            f"{model} receives vectors of {list(names)}, and {', '.join(lost)} is not found: models and recipes are "
+            f"saved without places on a machine; say where it lies: {call(placed)}"
+        )
+
+
 def _family_of(name: str) -> tuple[FeatureFamily, str]:
     family, colon, argument = str(name).partition(":")
     if family not in FEATURE_FAMILIES or not argument:

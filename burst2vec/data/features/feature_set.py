@@ -35,3 +35,4 @@ class FeatureFamily(NamedTuple):
     folder: Callable[[str], str]  # the argument → what the tables' folder is called: one part, of no place on a machine
     fit: Callable[[str, Dataset, Path], None] | None = None
     fitted_file: str | None = None
+    at_hand: Callable[[str], bool] = lambda argument: True  # whether what the argument names can be found from here
