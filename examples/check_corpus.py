@@ -2,6 +2,10 @@
 
     python examples/check_corpus.py hume_vb --data_dir HUME-VB --out reports/hume_vb
     python examples/check_corpus.py --recipe RECIPE.yaml [--data_dir DIR]      # the corpus and the tasks of a recipe
+    python examples/check_corpus.py folder --data_dir CLIPS      # clips of your own
+
+Of a folder of your own, files, speakers, splits, duplicates and levels are checked; labels only where sub-folders name
+classes, or a recipe says what the columns of the table mean.
 
 Exit status: 0 nothing is wrong; 1 there are problems that a run would survive (clips that it would skip, silent clips,
 duplicates, labels that are all missing); 2 refused: a speaker in two splits, more than half of a split unreadable, or a
@@ -9,15 +13,17 @@ corpus or command line that cannot be read at all.
 """
 
 import argparse
+import io
 import sys
 
 from burst2vec.data.checking import CorpusCheck, check_corpus
 from burst2vec.data.checking.report import FORMATS, write_report
 from burst2vec.data.checking.tables import contents_table, sound_table
-from burst2vec.data.corpora import CORPORA, corpus_tasks, load_bursts
+from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
 from burst2vec.training.corpora import read_corpora, tasks_of
 from burst2vec.training.recipes import corpora_of, parse_run
 from burst2vec.training.runs import REFUSALS
+from burst2vec.training.sections import CorpusArguments
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,16 +58,31 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
         for corpus, given in zip(corpora.values(), run.data.mix or [vars(run.data)], strict=True):
             given["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[corpus.corpus].takes
         title, corpus = " + ".join(corpora), read_corpora(run.data, tasks)
+        mixed = run.data.mix is not None
+        lost = [loss for name in corpora for loss in _lost(corpora[name], tasks, f"{name}/" if mixed else "")]
     else:
-        settings = {"audio": options.audio, "labels": options.labels, "cache_dir": options.cache_dir}
-        let_through = "allow_shared_speakers" in CORPORA[options.corpus].takes
-        corpus = load_bursts(options.corpus, options.data_dir, allow_shared_speakers=let_through, **settings)
-        title, tasks = options.corpus, corpus_tasks(options.corpus, options.labels)
-    return title, check_corpus(corpus, tasks, options.num_proc, allow)
+        title = options.corpus
+        tasks = known_tasks(title, options.data_dir, options.labels)
+        settings = {"audio": options.audio, "labels": options.labels}
+        settings["tasks"] = tasks if title == "folder" else None
+        settings["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[title].takes
+        corpus = load_bursts(title, options.data_dir, cache_dir=options.cache_dir, **settings)
+        lost = lost_in_reading(title, options.data_dir, **settings)
+    return title, check_corpus(corpus, tasks, options.num_proc, allow, lost)
+
+
+def _lost(corpus: CorpusArguments, tasks, prefix: str) -> list:
+    """What a recipe's corpus does not read of its folder, under the names that a mixture gives its clips."""
+    settings = {setting: getattr(corpus, setting) for setting in ("audio", "labels", "table", "columns", "splits")}
+    tasks = tasks if corpus.corpus == "folder" else None
+    found = lost_in_reading(corpus.corpus, corpus.data_dir, tasks=tasks, allow_shared_speakers=True, **settings)
+    return [loss._replace(name=prefix + loss.name) for loss in found]
 
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that the console does not
     if (options.corpus is None) == (options.recipe is None):
         parser().error("name a corpus, or give --recipe with a file; one of the two")
     try:

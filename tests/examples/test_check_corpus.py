@@ -1,5 +1,7 @@
 """check_corpus from the command line: what it prints, writes and refuses, and with which exit status."""
 
+import json
+import os
 import runpy
 from pathlib import Path
 
@@ -87,6 +89,52 @@ def test_a_recipe_says_what_to_read_and_which_tasks(main, tmp_path, capsys):
     places = {key: data[key] for key in ("corpus", "data_dir")}
     recipe.write_text(yaml.safe_dump({"data": {"mix": [places]}}))
     assert main(["--recipe", str(recipe), "--cache_dir", data["cache_dir"]]) == 2
+
+
+def test_test_labels_that_are_lost_are_told_by_place(main, tmp_path, capsys):
+    test = [[f"[{clip:05d}]", "Test", "T", "China", age, *["0.5"] * 10] for clip, age in ((17, "30"), (18, "old"))]
+    folder = write_hume_vb(tmp_path / "hume", rows() + test, wavs=18)
+    told = "problem: test: 1 of 2 clips have labels that cannot all be read, and lose those of their table"
+    recipe = tmp_path / "recipe.yaml"
+    data = {"corpus": "hume_vb", "data_dir": str(folder), "cache_dir": str(tmp_path / "cache")}
+    for words in (command(folder), ["--recipe", str(recipe)]):
+        recipe.write_text(yaml.safe_dump({"data": data}))
+        assert main(words) == 1
+        assert f"{told}: {folder}/data_info.csv, line 19, column Age: 'old'" in capsys.readouterr().out
+    places = {key: data[key] for key in ("corpus", "data_dir")}
+    recipe.write_text(yaml.safe_dump({"data": {"mix": [places]}}))
+    assert main(["--recipe", str(recipe), "--cache_dir", data["cache_dir"]]) == 1
+    assert told in capsys.readouterr().out
+
+
+def test_a_folder_of_ones_own_is_checked_without_a_recipe(main, tmp_path, capsys):
+    mine, report = tmp_path / "mine", tmp_path / "report"
+    words = ["folder", "--data_dir", str(mine), "--cache_dir", str(tmp_path / "cache"), "--out", str(report)]
+    for number in range(8):
+        write_wav(mine / ("laugh", "cry")[number % 2] / f"{number}.wav", samples=4_000 + number, seed=number)
+    os.rename(mine / "cry" / "7.wav", os.fsencode(mine / "cry") + b"/caf\xe9.wav")
+    (mine / "laugh" / "gone.wav").symlink_to("nowhere.wav")
+    (mine / "laugh" / "old.aiff").touch()
+    os.mkfifo(mine / "cry" / "pipe.wav")
+    assert main(words) == 1
+    printed = capsys.readouterr().out
+    assert "Class: cry" in printed and "note: 1 file in the corpus's folder is no clip of it: laugh/old.aiff" in printed
+    for name in ("cry/caf\\xe9", "laugh/gone", "cry/pipe"):
+        assert name in (report / "flagged_clips.csv").read_text()
+    assert json.loads((report / "report.json").read_text())["splits"]["all"]["unreadable"] == 3
+
+
+def test_a_table_of_ones_own_is_checked_without_a_recipe_but_for_its_labels(main, tmp_path, capsys):
+    table = ["file,speaker,split,mood", *(f"{clip}.wav,S{clip % 2},train,{clip}" for clip in range(4))]
+    for clip in range(5):
+        write_wav(tmp_path / "mine" / f"{clip}.wav", seed=clip)
+    (tmp_path / "mine" / "metadata.csv").write_text("\n".join([*table, "4.wav,s1,test,9"]))
+    words = ["folder", "--data_dir", str(tmp_path / "mine"), "--cache_dir", str(tmp_path / "cache")]
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert "'S1' = 's1' (train, test)" in printed.err
+    assert "labels were not looked at, for lack of tasks; name them in a recipe, check_corpus.py --re" in printed.out
+    assert main([*words, "--allow_shared_speakers"]) == 1
 
 
 def test_what_cannot_be_read_ends_with_2_and_a_line(main, tmp_path, capsys):

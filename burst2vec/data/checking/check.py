@@ -11,7 +11,7 @@ from datasets import Dataset
 from ...tasks import Task, resolve_tasks
 from ..clips import CLIPPED_FROM, examine_clips
 from ..corpora.splits import speaker_key
-from ..corpora.tables import CorpusError
+from ..corpora.tables import CorpusError, Lost
 from ..processes import usable_cores
 from .duplicates import find_duplicates
 from .facts import LOUDEST_DBFS, clip_table, column_of, labels_of, split_facts
@@ -84,6 +84,7 @@ def check_corpus(
     tasks: str | Sequence[Task],
     num_proc: int | None = None,
     allow_shared_speakers: bool = False,
+    lost: Sequence[Lost] = (),
 ) -> CorpusCheck:
     """Look over every clip, speaker and label of a corpus.
 
@@ -92,15 +93,16 @@ def check_corpus(
     Args:
         corpus: from ``load_bursts``: by split, with columns ``file_id``, ``audio``, ``speaker`` and one for each task;
             without ``speaker`` nobody is named, and without a task's column nothing has its label.
-        tasks: whose labels to look at: a preset's name, or records.
+        tasks: whose labels to look at: a preset's name, or records; an empty list looks at none, and says so.
         num_proc: processes to decode with; by default as many as there are cores.
         allow_shared_speakers: make speakers in two splits a problem instead of a refusal.
+        lost: of ``lost_in_reading``: what stands in the corpus's folder and is not in ``corpus``.
 
     Raises:
         CorpusError: no split, a split without clips, or one that is streamed. What the check itself refuses raises
             nothing here: see ``CorpusCheck.raise_if_refused``.
     """
-    tasks = resolve_tasks(tasks)
+    tasks = resolve_tasks(tasks) if len(tasks) else ()
     if not corpus:
         raise CorpusError("there is nothing to check: the corpus has no split")
     for split, dataset in corpus.items():
@@ -124,7 +126,7 @@ def check_corpus(
         facts[split] = split_facts(clips.iloc[rows], {name: values[rows] for name, values in labels.items()}, tasks)
         facts[split]["duplicates"] = int(np.isin(rows, duplicates["row"]).sum())
     flagged = pd.DataFrame(
-        _flagged(corpus, clips, findings, duplicates), columns=["split", "name", "finding", "detail"]
+        [*_flagged(corpus, clips, findings, duplicates), *lost], columns=["split", "name", "finding", "detail"]
     )
     remarks = find_remarks(facts, tasks, clips, flagged, duplicates, allow_shared_speakers)
     return CorpusCheck(tasks, clips, labels, facts, remarks, flagged)

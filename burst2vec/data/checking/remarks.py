@@ -13,6 +13,7 @@ from .facts import LOUDEST_DBFS
 SEVERITIES = ("refused", "problem", "note")
 ALL = "all"  # the name of the splits together
 OFTEN_CLIPPED = 1e-3  # share of a clip's samples: a decoder's overshoot touches full scale in a few, a recorder in many
+_TASKS_ARE_NAMED = "name them in a recipe, check_corpus.py --recipe RECIPE.yaml, or in check_corpus(corpus, tasks)"
 LEARNT_FROM = ("train", "validation")  # the splits that need labels and speakers
 
 
@@ -60,6 +61,7 @@ def find_remarks(
         *_on_sound(facts, clips, named),
         *_on_duplicates(duplicates),
         *_on_labels(facts, tasks),
+        *_on_losses(facts, named),
     ]
     return tuple(sorted(remarks, key=lambda remark: SEVERITIES.index(remark.severity)))
 
@@ -114,6 +116,8 @@ def _on_duplicates(duplicates: pd.DataFrame) -> Iterator[Remark]:
 
 
 def _on_labels(facts: dict, tasks: tuple[Task, ...]) -> Iterator[Remark]:
+    if not tasks:
+        yield Remark("note", f"labels were not looked at, for lack of tasks; {_TASKS_ARE_NAMED}")
     for split in LEARNT_FROM:
         if split not in facts:
             continue
@@ -143,6 +147,18 @@ def _on_labels(facts: dict, tasks: tuple[Task, ...]) -> Iterator[Remark]:
                 yield Remark("problem", f"{split}: no clip of {', '.join(absent)} ({task.name})")
             if constant and total - fewest > 1:
                 yield Remark("problem", f"{split}: all clips have one value of {', '.join(constant)} ({task.name})")
+
+
+def _on_losses(facts: dict, named: dict) -> Iterator[Remark]:
+    dropped = [row for row in named.get("labels dropped", ()) if row.split in facts]
+    for split in dict.fromkeys(row.split for row in dropped):
+        reasons = {row.name: row.detail for row in dropped if row.split == split}  # a clip may be in several tables
+        total = facts[split]["clips"]
+        text = f"{split}: {_of(len(reasons), total)} have labels that cannot all be read, and lose those of their table"
+        yield Remark("note" if len(reasons) == total else "problem", text, tuple(reasons.values()))  # all: placeholders
+    if unread := named.get("not read"):
+        them = "1 file in the corpus's folder is" if len(unread) == 1 else f"{len(unread):,} files in its folder are"
+        yield Remark("note", f"{them} no clip of it", tuple(row.name for row in unread))
 
 
 def _of(part: int, whole: int) -> str:

@@ -41,6 +41,15 @@ def plain_path(text: str) -> str | None:
     return str(path)
 
 
+def shown(path: str) -> str:
+    """A path as text: of a name that is not UTF-8, the bytes that are not stand as ``\\xe9`` and the like.
+
+    >>> print(shown(os.fsdecode(b"laugh/caf\\xe9.wav")), shown("laugh/café.wav"))
+    laugh/caf\\xe9.wav laugh/café.wav
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 class AudioFiles:
     """Every audio file below a folder, by its path relative to it, with ``/`` between the parts.
 
@@ -51,12 +60,16 @@ class AudioFiles:
         folder: absolute.
         sizes: bytes of each file, by path, sorted.
         links: paths of the links that are not followed.
+        others: paths of what else is there, sorted: files of other endings or none, what no file can be read of (broken
+            links, pipes), and files whose names are no UTF-8 text, which no table and no dataset can hold.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder).resolve()
         self.links: list[str] = []
+        self.others: list[str] = []
         self.sizes: dict[str, int] = dict(sorted(self._walk(self.folder, "")))
+        self.others.sort()
         self._named: dict[str, list[str]] = {}
         for path in self.sizes:
             self._named.setdefault(without_ending(path), []).append(path)
@@ -70,12 +83,14 @@ class AudioFiles:
                 if entry.is_symlink():  # asked through os.path, which a link in a circle does not stop
                     if os.path.isdir(entry.path) or leads_out(entry.path, self.folder):
                         self.links.append(path)
-                    elif has_ending(path) and os.path.isfile(entry.path):
-                        yield path, os.path.getsize(entry.path)
+                        continue
                 elif entry.is_dir():
                     yield from self._walk(entry.path, path + "/")
-                elif has_ending(entry.name) and entry.is_file():
-                    yield path, entry.stat().st_size
+                    continue
+                if has_ending(path) and os.path.isfile(entry.path) and shown(path) == path:
+                    yield path, os.path.getsize(entry.path)
+                else:
+                    self.others.append(path)
 
     def meant_by(self, name: str) -> list[str]:
         """The files that a name can mean, as paths relative to the folder; none where there is no such file.

@@ -13,8 +13,7 @@ import hashlib
 import json
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,18 +24,14 @@ from ...tasks import LOSSES, METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, without_ending
 from .columns import burst_features, burst_table, parts_of
 from .inside import leads_out, refuse_links_out
-from .label_columns import RESERVED, TableColumns, choose_columns, no_labels
-from .splits import SPLITS, SpeakersSeen, speaker_key, split_speakers
-from .tables import CorpusError, Row, TableError, read_table
+from .label_columns import RESERVED, TableColumns, choose_columns
+from .splits import SPELLINGS, SPLITS, SpeakersSeen, speaker_key, split_speakers
+from .sub_folders import guess_task, lost_files, rows_of_sub_folders
+from .tables import CorpusError, Lost, Row, TableError, read_table
 
 logger = logging.getLogger(__name__)
 
 TABLE = "metadata.csv"
-SPELLINGS = {  # of a split, in any capitals
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 
 @dataclass
@@ -58,11 +53,11 @@ class Folder(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = FolderConfig
 
     def _info(self):
-        return datasets.DatasetInfo(features=burst_features(resolve_tasks(self.config.tasks)))
+        return datasets.DatasetInfo(features=burst_features(tasks_or_none(self.config.tasks)))
 
     def _split_generators(self, dl_manager):
         asked = self.config
-        tasks = resolve_tasks(asked.tasks)
+        tasks = tasks_or_none(asked.tasks)
         rows = read_folder(asked.data_dir, tasks, asked.table, asked.columns, asked.splits, asked.allow_shared_speakers)
         clips = {split: burst_table(rows[split], self.info.features) for split in rows}
         return [
@@ -85,10 +80,10 @@ def folder_config(
     path = find_table(folder, table)
     state = hashlib.sha256(b"" if path is None else path.read_bytes())
     files = AudioFiles(folder)  # and links, of which a row without a file may meanwhile name one
-    state.update(json.dumps([list(files.sizes.items()), files.links]).encode())
+    state.update(json.dumps([list(files.sizes.items()), files.links, files.others]).encode())
     records = [
         Task(task.name, task.kind, task.labels, task.unit, task.span, LOSSES[task.kind][0], METRICS[task.kind][0])
-        for task in resolve_tasks(tasks)
+        for task in tasks_or_none(tasks)
     ]
     return {
         "fingerprint": state.hexdigest()[:32],
@@ -98,6 +93,15 @@ def folder_config(
         "splits": splits,
         "allow_shared_speakers": allow_shared_speakers,
     }
+
+
+def tasks_or_none(tasks) -> tuple[Task, ...]:
+    """The tasks' records; an empty list is none: clips, speakers and splits are read, and no labels.
+
+    >>> tasks_or_none([])
+    ()
+    """
+    return resolve_tasks(tasks) if len(tasks) else ()
 
 
 def read_folder(
@@ -115,7 +119,7 @@ def read_folder(
 
     Args:
         folder: what holds the clips and the table.
-        tasks: whose labels to read, as ``resolve_tasks`` takes them.
+        tasks: whose labels to read, as ``resolve_tasks`` takes them; an empty list reads none.
         table: the table's path below the folder; by default ``metadata.csv``, else the only ``.csv`` there.
         columns: which column is what, where the table does not use the usual names; see ``choose_columns``.
         splits: where no column says it, see ``split_speakers``. Where a clip has no speaker, each clip counts as a
@@ -129,7 +133,7 @@ def read_folder(
         TableError: a column that is not there, a file that is no path below the folder, named twice or found twice, a
             label that is none, an unknown split, a speaker in two splits. The file, line, column and value are named.
     """
-    tasks = resolve_tasks(tasks)
+    tasks = tasks_or_none(tasks)
     if reserved := [task.name for task in tasks if task.name in RESERVED]:
         raise CorpusError(f"task {reserved[0]!r}: the names {', '.join(RESERVED)} are taken; call the task otherwise")
     files = AudioFiles(folder)
@@ -137,7 +141,9 @@ def read_folder(
     if path is None:
         if columns:
             raise CorpusError(f"{files.folder}: columns are given, and there is no table; put a {TABLE} there")
-        rows = list(_rows_of_sub_folders(files, tasks))
+        rows = list(rows_of_sub_folders(files, tasks))
+        if lost := lost_files(files):
+            logger.warning("%s: %d files are left out, such as %s: %s", folder, len(lost), lost[0].name, lost[0].detail)
     else:
         rows = _rows_of_table(files, path, tasks, columns, splits, allow_shared_speakers)
     if rows[0]["split"] is None:
@@ -175,6 +181,22 @@ def find_table(folder, table=None) -> Path | None:
     if there:
         raise CorpusError(f"{folder}: which table? {found}; name one with table={there[0]!r}, or call it {TABLE}")
     return None
+
+
+def guess_tasks(folder, table=None) -> tuple[Task, ...]:
+    """What can be said of a folder's labels without being told: sub-folders name classes; of a table, nothing."""
+    return () if find_table(folder, table) else guess_task(AudioFiles(folder))
+
+
+def lost_in_folder(folder, tasks, table=None, **settings) -> list[Lost]:
+    """The files below a folder that are in none of its rows: of no clip's ending, or named in no line of the table."""
+    files = AudioFiles(folder)
+    if find_table(folder, table) is None:
+        return lost_files(files)
+    rows = [row for split in read_folder(folder, tasks, table, **settings).values() for row in split]
+    read = {row["audio"]["path"] for row in rows}
+    why = f"stands in no row of {find_table(folder, table).name}, or in one of no split that is made"
+    return [Lost("", path, "not read", why) for path in files.sizes if f"{files.folder}/{path}" not in read]
 
 
 def _rows_of_table(
@@ -292,43 +314,3 @@ def _split_of_each(rows: list[dict], splits: dict | None, where) -> list[str | N
 
 def _scattered(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
-
-
-def _rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[dict]:
-    """A row a file, its class the name of its folder."""
-    classified = [task for task in tasks if task.kind == "classification"]
-    if len(classified) > 1:  # of a mixture, perhaps: the one that has all these classes
-        names = {path.split("/")[-2] for path in files.sizes if "/" in path}
-        classified = [task for task in classified if names <= set(task.labels)]
-    if len(classified) != 1:
-        raise CorpusError(
-            f"{files.folder}: has no table, so its sub-folders name the classes of one classification, and of the "
-            f"tasks {', '.join(task.name for task in tasks)}, {len(classified)} can be meant; put a {TABLE} there"
-        )
-    (task,) = classified
-    if files.links:
-        raise CorpusError(f"{files.folder / files.links[0]}: is a link to a folder, or out of the corpus; not followed")
-    if not files.sizes:
-        raise CorpusError(f"{files.folder}: holds neither a table nor an audio file; put a {TABLE} beside your clips")
-    tops = {path.split("/")[0] for path in files.sizes if "/" in path}
-    has_splits = bool(tops) and all(top.lower() in SPELLINGS and top not in task.labels for top in tops)
-    example = f"{SPLITS[0]}/{task.labels[0]}/001.wav" if has_splits else f"{task.labels[0]}/001.wav"
-    twice = Counter(map(without_ending, files.sizes))
-    for path in files.sizes:
-        *splits, name = path.split("/")[:-1] or [""]
-        if len(splits) != has_splits or name not in task.labels:
-            raise CorpusError(
-                f"{files.folder / path}: is in no folder of a class, as {example} is; the classes of {task.name} are "
-                f"{', '.join(task.labels)}; or put a {TABLE} there"
-            )
-        file_id = without_ending(path)
-        if twice[file_id] > 1:
-            raise CorpusError(f"{files.folder / path}: another file differs in its ending only; keep one of them")
-        yield {
-            "file_id": file_id,
-            "audio": {"bytes": None, "path": f"{files.folder}/{path}"},
-            "speaker": "",
-            **no_labels(tasks),
-            task.name: task.labels.index(name),
-            "split": SPELLINGS[splits[0].lower()] if has_splits else None,
-        }

@@ -10,7 +10,7 @@ import numpy as np
 
 from .hume_vb_tables import EXVO, LabelTable
 from .splits import SpeakersSeen
-from .tables import Row, TableError, read_table
+from .tables import Lost, Row, TableError, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class Clips(NamedTuple):
     speakers: np.ndarray  # of str, "" where unknown
     splits: np.ndarray  # place in SPLITS
     labels: dict[str, np.ndarray]  # by task: float32 (clips, labels), NaN where missing; int64 (clips,), -1
+    lost: list[Lost]  # labels of test rows that could not be read
 
 
 def join_tables(folder: Path, tables: tuple[LabelTable, ...], allow_shared_speakers: bool = False) -> Clips:
@@ -41,6 +42,7 @@ def join_tables(folder: Path, tables: tuple[LabelTable, ...], allow_shared_speak
         join.read_lines(EXVO, labels=False)
     entries = [(table, *join.read_lines(table)) for table in tables]
     join.warn_of_shared_speakers()
+    join.warn_of_lost_labels()
 
     labels = {}
     listed = np.zeros(len(join.row_of), dtype=bool)
@@ -57,6 +59,7 @@ def join_tables(folder: Path, tables: tuple[LabelTable, ...], allow_shared_speak
         np.array(join.speakers, dtype=object)[listed],
         np.frombuffer(join.splits, np.int8)[listed],
         {name: columns[listed] for name, columns in labels.items()},
+        join.lost,
     )
 
 
@@ -71,6 +74,7 @@ class _Join:
         self.seen_in = array("b")  # the last of them that lists the clip …
         self.seen_at = array("l")  # … and on which line
         self.speakers_seen = SpeakersSeen()
+        self.lost: list[Lost] = []
 
     def read_lines(self, table: LabelTable, labels: bool = True) -> tuple[array, list[array]]:
         """The rows that a table lists, and for each of its tasks their numbers, row after row."""
@@ -88,10 +92,13 @@ class _Join:
                 continue
             try:
                 entries = table.read(row)
-            except TableError:
+            except TableError as error:
                 if split != "Test":
                     raise
                 entries = holes
+                if table.has_labels(row):
+                    name = row.fields["File_ID"].strip("[]")
+                    self.lost.append(Lost(SPLITS[split], name, "labels dropped", str(error)))
             rows.append(clip)
             for numbers, entry in zip(values, entries, strict=True):
                 numbers.extend(entry)
@@ -132,6 +139,15 @@ class _Join:
         if fault and not self.allow_shared_speakers:
             raise row.error("Subject_ID", f"{fault}; allow_shared_speakers=True lets it be")
         return speaker
+
+    def warn_of_lost_labels(self):
+        if self.lost:
+            logger.warning(
+                "%s: %d test rows have labels that cannot all be read, and lose those of their table; the first: %s",
+                self.folder,
+                len(self.lost),
+                self.lost[0].detail,
+            )
 
     def warn_of_shared_speakers(self):
         if self.speakers_seen.shared:

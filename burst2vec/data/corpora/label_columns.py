@@ -114,7 +114,7 @@ def choose_columns(first: Row, tasks: Sequence[Task], columns: dict | None = Non
     labels = {}
     for task in tasks:
         labels[task.name] = header.asked(task, columns[task.name]) if task.name in columns else header.expected(task)
-    if not any(labels.values()):
+    if tasks and not any(labels.values()):
         wanted = ", ".join(f"{task.name} ({', '.join(task.labels)})" for task in tasks)
         raise TableError(
             f"{first.path}, line 1: no column for any of the tasks {wanted}; found: {header}; name their columns with "

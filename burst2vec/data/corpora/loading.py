@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import datasets
 
-from ...tasks import TASK_PRESETS, Task, resolve_tasks
+from ...tasks import TASK_PRESETS, Task
 from . import emogator, hume_vb
+from .audio_files import shown
 from .fingerprints import corpus_fingerprint
-from .folder import Folder, folder_config
-from .hume_vb_tables import EXVO, label_tasks
+from .folder import Folder, folder_config, guess_tasks, lost_in_folder, tasks_or_none
+from .hume_vb_clips import join_tables
+from .hume_vb_tables import EXVO, label_tables, label_tasks
 from .splits import split_speakers
-from .tables import CorpusError
+from .tables import CorpusError, Lost
 
 
 def load_bursts(
@@ -54,7 +56,8 @@ def load_bursts(
         audio: HUME-VB: ``"processed"`` (wav, 16 kHz; the default) or ``"raw"`` (webm, 48 kHz).
         labels: HUME-VB: ``"exvo"`` (emotion, age, country; the default), ``"avb"`` (high, two, culture, type; those
             whose tables are there) or ``"all"`` seven.
-        tasks: folder: whose labels to read, a preset's name or a list; see ``burst2vec.tasks``.
+        tasks: folder: whose labels to read, a preset's name or a list; see ``burst2vec.tasks``. An empty list reads
+            clips, speakers and splits, and no labels.
         table: folder: the table of labels, a path below the folder; by default ``metadata.csv``, else the only
             ``.csv`` there. Without any, each clip's sub-folder names its class.
         columns: folder: which column is what, where the table does not use the usual names, such as
@@ -114,6 +117,27 @@ def corpus_tasks(name: str, labels: str | None = None, tasks=None) -> tuple[Task
     return _corpus(name).tasks(labels, tasks)
 
 
+def known_tasks(name: str, data_dir=None, labels: str | None = None) -> tuple[Task, ...]:
+    """The tasks of a corpus as far as it tells them itself: a folder's sub-folders name classes, a table tells none.
+
+    >>> [task.name for task in known_tasks("hume_vb", labels="exvo")]
+    ['emotion', 'age', 'country']
+    """
+    corpus = _corpus(name)
+    return guess_tasks(_existing_folder(corpus, data_dir)) if name == "folder" else corpus.tasks(labels, None)
+
+
+def lost_in_reading(name: str, data_dir=None, **settings) -> list[Lost]:
+    """What stands in a corpus's folder and not in the rows of ``load_bursts(name, data_dir, **settings)``.
+
+    Of HUME-VB: labels of test rows that cannot all be read. Of a folder: files that are no clips of it. The rest has
+    nothing to lose: what it does not expect is an error.
+    """
+    corpus = _corpus(name)
+    given = {setting: value for setting, value in settings.items() if value is not None}
+    return corpus.lost(_existing_folder(corpus, data_dir), **given) if corpus.lost else []
+
+
 class Corpus(NamedTuple):
     """How a corpus is opened, and what can be said about it."""
 
@@ -121,6 +145,7 @@ class Corpus(NamedTuple):
     tasks: Callable  # (labels, tasks) → the tasks that its columns hold
     takes: tuple[str, ...]  # the settings of load_bursts that it has a use for
     how_to_get: str
+    lost: Callable | None = None  # (folder, **settings) → what stands there and is not read
 
 
 def _corpus(name: str) -> Corpus:
@@ -135,6 +160,8 @@ def _existing_folder(corpus: Corpus, data_dir) -> Path:
     folder = Path(data_dir).expanduser().resolve()
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder. {corpus.how_to_get}")
+    if shown(str(folder)) != str(folder):
+        raise CorpusError(f"{shown(str(folder))}: the folder's path is no UTF-8 text, which datasets need; rename it")
     return folder
 
 
@@ -150,6 +177,10 @@ def _hume_vb(
         audio=audio,
         allow_shared_speakers=allow_shared_speakers,
     )
+
+
+def _lost_in_hume_vb(folder: Path, labels="exvo", allow_shared_speakers=False, **_) -> list[Lost]:
+    return join_tables(folder, label_tables(folder, labels), allow_shared_speakers).lost
 
 
 def _emogator(folder: Path, cache_dir, splits=None) -> datasets.DatasetBuilder:
@@ -172,7 +203,7 @@ def _given(tasks) -> tuple[Task, ...]:
             "a folder does not say what its labels are: give tasks, such as load_bursts('folder', data_dir=…, "
             "tasks='exvo') or a list of burst2vec.Task"
         )
-    return resolve_tasks(tasks)
+    return tasks_or_none(tasks)
 
 
 def _synthetic(folder: Path, cache_dir, **settings) -> datasets.DatasetBuilder:
@@ -199,6 +230,7 @@ CORPORA = {
         takes=("audio", "labels", "allow_shared_speakers"),
         how_to_get="HUME-VB is handed out by its makers against a signed agreement; with its data_info.csv and wav/ "
         "(or A-VB's labels/ and audio/wav/) in a folder: load_bursts('hume_vb', data_dir='path/to/folder')",
+        lost=_lost_in_hume_vb,
     ),
     "emogator": Corpus(
         _emogator,
@@ -219,6 +251,7 @@ CORPORA = {
         takes=("tasks", "table", "columns", "splits", "allow_shared_speakers"),
         how_to_get="A corpus of your own is a folder of clips, with a metadata.csv of their labels: "
         "load_bursts('folder', data_dir='path/to/folder', tasks=…)",
+        lost=lost_in_folder,
     ),
 }
 

@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterable
 from .tables import CorpusError
 
 SPLITS = ("train", "validation", "test")
+SPELLINGS = {  # of a split, in any capitals
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 # Two to one and no test split: a first run needs clips to choose its checkpoint by, and which speakers to keep for a
 # last score is the user's to say.

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # float() would also take nan, inf, 1_0, blanks and the digits of every script.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -21,6 +22,22 @@ class CorpusError(ValueError):
 
 class TableError(CorpusError):
     """A table that cannot be read as it stands; the message names the file, the line, the column and the value."""
+
+
+class Lost(NamedTuple):
+    """Something that stands in a corpus's folder, and does not become part of its rows.
+
+    Attributes:
+        split: of the clip that it concerns, or "".
+        name: of the clip, or a path below the folder.
+        finding: ``"labels dropped"`` or ``"not read"``.
+        detail: why.
+    """
+
+    split: str
+    name: str
+    finding: str
+    detail: str
 
 
 @dataclass(frozen=True)

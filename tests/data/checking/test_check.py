@@ -15,7 +15,7 @@ from burst2vec.data.checking.duplicates import find_duplicates
 from burst2vec.data.checking.plots import draw_corpus
 from burst2vec.data.checking.report import write_report
 from burst2vec.data.checking.tables import contents_table, label_table, sound_table
-from burst2vec.data.corpora.tables import CorpusError
+from burst2vec.data.corpora.tables import CorpusError, Lost
 
 TASKS = (
     Task("emotion", kind="regression", labels=("Awe", "Fear", "Joy")),
@@ -282,6 +282,39 @@ def test_a_split_without_labels_matters_only_where_one_learns_from_it(tmp_path):
         and "of the task emotion." in text
         and "Left out: no clip has both" in text
     )
+
+
+def test_labels_lost_in_reading_are_counted_and_named(tmp_path):
+    corpus = {"train": split({}, {}), "test": split({"speaker": "T", "seed": 5}, {"speaker": "T", "seed": 6})}
+    lost = [Lost("test", "clip1", "labels dropped", f"{table}.csv, line 3, column Age: 'x'") for table in "ab"]
+    check = check_corpus(corpus, TASKS, lost=lost)
+    text = "test: 1 of 2 clips have labels that cannot all be read, and lose those of their table"
+    assert f"problem: {text}" in sentences(check) and f"{text}: b.csv, line 3, column Age: 'x'" in check.summary()
+    assert check.flagged.iloc[-1].tolist() == ["test", "clip1", "labels dropped", "b.csv, line 3, column Age: 'x'"]
+    check = check_corpus(corpus, TASKS, lost=[*lost, lost[0]._replace(name="clip0")])
+    assert "note: test: 2 of 2 clips have labels" in "\n".join(sentences(check))  # placeholders, perhaps
+
+
+def test_files_that_are_not_read_are_counted_and_listed_and_not_named_in_the_report(tmp_path):
+    lost = [Lost("", f"laugh/SECRET{number}.aiff", "not read", "why") for number in range(2)]
+    check = check_corpus({"train": split({}, {})}, TASKS, lost=lost)
+    assert "note: 2 files in its folder are no clip of it" in sentences(check) and "SECRET0.aiff" in check.summary()
+    write_report(check, tmp_path, "others")
+    assert "SECRET" not in (tmp_path / "report.md").read_text()
+    assert ",laugh/SECRET1.aiff,not read,why" in (tmp_path / "flagged_clips.csv").read_text()
+
+
+def test_without_tasks_all_but_labels_is_checked_and_that_is_said(tmp_path):
+    corpus = {"train": split({}, {"sound": b""}, {}), "test": split({"seed": 3})}
+    check = check_corpus(corpus, ())
+    assert "refused: 1 speaker is in more than one split" in sentences(check)[0]
+    assert "problem: train: 1 of 3 clips cannot be read" in sentences(check)
+    assert sentences(check)[-1] == (
+        "note: labels were not looked at, for lack of tasks; name them in a recipe, check_corpus.py --recipe "
+        "RECIPE.yaml, or in check_corpus(corpus, tasks)"
+    )
+    write_report(check, tmp_path, "no tasks")
+    assert "What it is labelled with" not in (tmp_path / "report.md").read_text()
 
 
 def test_a_corpus_without_speakers_or_countries_has_a_report(tmp_path):

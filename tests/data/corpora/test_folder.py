@@ -12,7 +12,7 @@ from datasets import Audio, load_dataset
 
 from burst2vec import Task, load_bursts
 from burst2vec.data.clips import check_clips
-from burst2vec.data.corpora import corpus_tasks
+from burst2vec.data.corpora import corpus_tasks, known_tasks, lost_in_reading
 from burst2vec.data.corpora.audio_files import AudioFiles
 from burst2vec.data.corpora.folder import read_folder
 from burst2vec.data.corpora.tables import CorpusError, TableError
@@ -358,6 +358,84 @@ def test_sub_folders_name_the_class(tmp_path, caplog):
     assert corpus["file_id"][:] == ["cry/1", "laugh/1", "laugh/2"] and corpus["call"][:] == [1, 0, 0]
     assert corpus["speaker"][:] == [""] * 3 and math.isnan(corpus[0]["age"]) and len(corpus[0]["mood"]) == 2
     assert "3 of 3 clips have no speaker" in caplog.text
+
+
+def write_odd_sub_folders(folder):
+    """Two classes of three clips, and beside each what a walk over files easily passes over."""
+    for number, name in enumerate(["laugh/1.wav", "laugh/2.wav", "laugh/3.wav", "cry/1.wav", "cry/2.wav", "cry/3.wav"]):
+        write_wav(folder / name, seed=number)
+    (folder / "laugh/broken.wav").symlink_to("gone.wav")
+    (folder / "laugh/circle.flac").symlink_to("circle.flac")
+    os.mkfifo(folder / "laugh/pipe.wav")
+    write_wav(folder / "cry/whole.wav", seed=7)
+    (folder / "cry/whole.wav").rename(folder / "cry/bare")
+    (folder / "cry/README").write_text("not a clip\n")
+    write_wav(folder / "cry/latin.wav", seed=8)
+    os.rename(folder / "cry/latin.wav", os.fsencode(folder / "cry") + b"/caf\xe9.wav")
+    for other in ("cry/old.aiff", "cry/notes.txt", "LICENSE", "laugh/.hidden"):
+        (folder / other).touch()
+    return folder
+
+
+def test_links_pipes_and_odd_names_in_sub_folders_are_counted_as_clips_that_cannot_be_read(tmp_path, caplog):
+    folder = write_odd_sub_folders(tmp_path / "mine")
+    clips = load(folder, [CALL], splits={"train": 1.0})["train"]
+    names = ["1", "2", "3", "README", "bare", "caf\\xe9"]
+    assert clips["file_id"][:] == [f"cry/{name}" for name in names] + [
+        f"laugh/{name}" for name in ("1", "2", "3", "broken", "circle", "pipe")
+    ]
+    readable, bad = check_clips(clips)
+    assert len(readable) == 7 and "cry/bare" in readable["file_id"][:]
+    assert {clip.file_id: clip.reason.partition("): ")[2][:20] for clip in bad} == {
+        "cry/README": "broken, or not audio",
+        "cry/caf\\xe9": "cannot be read: No s",
+        "laugh/broken": "cannot be read: No s",
+        "laugh/circle": "cannot be read: Too ",
+        "laugh/pipe": "is a 'p' (folder, pi",
+    }
+    assert "3 files are left out, such as LICENSE: a clip ends in .wav, .flac" in caplog.text
+    lost = lost_in_reading("folder", folder, tasks=[CALL])
+    assert [loss.name for loss in lost] == ["LICENSE", "cry/notes.txt", "cry/old.aiff"]
+
+
+def test_a_new_link_or_pipe_is_seen_although_the_folder_was_read_before(tmp_path):
+    write_wav(tmp_path / "mine/laugh/1.wav")
+    assert len(load(tmp_path / "mine", [CALL], splits={"train": 1.0})["train"]) == 1
+    (tmp_path / "mine/laugh/2.wav").symlink_to("gone.wav")
+    assert len(load(tmp_path / "mine", [CALL], splits={"train": 1.0})["train"]) == 2
+
+
+def test_sub_folders_tell_their_classes_and_tables_tell_nothing(tmp_path):
+    odd = write_odd_sub_folders(tmp_path / "odd")
+    (task,) = known_tasks("folder", odd)
+    assert (task.name, task.labels) == ("class", ("cry", "laugh"))
+    for name in ("train/laugh/1.wav", "test/cry/1.wav"):
+        write_wav(tmp_path / "splits" / name)
+    assert [task.labels for task in known_tasks("folder", tmp_path / "splits")] == [("cry", "laugh")]
+    for place, names in {"one": ["laugh/1.wav"], "flat": ["1.wav", "2.wav"], "deep": ["a/b/1.wav", "a/1.wav"]}.items():
+        for name in names:
+            write_wav(tmp_path / place / name)
+        assert known_tasks("folder", tmp_path / place) == ()
+        assert len(load(tmp_path / place, (), splits={"train": 1.0})["train"]) == len(names)
+    assert known_tasks("folder", write_folder(tmp_path / "table")) == ()
+
+
+def test_a_table_is_read_without_tasks_and_files_that_it_does_not_name_are_told(tmp_path):
+    folder = write_folder(tmp_path / "mine", files=("a.wav", "b.wav", "c.wav", "more/d.wav"))
+    corpus = load(folder, [])
+    assert corpus["train"].column_names == ["file_id", "audio", "speaker"]
+    assert ids(corpus) == {"train": ["a", "b"], "validation": ["c"]}
+    (lost,) = lost_in_reading("folder", folder, tasks=[])
+    assert lost.name == "more/d.wav" and "stands in no row of metadata.csv" in lost.detail
+
+
+def test_a_folder_whose_path_is_no_text_is_refused(tmp_path):
+    place = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(place)
+    write_wav(tmp_path / "laugh/1.wav")
+    os.rename(tmp_path / "laugh", place + b"/laugh")
+    with pytest.raises(CorpusError, match=r"caf\\xe9: the folder's path is no UTF-8 text, which datasets need"):
+        load_bursts("folder", os.fsdecode(place), tasks=[CALL])
 
 
 def test_of_several_classifications_sub_folders_are_of_the_one_that_has_their_names(tmp_path):

@@ -5,11 +5,12 @@ import math
 import pytest
 
 from burst2vec import load_bursts
+from burst2vec.data.corpora import lost_in_reading
 from burst2vec.data.corpora.hume_vb import COLUMNS, read_hume_vb
 from burst2vec.data.corpora.tables import CorpusError, TableError
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
-from ..corpora_on_disk import COLUMNS_16, ROWS, rows_16, with_field, write_avb, write_hume_vb
+from ..corpora_on_disk import AVB_ROWS, COLUMNS_16, ROWS, rows_16, with_field, write_avb, write_hume_vb
 
 
 def splits_of(folder, **options):
@@ -109,6 +110,37 @@ def test_a_test_row_with_labels_keeps_them_and_one_with_half_of_them_has_none(tm
     whole, half = splits_of(write_hume_vb(tmp_path, rows))["test"]
     assert (whole["age"], whole["country"]) == (30.0, 0)
     assert math.isnan(half["age"]) and half["country"] == -1
+
+
+@pytest.mark.parametrize("placeholder", ["", "-1", "nan", "?", "None", "Test"])
+def test_test_labels_that_cannot_be_read_are_counted_and_named_and_placeholders_are_not(tmp_path, caplog, placeholder):
+    rows = ROWS[:-1] + [
+        ["[00005]", "Test", "D", "China", "30", *["0.5"] * 10],
+        ["[00006]", "Test", "D", "China", "300", *["0.5"] * 10],
+        ["[00007]", "Test", "D", "China", "30", *["0.5"] * 9, placeholder],
+        ["[00008]", "Test", "D", *[placeholder] * 12],
+    ]
+    folder = write_hume_vb(tmp_path, rows)
+    bad = [
+        (f"0000{clip}", f"{folder}/data_info.csv, line {clip + 1}, column {column}: {value!r} is not a number")
+        for clip, column, value in ((6, "Age", "300"), (7, "Surprise", placeholder))
+    ]
+    lost = lost_in_reading("hume_vb", folder)
+    assert [(loss.split, loss.name, loss.finding) for loss in lost] == [
+        ("test", "00006", "labels dropped"),
+        ("test", "00007", "labels dropped"),
+    ]
+    assert all(loss.detail.startswith(start) for loss, (_, start) in zip(lost, bad, strict=True))
+    assert (
+        f"2 test rows have labels that cannot all be read, and lose those of their table; the first: {bad[0][1]}"
+        in (caplog.text)
+    )
+
+
+def test_test_labels_of_each_of_avbs_tables_are_counted(tmp_path):
+    folder = write_avb(tmp_path, {**AVB_ROWS, "two": AVB_ROWS["two"][:-1] + [["[00005]", "Test", "0.5", "1.5"]]})
+    (lost,) = lost_in_reading("hume_vb", folder, labels="avb")
+    assert lost.name == "00005" and "labels/two_info.csv, line 6, column Arousal: '1.5'" in lost.detail
 
 
 def touch(folder, *paths):
