@@ -27,8 +27,8 @@ class Burst2VecConfig(PreTrainedConfig):
     """Configuration of [`Burst2VecForMultiTask`].
 
     Args:
-        encoder_config: configuration of the speech encoder, or its dictionary with ``model_type``: any audio model of
-            ``AutoModel`` with strided convolutions in front (wav2vec 2.0, HuBERT, WavLM, …). Or a dictionary with
+        encoder_config: configuration of the speech encoder, or its dictionary with ``model_type``, one of
+            ``burst2vec.speech_encoder.SPEECH_FAMILIES`` (wav2vec 2.0, HuBERT, WavLM, …). Or a dictionary with
             ``kind``, an encoder of this package, and its arguments, see ``burst2vec.encoders``. Default: HuBERT base.
         tasks: what to predict: a preset (``"exvo"``, ``"emogator"``), or a list of ``Task`` records or dictionaries.
         pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,

@@ -4,12 +4,27 @@ It is used as its authors published it, weights and all, but for three things th
 needs: it is short, it comes in batches of unequal lengths, and its answer must not depend on its neighbours.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModel
 
 from .waveforms import MAX_SAMPLES, MIN_SAMPLES
+
+# The model types of transformers that are accepted: of each a test shows that a clip's frames do not depend on padding.
+SPEECH_FAMILIES = (
+    "data2vec-audio",
+    "hubert",
+    "sew",
+    "sew-d",
+    "unispeech",
+    "unispeech-sat",
+    "wav2vec2",
+    "wav2vec2-conformer",
+    "wavlm",
+)
 
 
 class LengthAwareGroupNorm(nn.GroupNorm):
@@ -38,21 +53,57 @@ class LengthAwareGroupNorm(nn.GroupNorm):
         return torch.cat(rows)
 
 
+class PaddingSilencer:
+    """A forward pre-hook of convolutions over frames: what comes in is 0 in the padded frames, as behind a clip's end.
+
+    Published encoders zero the padding once, before their first positional convolution. Of convolutions in a row
+    (data2vec-audio), of those in each layer (wav2vec2-conformer) and of one behind a batch norm (HuBERT with
+    ``conv_pos_batch_norm``) the later ones would take up what the layers before have made of it.
+
+    Attributes:
+        frame_mask: boolean (batch, frames), True where there is sound, set before each pass; None: everywhere.
+    """
+
+    frame_mask: torch.Tensor | None = None
+
+    def __call__(self, convolution, inputs):
+        hidden = inputs[0]  # (batch, channels, frames)
+        return None if self.frame_mask is None else hidden.masked_fill(~self.frame_mask[:, None], 0.0)
+
+
+def refuse_unaccepted(config) -> None:
+    """Refuse an encoder of which it is not known that a clip gives the same answer alone and in a batch.
+
+    Raises:
+        ValueError: a model type that is not one of ``SPEECH_FAMILIES``, or an adapter behind the encoder.
+    """
+    if config.model_type not in SPEECH_FAMILIES:
+        raise ValueError(
+            f"model_type {config.model_type!r} is not a speech encoder over waveforms that gives a clip the same "
+            f"answer alone and in a batch; choose a checkpoint of one of {list(SPEECH_FAMILIES)}"
+        )
+    if getattr(config, "add_adapter", False):
+        raise ValueError(
+            f"this {config.model_type} encoder has add_adapter=true, convolutions behind its last layer that leave "
+            "fewer frames; set add_adapter to false in its config.json to use the encoder without them"
+        )
+
+
 class SpeechEncoder(nn.Module):
     """A self-supervised speech encoder: wav2vec 2.0, HuBERT, WavLM and their kin, base and large.
 
     Args:
-        model: the transformers model, as ``AutoModel`` builds it; it is changed in place (group norm, SpecAugment).
+        model: the transformers model of one of ``SPEECH_FAMILIES``, as ``AutoModel`` builds it; it is changed in place
+            (group norm, convolutions over frames, SpecAugment), its weights and their names are not.
         frozen_convolutions: train all but the convolutions in front.
+
+    Raises:
+        ValueError: see [`refuse_unaccepted`]; or convolutions that make no frame of the shortest burst.
     """
 
     def __init__(self, model, frozen_convolutions: bool = False):
         super().__init__()
-        if not hasattr(model.config, "conv_stride") or not hasattr(model, "feature_extractor"):
-            raise ValueError(
-                f"{type(model).__name__} is not a speech encoder over waveforms; "
-                "choose a wav2vec 2.0, HuBERT, WavLM, UniSpeech, SEW or data2vec-audio checkpoint"
-            )
+        refuse_unaccepted(model.config)
         self.model = model
         self.size = model.config.hidden_size
         if self.count_frames(MIN_SAMPLES) < 1:
@@ -65,6 +116,12 @@ class SpeechEncoder(nn.Module):
             model.feature_extractor._freeze_parameters()  # not every family has a public name for it
         # transformers' default of at least two masked spans hides 71 % of a 0.3-second burst; 0 keeps the asked share.
         model.config.mask_time_min_masks = 0
+        self.padding = PaddingSilencer()
+        for module in model.encoder.modules():
+            if isinstance(module, nn.Conv1d) and module.kernel_size[0] > 1:
+                module.register_forward_pre_hook(self.padding)
+        # SEW averages frames in groups before its layers. A group that a clip fills in part is filled up with padding.
+        self.group = getattr(model.config, "squeeze_factor", 1)
         first = model.feature_extractor.conv_layers[0]
         self.length_aware = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
         if self.length_aware:
@@ -77,6 +134,7 @@ class SpeechEncoder(nn.Module):
     @classmethod
     def from_config(cls, config, frozen_convolutions: bool = False) -> "SpeechEncoder":
         """A fresh encoder with random weights."""
+        refuse_unaccepted(config)
         return cls(AutoModel.from_config(config), frozen_convolutions)
 
     def count_frames(self, samples, layers: int | None = None):
@@ -99,6 +157,9 @@ class SpeechEncoder(nn.Module):
 
         Returns:
             frames (batch, frames, features), and a boolean mask (batch, frames), or None where all are valid.
+
+        Raises:
+            ValueError: a clip of under 400 samples or over 60 s.
         """
         lengths = frame_mask = first_layer_steps = None
         if attention_mask is None:
@@ -109,16 +170,29 @@ class SpeechEncoder(nn.Module):
                 check_lengths(lengths)
                 if int(lengths.min()) == waveforms.shape[1]:
                     attention_mask = lengths = None  # attention without a mask is faster, and equal
+        waveforms, attention_mask, lengths = self._fill_group(waveforms, attention_mask, lengths)
         if lengths is not None:
             frame_count = self.count_frames(waveforms.shape[1])
             frame_mask = torch.arange(frame_count, device=waveforms.device) < self.count_frames(lengths)[:, None]
             first_layer_steps = self.count_frames(lengths, layers=1)
         if self.length_aware:
             self.model.feature_extractor.conv_layers[0].layer_norm.lengths = first_layer_steps
+        self.padding.frame_mask = frame_mask
         frames = self.model(
             waveforms, attention_mask=attention_mask, **self._masking(waveforms.shape, waveforms.device)
         ).last_hidden_state
         return frames, frame_mask
+
+    def _fill_group(self, waveforms, attention_mask, lengths):
+        """Pad until the frames make whole groups: alone, a clip's last group would be dropped, and its frames 0."""
+        missing = -self.count_frames(waveforms.shape[1]) % self.group
+        if missing == 0:
+            return waveforms, attention_mask, lengths
+        if lengths is None:
+            attention_mask = torch.ones(waveforms.shape, dtype=torch.long, device=waveforms.device)
+            lengths = attention_mask.sum(-1)
+        more = (0, missing * math.prod(self.model.config.conv_stride))
+        return F.pad(waveforms, more), F.pad(attention_mask, more), lengths
 
     def _masking(self, shape, device) -> dict:
         """SpecAugment raises on a batch shorter than one span; such a batch goes unmasked."""

@@ -323,7 +323,7 @@ def test_a_model_that_hears_no_waveforms_is_refused(tmp_path):
     small = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=8)
     AutoModel.from_config(small).save_pretrained(tmp_path / "bert")
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "bert")
-    refused(tmp_path / "bert", "BertModel is not a speech encoder")
+    refused(tmp_path / "bert", "model_type .bert. is not a speech encoder")
     config = Burst2VecConfig(encoder_config={"kind": "vector", "features": 3}, trunk="straight")
     Burst2VecForMultiTask(config).save_pretrained(tmp_path / "vector")
     Burst2VecFeatureExtractor().save_pretrained(tmp_path / "vector")
