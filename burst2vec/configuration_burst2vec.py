@@ -1,10 +1,14 @@
 """One point of the space encoder → pooling → trunk → heads → losses, as numbers and names."""
 
 import copy
+import math
 
 from transformers import AutoConfig, PreTrainedConfig
 
 from .tasks import Task, resolve_tasks
+
+WIDTH = f"a whole number in 1..{2**16}"
+WEIGHT = "0 or more, up to a million; the reversal already makes Eq. 8's minus"
 
 
 class OwnEncoderConfig(PreTrainedConfig):
@@ -84,17 +88,34 @@ class Burst2VecConfig(PreTrainedConfig):
             discriminator_weight = 0.5 if plays else 0.0
         if adversary_weight is None:
             adversary_weight = 0.25 if plays else 0.0
-        for name, weight in (("discriminator_weight", discriminator_weight), ("adversary_weight", adversary_weight)):
-            if not weight >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {weight}; the reversal already makes Eq. 8's minus")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in 0..1, got {dropout}")
-        is_list = isinstance(hidden_sizes, (list, tuple)) and len(hidden_sizes) > 0
-        if not is_list or not all(type(width) is int and width > 0 for width in hidden_sizes):
-            raise ValueError(
-                f"hidden_sizes must be a list of one or more positive whole numbers, such as [128, 64], got "
-                f"{hidden_sizes!r}; a model without hidden layers has trunk='straight'"
-            )
+        for name, value, allowed, fits in (
+            ("projection_size", projection_size, WIDTH, _is_width(projection_size)),
+            ("extractor_size", extractor_size, WIDTH, _is_width(extractor_size)),
+            (
+                "hidden_sizes",
+                hidden_sizes,
+                "a list of one or more positive whole numbers, such as [128, 64]; a model without hidden layers has "
+                "trunk='straight'",
+                isinstance(hidden_sizes, (list, tuple)) and len(hidden_sizes) and all(map(_is_width, hidden_sizes)),
+            ),
+            ("dropout", dropout, "in 0..1", _is_number(dropout) and 0 <= dropout < 1),
+            ("discriminator_weight", discriminator_weight, WEIGHT, _is_weight(discriminator_weight)),
+            ("adversary_weight", adversary_weight, WEIGHT, _is_weight(adversary_weight)),
+            (
+                "freeze_feature_encoder",
+                freeze_feature_encoder,
+                "true or false",
+                freeze_feature_encoder in (True, False),
+            ),
+            (
+                "initializer_range",
+                initializer_range,
+                "a number above 0, up to 100",
+                _is_number(initializer_range) and 0 < initializer_range <= 100,
+            ),
+        ):
+            if not fits:
+                raise ValueError(f"{name} must be {allowed}, got {value!r}")
         self.encoder_config = encoder_config
         self.tasks = [task.to_dict() for task in resolve_tasks(tasks)]
         self.pooling = pooling
@@ -133,6 +154,18 @@ class Burst2VecConfig(PreTrainedConfig):
     def for_encoder(cls, encoder, **kwargs) -> "Burst2VecConfig":
         """The configuration around an encoder that is already built, sharing none of its state."""
         return cls(encoder_config=copy.deepcopy(encoder.config), **kwargs)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_width(value) -> bool:
+    return type(value) is int and 1 <= value <= 2**16
+
+
+def _is_weight(value) -> bool:
+    return _is_number(value) and 0 <= value <= 1e6
 
 
 def _encoder_config(described: dict):

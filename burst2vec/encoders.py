@@ -91,6 +91,9 @@ ENCODERS = {
     "waveform_cnn": WaveformCNN,
 }
 
+# What a parameter that is annotated so takes; a whole number does for a number.
+_TYPES = {int: int, str: str, float: (int, float), float | None: (int, float, type(None))}
+
 
 def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
     """A fresh encoder with random weights: one of ``ENCODERS``, or the speech encoder that ``config`` describes.
@@ -103,7 +106,14 @@ def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
     if config.kind not in ENCODERS:
         raise ValueError(f"encoder kind {config.kind!r} is not one of {sorted(ENCODERS)}")
     encoder = ENCODERS[config.kind]
-    known = set(inspect.signature(encoder).parameters)
-    if unknown := sorted(set(config.arguments) - known):
-        raise ValueError(f"the encoder {config.kind} has no {unknown}; it takes {sorted(known)}")
+    parameters = inspect.signature(encoder).parameters
+    if unknown := sorted(set(config.arguments) - set(parameters)):
+        raise ValueError(f"the encoder {config.kind} has no {unknown}; it takes {sorted(parameters)}")
+    for name, value in config.arguments.items():
+        allowed = _TYPES.get(parameters[name].annotation)
+        if allowed is not None and (not isinstance(value, allowed) or isinstance(value, bool)):
+            kind = parameters[name].annotation
+            raise ValueError(
+                f"the encoder {config.kind}: {name} must be {getattr(kind, '__name__', kind)}, got {value!r}"
+            )
     return encoder(**config.arguments)

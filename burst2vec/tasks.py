@@ -7,7 +7,10 @@ Everything downstream (heads, losses, scores, reports, cards) reads these record
 2.5
 """
 
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from numbers import Real
 
 KINDS = ("regression", "classification")
 LOSSES = {"regression": ("ccc", "mae", "mse"), "classification": ("cross_entropy",)}
@@ -97,14 +100,15 @@ class Task:
     loss_weight: float = 1.0
 
     def __post_init__(self):
-        object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "span", (float(self.span[0]), float(self.span[1])))
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():
             raise ValueError(f"task name {self.name!r} must be an identifier, such as 'emotion'")
+        if not isinstance(self.labels, (list, tuple)) or not all(isinstance(label, str) for label in self.labels):
+            raise ValueError(f"task {self.name!r}: labels must be a list of names in quotes, got {self.labels!r}")
+        object.__setattr__(self, "labels", tuple(self.labels))
         for field, allowed in (
             ("kind", KINDS),
-            ("loss", LOSSES.get(self.kind, ())),
-            ("metric", METRICS.get(self.kind, ())),
+            ("loss", LOSSES.get(str(self.kind), ())),
+            ("metric", METRICS.get(str(self.kind), ())),
         ):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"task {self.name!r}: {field} {getattr(self, field)!r} is not one of {list(allowed)}")
@@ -112,10 +116,15 @@ class Task:
             raise ValueError(f"task {self.name!r}: labels must be one or more different names, got {list(self.labels)}")
         if self.kind == "classification" and len(self.labels) < 2:
             raise ValueError(f"task {self.name!r}: a classification needs two or more labels, got {list(self.labels)}")
-        if not self.span[0] < self.span[1]:
-            raise ValueError(f"task {self.name!r}: span {self.span} must rise")
-        if not self.loss_weight >= 0:
-            raise ValueError(f"task {self.name!r}: loss_weight {self.loss_weight} must be 0 or more")
+        self._check_numbers()
+
+    def _check_numbers(self):
+        span = self.span if isinstance(self.span, (list, tuple)) else ()
+        if len(span) != 2 or not all(map(_is_finite, span)) or not span[0] < span[1]:
+            raise ValueError(f"task {self.name!r}: span {self.span!r} must rise, from one finite number to another")
+        object.__setattr__(self, "span", (float(span[0]), float(span[1])))
+        if not _is_finite(self.loss_weight) or self.loss_weight < 0:
+            raise ValueError(f"task {self.name!r}: loss_weight {self.loss_weight!r} must be 0 or more, and finite")
 
     @property
     def score_name(self) -> str:
@@ -135,6 +144,10 @@ class Task:
     def to_dict(self) -> dict:
         """A JSON-ready record; ``Task(**record)`` restores the task."""
         return {**asdict(self), "labels": list(self.labels), "span": list(self.span)}
+
+
+def _is_finite(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 AGE = Task("age", kind="regression", labels=("age",), unit="years", span=(15.0, 45.0), loss="mae", metric="mae")
@@ -182,27 +195,36 @@ def resolve_tasks(tasks) -> tuple[Task, ...]:
     ('mse', 'years')
 
     Raises:
-        ValueError: an unknown preset, task of it or field, or two tasks of one name.
+        ValueError: an unknown preset, task of it or field, a field that is missing, two tasks of one name, or what is
+            no list of tasks.
     """
     if isinstance(tasks, str):
         return _preset(tasks)
-    resolved = []
-    for task in tasks:
-        if isinstance(task, dict):
-            fields = {name: value for name, value in task.items() if name != "preset"}
-            unknown = sorted(set(fields) - set(Task.__dataclass_fields__))
-            if unknown:
-                raise ValueError(f"unknown task fields {unknown}; known: {sorted(Task.__dataclass_fields__)}, preset")
-            task = _changed(task["preset"], fields) if "preset" in task else Task(**fields)
-        resolved.append(task)
+    given = [] if isinstance(tasks, dict) or not isinstance(tasks, Iterable) else list(tasks)
+    resolved = [_read(task) if isinstance(task, dict) else task for task in given]
+    if strangers := [task for task in resolved if not hasattr(task, "score_name")]:  # a record may be of another copy
+        raise ValueError(f"a task is a record, or a mapping with its fields, got {strangers[0]!r}")
     names = [task.name for task in resolved]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"a task set is one or more tasks of different names, got {names}")
+        raise ValueError(f"a task set is one or more tasks of different names, got {names or tasks!r}")
     return tuple(resolved)
 
 
+def _read(record: dict) -> Task:
+    """The task that a dictionary describes."""
+    given = {name: value for name, value in record.items() if name != "preset"}
+    known = [field.name for field in fields(Task)]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"unknown task fields {unknown}; known: {sorted(known)}, preset")
+    if "preset" in record:
+        return _changed(record["preset"], given)
+    if missing := [field.name for field in fields(Task) if field.default is MISSING and field.name not in given]:
+        raise ValueError(f"task {given.get('name')!r}: lacks {missing}; or give preset and name")
+    return Task(**given)
+
+
 def _preset(name: str) -> tuple[Task, ...]:
-    if name not in TASK_PRESETS:
+    if not isinstance(name, str) or name not in TASK_PRESETS:
         raise ValueError(f"unknown task preset {name!r}; known: {sorted(TASK_PRESETS)}, or give a list of tasks")
     return TASK_PRESETS[name]
 

@@ -1,17 +1,19 @@
 """How a run trains: transformers' own training arguments, with Burst2Vec's values for defaults (section 4)."""
 
-import json
 import os
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Literal
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
-from transformers.training_args import OptimizerNames
+from transformers.training_args import OptimizerNames, trainer_log_levels
 
 from ..data.processes import bf16_is_native, usable_cores
+from ..scoring.reports import war_name
+from .ranges import Range, refuse_out_of_range
 
 # "gradient_" until transformers 5.20, the last for Python 3.10; later releases deprecate that name.
 CHECKPOINTING = (
@@ -110,7 +112,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
     def _plateau_settings(self) -> dict:
         """Torch's plateau waits for a lower value unless told; here for a better score of those that pick the model."""
         given = self.lr_scheduler_kwargs or {}
-        settings = dict(json.loads(given) if isinstance(given, str) else given)
+        settings = dict(given)
         mode = settings.setdefault("mode", "max" if self.greater_is_better else "min")
         if (mode == "max") != bool(self.greater_is_better):
             raise ValueError(
@@ -124,26 +126,19 @@ class Burst2VecTrainingArguments(TrainingArguments):
         return settings
 
     def _refuse_out_of_range(self):
+        refuse_out_of_range(self)
+        levels, mapping = list(trainer_log_levels), "a mapping of names to values, or null"
         for name, allowed, fits in (
+            ("log_level", f"one of {levels}", self.log_level in levels),
+            ("log_level_replica", f"one of {levels}", self.log_level_replica in levels),
+            ("lr_scheduler_kwargs", mapping, isinstance(self.lr_scheduler_kwargs, (dict, NoneType))),
+            (CHECKPOINTING_KWARGS, mapping, isinstance(getattr(self, CHECKPOINTING_KWARGS), (dict, NoneType))),
             ("task_schedule", "'alternate' or 'joint'", self.task_schedule in ("alternate", "joint")),
-            ("per_device_train_batch_size", "1 or more", self.per_device_train_batch_size >= 1),
-            ("per_device_eval_batch_size", "1 or more", self.per_device_eval_batch_size >= 1),
-            ("gradient_accumulation_steps", "1 or more", self.gradient_accumulation_steps >= 1),
-            ("learning_rate", "a number above 0", 0 < self.learning_rate < float("inf")),
-            ("oversample_most", "1 or more", self.oversample_most >= 1),
             (
                 "speed_perturbation",
                 "factors in 0.5..2, such as [0.9, 1.0, 1.1], or null",
                 self.speed_perturbation is None
-                or (self.speed_perturbation and all(0.5 <= factor <= 2 for factor in self.speed_perturbation)),
-            ),
-            ("mixup_alpha", "a number above 0, or null", self.mixup_alpha is None or self.mixup_alpha > 0),
-            ("seed", "0 or more", self.seed >= 0),
-            ("data_seed", "0 or more, or null for seed", self.data_seed is None or self.data_seed >= 0),
-            (
-                "early_stopping_patience",
-                "1 or more validations, or null",
-                self.early_stopping_patience is None or self.early_stopping_patience >= 1,
+                or (self.speed_perturbation and all(Range(0.5, 2).holds(factor) for factor in self.speed_perturbation)),
             ),
         ):
             if not fits:
@@ -174,6 +169,24 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 "it changes the batches behind the run's back; lower per_device_train_batch_size and raise "
                 "gradient_accumulation_steps",
             ),
+            ("remove_unused_columns", self.remove_unused_columns, "the collator picks its columns itself"),
+            ("use_liger_kernel", self.use_liger_kernel, "it has no kernels for these encoders"),
+            ("label_smoothing_factor", self.label_smoothing_factor, "each task has the loss that its record names"),
+            ("neftune_noise_alpha", self.neftune_noise_alpha, "there are no word embeddings; mixup_alpha mixes clips"),
+            ("prediction_loss_only", self.prediction_loss_only, "scores and files need the predictions"),
+            ("batch_eval_metrics", self.batch_eval_metrics, "scores are of the whole set, never means over batches"),
+            ("ignore_data_skip", self.ignore_data_skip, "a resumed run sees the clips that it would have seen"),
+            ("eval_do_concat_batches false", not self.eval_do_concat_batches, "scores are of the whole set"),
+            (
+                f"train_sampling_strategy {self.train_sampling_strategy!r}",
+                self.train_sampling_strategy != "random",
+                "batches are of one task, see task_schedule and oversample",
+            ),
+            (
+                "fp16 on a processor",
+                self.fp16 and self.use_cpu,
+                "only a GPU multiplies in half precision; leave it out, or give bf16",
+            ),
             ("dataloader_drop_last", self.dataloader_drop_last, "every clip is drawn; limit the data set instead"),
             ("split_batches", self.accelerator_config.split_batches, "per_device_train_batch_size is for each process"),
             ("dispatch_batches", self.accelerator_config.dispatch_batches, "each process reads its own batches"),
@@ -184,3 +197,31 @@ class Burst2VecTrainingArguments(TrainingArguments):
 
 def _cores_a_process() -> int:
     return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
+def check_selection(args, tasks) -> None:
+    """Refuse, before the first step, a score to select by that no validation will give.
+
+    Raises:
+        ValueError: names the score, and those that there are.
+    """
+    if args.eval_strategy == "no" or not args.metric_for_best_model:
+        return
+    known = ["loss", "s_mtl"]
+    for task in tasks:
+        known += [task.score_name, *(f"{task.score_name}/{label}" for label in task.labels)]
+        known += [war_name(task)] if task.kind == "classification" else []
+    name = args.metric_for_best_model.removeprefix("eval_")
+    if name not in known and not any(name.endswith(f"_{score}") for score in known):  # several eval sets: <set>_<score>
+        scores = [task.score_name for task in tasks]
+        raise ValueError(f"metric_for_best_model {name!r} is not a score of this task set; it has {scores}")
+
+
+def refuse_several_gpus(args) -> None:
+    """One process drives one GPU: DataParallel would split the batches behind the sampler's back."""
+    if args.n_gpu > 1:
+        raise ValueError(
+            f"one process sees {args.n_gpu} GPUs, and DataParallel would split batches over them; start a process "
+            f"for each: accelerate launch --num_processes {args.n_gpu} SCRIPT …, or hide all but one: "
+            "CUDA_VISIBLE_DEVICES=0"
+        )

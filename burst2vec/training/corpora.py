@@ -51,7 +51,8 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict
         tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
         return mix_corpora(corpora, tasks_of, tasks)
     ((name, corpus),) = corpora.items()
-    columns = [column for column in corpus["train"].column_names if column not in ("file_id", "audio", "speaker")]
+    (names, *_) = corpus.column_names.values()
+    columns = [column for column in names if column not in ("file_id", "audio", "speaker")]
     if missing := [task.name for task in tasks if task.name not in columns]:
         raise RunError(
             f"the corpus {name} has no labels for the tasks {missing}; it has {columns}; change --tasks or --corpus"

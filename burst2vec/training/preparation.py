@@ -62,21 +62,15 @@ def build_model(
             knobs, preprocessing or features than the recipe's.
         CorpusError: an unknown feature set.
     """
-    settings = {} if arguments.level_dbfs is None else {"level_dbfs": _level(arguments.level_dbfs)}
+    settings = (
+        {}
+        if arguments.level_dbfs is None
+        else {"level_dbfs": None if arguments.level_dbfs == "off" else arguments.level_dbfs}
+    )
     features = feature_names(arguments.features)
     if arguments.model_path is not None:
-        refuse_other_tasks(arguments.model_path, arguments.tasks)
-        model = load_model(arguments.model_path)
-        _refuse_other_knobs(model.config, arguments)
-        extractor = load_extractor(arguments.model_path, **settings)
-        saved = read_steps(extractor.preprocess)
-        if steps is not None and tuple(steps) != saved:
-            raise RunError(
-                f"{arguments.model_path} was trained on clips after the steps {_listed(saved)}, and the recipe asks "
-                f"for {_listed(steps)}; leave preprocess out to take the model's own"
-            )
-        _refuse_other_vectors(extractor, arguments.model_path, features, normalise_per_speaker, vector_size)
-        return model, extractor
+        extractor = read_saved(arguments, steps, normalise_per_speaker, vector_size, **settings)
+        return load_model(arguments.model_path), extractor
     settings["preprocess"] = [step.to_dict() for step in steps or ()]
     if arguments.encoder is None:
         raise RunError(
@@ -97,9 +91,39 @@ def build_model(
             model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **arguments.knobs()))
         else:
             model = Burst2VecForMultiTask.from_encoder_pretrained(encoder, **arguments.knobs())
-    except ValueError as error:  # of the configuration: names the knob, the value and what is allowed
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # no such checkpoint, or none that fits
         raise RunError(f"the recipe's model: {error}") from error
     return model, Burst2VecFeatureExtractor(**settings)
+
+
+def read_saved(
+    arguments: ModelArguments,
+    steps: Sequence[Step] | None = None,
+    normalise_per_speaker: bool | None = None,
+    vector_size: int | None = None,
+    **settings,
+) -> Burst2VecFeatureExtractor:
+    """What prepares the clips of the saved model at ``model_path``, after a look at all of it but its weights.
+
+    Args:
+        arguments, steps, normalise_per_speaker, vector_size: as ``build_model`` has them.
+        settings: of the extractor, in the place of the saved ones.
+
+    Raises:
+        RunError: no saved model, or one with other tasks, knobs, preprocessing or features than the recipe's.
+    """
+    where = arguments.model_path
+    refuse_other_tasks(where, arguments.tasks)
+    extractor = load_extractor(where, **settings)
+    _refuse_other_knobs(Burst2VecConfig.from_pretrained(where), arguments)
+    saved = read_steps(extractor.preprocess)
+    if steps is not None and tuple(steps) != saved:
+        raise RunError(
+            f"{where} was trained on clips after the steps {_listed(saved)}, and the recipe asks for {_listed(steps)}; "
+            "leave preprocess out to take the model's own"
+        )
+    _refuse_other_vectors(extractor, where, feature_names(arguments.features), normalise_per_speaker, vector_size)
+    return extractor
 
 
 def load_model(folder: str | Path) -> Burst2VecForMultiTask:
@@ -209,15 +233,6 @@ def _refuse_other_vectors(
             f"{where} hears vectors of {saved.feature_size} numbers, and those of {saved.features} have {size} here: "
             "the feature sets, or the tables, are not those that it was trained on"
         )
-
-
-def _level(asked: float | str) -> float | None:
-    if asked == "off":
-        return None
-    try:
-        return float(asked)
-    except ValueError:
-        raise RunError(f"level_dbfs {asked!r}: give a number of dB, or off to leave levels as recorded") from None
 
 
 def _listed(steps: Sequence[Step]) -> str:

@@ -10,6 +10,8 @@ the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hu
 """
 
 import difflib
+import json
+import math
 import re
 import types
 import typing
@@ -31,6 +33,9 @@ KEYS = ("extends", *TEXTS, *SECTIONS, "expects")
 
 # What says where a run lived, not what it was; left out of the recipe that is published with the model.
 PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
+
+# Of a run that does not train, whatever its recipe says of training: it needs no clips to choose a checkpoint by.
+NOTHING_TRAINS = {"eval_strategy": "no", "lr_scheduler_type": "constant", "lr_scheduler_kwargs": None}
 
 
 class RecipeError(ValueError):
@@ -148,6 +153,8 @@ def parse_run(arguments: list[str]) -> Run:
     recipe = recipe.changed(_command_line(arguments[1:]))
     training = {"do_train": True, "do_eval": True, "do_predict": True, **recipe.training}
     training.setdefault("output_dir", str(Path("runs", recipe.name)))
+    if not training["do_train"]:
+        training |= NOTHING_TRAINS
     try:
         run = Run(
             recipe,
@@ -156,7 +163,8 @@ def parse_run(arguments: list[str]) -> Run:
             Burst2VecTrainingArguments(**training),
         )
         corpora_of(run.data)
-    except ValueError as error:
+        json.dumps(recipe.to_dict(), ensure_ascii=False).encode()
+    except (ValueError, TypeError, OSError, ImportError) as error:  # also of files and packages that settings name
         raise RecipeError(f"{arguments[0]}, with the command line: {error}") from error
     run.training.do_eval = training["do_eval"]  # an eval_strategy switches it on, whatever was asked
     return run
@@ -235,7 +243,7 @@ def _read(path: Path) -> dict:
     with path.open(encoding="utf-8") as text:
         try:
             record = yaml.load(text, Loader=RecipeLoader)  # a SafeLoader
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise RecipeError(f"{path}: not YAML: {error}") from error
     if not isinstance(record, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of {list(KEYS)}, got {type(record).__name__}")
@@ -270,8 +278,24 @@ def _hints(arguments: type) -> dict[str, typing.Any]:
 
 
 def _options(hint) -> tuple:
+    """The types that a hint allows; beside an enumeration, which is written by its values, text alone is none."""
     union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    return typing.get_args(hint) if union else (hint,)
+    options = typing.get_args(hint) if union else (hint,)
+    enumerated = any(isinstance(option, type) and issubclass(option, Enum) for option in options)
+    return tuple(option for option in options if not (enumerated and option is str))
+
+
+def _refuse_not_plain(value, where: str) -> None:
+    """Refuse what a run's record could not hold: a number that is none, and what YAML makes of dates and tags."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"{where}: must be a finite number, got {value!r}")
+    if isinstance(value, (list, dict)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_not_plain(part, f"{where}[{key!r}]")
+            if not isinstance(key, (str, int)) or isinstance(key, bool):
+                raise RecipeError(f'{where}: the key {key!r} ({type(key).__name__}) must be text; put it in "quotes"')
+    elif value is not None and not isinstance(value, (str, int, float, Enum)):
+        raise RecipeError(f'{where}: {value!r} ({type(value).__name__}) is no text or number; put it in "quotes"')
 
 
 def fit(value, hint, where: str):
@@ -284,6 +308,10 @@ def fit(value, hint, where: str):
     ...
     burst2vec.training.recipes.RecipeError: training.max_steps: expected int, got '3' (str)
     """
+    try:
+        _refuse_not_plain(value, where)
+    except RecursionError as error:
+        raise RecipeError(f"{where}: is nested too deep") from error
     for option in _options(hint):
         kind = typing.get_origin(option) or option
         if kind is typing.Any or (kind is typing.Literal and value in typing.get_args(option)):
@@ -293,6 +321,9 @@ def fit(value, hint, where: str):
         if isinstance(kind, type) and issubclass(kind, Enum) and value in [member.value for member in kind]:
             return value
         if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+            if kind is list and typing.get_args(option):
+                (of_each,) = typing.get_args(option)
+                return [fit(each, of_each, f"{where}[{place}]") for place, each in enumerate(value)]
             return value
     names = " or ".join(_type_name(option) for option in _options(hint))
     quote = (
@@ -332,10 +363,18 @@ def _command_line(arguments: list[str]) -> dict:
         if value is not_given:
             continue
         structured = any((typing.get_origin(option) or option) in (dict, list) for option in _options(hints[key]))
-        if structured and isinstance(value, str) and value[:1] in ("{", "["):
-            value = yaml.load(value, Loader=RecipeLoader)  # JSON is YAML
+        if structured and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            value = _from_json(value, f"command line: --{key}")
         values[key] = fit(value, hints[key], f"command line: --{key}")
     return values | nulls
+
+
+def _from_json(text: str, where: str):
+    try:
+        return yaml.load(text, Loader=RecipeLoader)  # JSON is YAML
+    except (yaml.YAMLError, RecursionError) as error:
+        fault = getattr(error, "problem", None) or "too many brackets"
+        raise RecipeError(f"{where}: {text!r} is not JSON: {fault}; it may be cut off, or lack its quotes") from error
 
 
 def _nulls(arguments: list[str], hints: dict) -> tuple[dict[str, None], list[str]]:

@@ -1,7 +1,5 @@
 """One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
 
-import json
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,6 @@ from transformers import ProgressCallback, set_seed
 from ..audio import AudioError, StepError, read_steps
 from ..data.checking import check_corpus
 from ..data.corpora.tables import CorpusError
-from ..data.features import refuse_unplaced
 from ..data.vectors import VECTOR
 from ..files import WriteError, write_whole
 from .checkpoints import CheckpointError, checkpoint_steps
@@ -21,7 +18,7 @@ from .measuring import estimate_statistics
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
 from .plots import plot_losses
-from .prechecks import check_run
+from .prechecks import check_run, check_splits
 from .preparation import RunError, build_model, claim_folder, feature_names, refuse_other_tasks, resume_from
 from .progress import OneLineProgress
 from .recipes import RecipeError, Run, argument_parser, corpora_of, load_recipe, parse_run
@@ -29,7 +26,17 @@ from .trainer import Burst2VecTrainer
 from .vectors import hear_vectors
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
-REFUSALS = (RecipeError, RunError, CheckpointError, CorpusError, AudioError, StepError, FileExistsError, WriteError)
+REFUSALS = (
+    RecipeError,
+    RunError,
+    CheckpointError,
+    CorpusError,
+    AudioError,
+    StepError,
+    FileExistsError,
+    FloatingPointError,
+    WriteError,
+)
 
 USAGE = """usage: accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
 
@@ -79,20 +86,20 @@ def execute(run: Run) -> dict:
     Raises:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
     """
-    check_run(run)
+    tasks = check_run(run)
     training, folder = run.training, Path(run.training.output_dir)
     resume = resume_from(training.resume_from_checkpoint)
     claim_folder(folder, resume)
-    set_seed(training.seed)  # for weights that start from scratch
-    steps = read_steps(run.data.preprocess) if run.data.preprocess else None
-    model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker)
-    _refuse_of_vectors(run, extractor.features)
-    tasks = model.config.task_records
     if checkpoint := _latest(folder) if resume is True else resume:
         refuse_other_tasks(checkpoint, tasks)
     with training.main_process_first(desc="reading the corpus"):
         corpus = read_corpora(run.data, tasks)
         chosen = choose_clips(corpus, _wanted(run), training.seed)
+        check_splits(run, chosen, tasks)
+    set_seed(training.seed)  # for weights that start from scratch
+    steps = read_steps(run.data.preprocess) if run.data.preprocess else None
+    model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker)
+    with training.main_process_first(desc="reading the clips"):
         check = check_corpus(chosen, tasks, run.data.preprocessing_num_workers, _shares_speakers(run))
         check.raise_if_refused()
         clips = prepare_clips(chosen, run.data, extractor.preprocess)
@@ -158,23 +165,6 @@ def execute(run: Run) -> dict:
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()
     return record
-
-
-def _refuse_of_vectors(run: Run, features: list[str]) -> None:
-    """Refuse settings that mean nothing for what the model hears, and feature sets that are not found."""
-    if features and run.training.speed_perturbation:
-        raise RunError(f"speed_perturbation {run.training.speed_perturbation}: a vector of {features} cannot be played")
-    if run.data.features_dir is not None and not features:
-        raise RunError(
-            f"features_dir {run.data.features_dir}: the model hears waveforms; name its features, or null it"
-        )
-    if run.data.features_dir is None:
-        names = feature_names(run.model.features) or features
-        refuse_unplaced(names, run.model.model_path or "the model", _features_option)
-
-
-def _features_option(names: list[str]) -> str:
-    return f"--features {shlex.quote(json.dumps(names, ensure_ascii=False))}"
 
 
 def _latest(folder: Path) -> Path | None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from ..scoring import submission_name
+from .ranges import RANGES, refuse_out_of_range
+
 
 def _key(default: Any, about: str):
     return field(default=default, metadata={"help": about})
@@ -10,7 +13,11 @@ def _key(default: Any, about: str):
 
 @dataclass
 class CorpusArguments:
-    """One corpus, in the words of ``burst2vec.load_bursts``; what only the synthetic one takes bears its name."""
+    """One corpus, in the words of ``burst2vec.load_bursts``; what only the synthetic one takes bears its name.
+
+    Raises:
+        ValueError: a number out of its range, or ``columns`` or ``splits`` that are no mapping; names the key.
+    """
 
     corpus: Literal["hume_vb", "emogator", "synthetic", "folder"] = _key(
         "synthetic", "The corpus to load; folder: your own bursts."
@@ -41,10 +48,20 @@ class CorpusArguments:
     synthetic_speakers: int | None = _key(None, "Speakers of the synthetic corpus.")
     synthetic_seed: int | None = _key(None, "Seed of the synthetic corpus; the training has its own.")
 
+    def __post_init__(self):
+        refuse_out_of_range(self)
+        for name, example in (("columns", "{file: filename, speaker: who}"), ("splits", "{train: 0.8, test: 0.2}")):
+            if (value := getattr(self, name)) is not None and not isinstance(value, dict):
+                raise ValueError(f"{name} must be a mapping such as {example}, got {value!r}")
+
 
 @dataclass
 class DataArguments(CorpusArguments):
-    """What is read: one corpus or several, and what is done to their clips."""
+    """What is read: one corpus or several, and what is done to their clips.
+
+    Raises:
+        ValueError: as of one corpus, or a ``team`` and ``submission`` that no submission file may be called by.
+    """
 
     mix: list | str | None = _key(
         None, "Several corpora instead of one: a list of mappings with the keys above, corpus, data_dir and so on."
@@ -72,12 +89,19 @@ class DataArguments(CorpusArguments):
     team: str = _key("burst2vec", "Team in the submission file's name.")
     submission: int = _key(1, "Number in the submission file's name, 1 to 5.")
 
+    def __post_init__(self):
+        super().__post_init__()
+        submission_name(self.team, self.submission)
+
 
 @dataclass
 class ModelArguments:
     """What is trained: an encoder, what it hears, and, by their own names, Burst2VecConfig's knobs.
 
     A knob left out keeps the default that those classes state.
+
+    Raises:
+        ValueError: a level that is none. Knobs are checked by those classes.
     """
 
     encoder: dict | str | None = _key(
@@ -113,6 +137,15 @@ class ModelArguments:
     adversary_weight: float | None = _key(None, "Weight of the cross-task adversaries; 0 removes them.")
     freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
     initializer_range: float | None = _key(None, "Standard deviation of the linear layers' initial weights.")
+
+    def __post_init__(self):
+        if isinstance(self.level_dbfs, str) and self.level_dbfs != "off":
+            try:
+                self.level_dbfs = float(self.level_dbfs)  # as a command line gives it
+            except ValueError:
+                allowed = RANGES["level_dbfs"]
+                raise ValueError(f"level_dbfs must be {allowed} dB, or off, got {self.level_dbfs!r}") from None
+        refuse_out_of_range(self)
 
     def knobs(self) -> dict:
         """The keyword arguments for Burst2VecConfig: what was given, under the same names."""

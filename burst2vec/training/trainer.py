@@ -26,9 +26,8 @@ from ..data.sampling import (
 from ..data.vectors import VectorClips, hears_vectors, vectors_of
 from ..files import drafts_of
 from ..scoring import score_tasks
-from ..scoring.reports import war_name
 from ..weights import weights_not_finite
-from .arguments import Burst2VecTrainingArguments
+from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
 from .checkpoints import (
     CheckpointError,
     begin_checkpoint,
@@ -86,16 +85,11 @@ class Burst2VecTrainer(Trainer):
     ):
         if not isinstance(args, Burst2VecTrainingArguments):
             raise ValueError(f"args must be Burst2VecTrainingArguments, got {type(args).__name__}")
-        if args.n_gpu > 1:
-            raise ValueError(
-                f"one process sees {args.n_gpu} GPUs, and DataParallel would split batches over them; start a process "
-                f"for each: accelerate launch --num_processes {args.n_gpu} SCRIPT …, or hide all but one: "
-                "CUDA_VISIBLE_DEVICES=0"
-            )
+        refuse_several_gpus(args)
         if data_collator is None and processing_class is None:
             raise ValueError("give processing_class=Burst2VecFeatureExtractor(), or a data_collator")
         self.tasks = model.config.task_records
-        _check_selection(args, self.tasks)
+        check_selection(args, self.tasks)
         with args.main_process_first(desc="checking clips"):
             train_dataset = _with_lengths(train_dataset, on_bad_clip)
             if isinstance(eval_dataset, dict):
@@ -434,17 +428,3 @@ def _with_lengths(corpus, on_bad_clip):
     if corpus is None or "samples" in corpus.column_names or hears_vectors(corpus):
         return corpus
     return check_clips(corpus, on_bad_clip=on_bad_clip)[0]
-
-
-def _check_selection(args, tasks) -> None:
-    """Refuse, before the first step, a score to select by that no validation will give."""
-    if args.eval_strategy == "no" or not args.metric_for_best_model:
-        return
-    known = ["loss", "s_mtl"]
-    for task in tasks:
-        known += [task.score_name, *(f"{task.score_name}/{label}" for label in task.labels)]
-        known += [war_name(task)] if task.kind == "classification" else []
-    name = args.metric_for_best_model.removeprefix("eval_")
-    if name not in known and not any(name.endswith(f"_{score}") for score in known):  # several eval sets: <set>_<score>
-        scores = [task.score_name for task in tasks]
-        raise ValueError(f"metric_for_best_model {name!r} is not a score of this task set; it has {scores}")

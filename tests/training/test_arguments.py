@@ -1,10 +1,14 @@
 """The defaults are the paper's; what cannot be honoured is refused."""
 
+import typing
+
 import pytest
 import torch
 from transformers import HfArgumentParser
 
 from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native
+from burst2vec.training.ranges import RANGES
+from burst2vec.training.recipes import SECTIONS
 
 
 def test_the_defaults_are_those_of_the_paper(tmp_path):
@@ -75,17 +79,30 @@ def test_without_validation_the_last_model_is_the_result(tmp_path):
     ("setting", "message"),
     [
         ({"task_schedule": "random"}, "task_schedule must be 'alternate' or 'joint', got 'random'"),
-        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be 1 or more, got 0"),
-        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
-        ({"oversample_most": 0}, "oversample_most must be 1 or more, got 0"),
-        ({"early_stopping_patience": 0}, "early_stopping_patience must be 1 or more validations, or null, got 0"),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be in 1..65536, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, up to 100, got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, up to 100, got nan"),
+        ({"oversample_most": 0}, "oversample_most must be in 1..10000, got 0"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience must be in 1..1000000000, or null, got 0"),
         (
             {"speed_perturbation": [1.0, 3.0]},
             r"speed_perturbation must be factors in 0.5..2, such as .* got \[1.0, 3.0\]",
         ),
-        ({"seed": -1}, "seed must be 0 or more, got -1"),
-        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be 1 or more, got 0"),
+        ({"seed": -1}, "seed must be in 0..4294967295, got -1"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be in 1..65536, got 0"),
+        ({"weight_decay": -1.0}, "weight_decay must be in 0..100, got -1.0"),
+        ({"num_train_epochs": -1}, "num_train_epochs must be a number above 0, up to 1000000, got -1"),
+        ({"max_steps": 0}, "max_steps must be in 1..1000000000, or -1, got 0"),
+        ({"adam_beta2": 1.0}, "adam_beta2 must be from 0, and below 1, got 1.0"),
+        ({"dataloader_num_workers": 10**6}, "dataloader_num_workers must be in 0..256, or null, got 1000000"),
+        ({"mixup_alpha": float("inf")}, "mixup_alpha must be a number above 0, up to 1000000, or null, got inf"),
+        ({"warmup_steps": float("nan")}, "warmup_steps must be in 0..1000000000, got nan"),
+        ({"seed": "1"}, "seed must be in 0..4294967295, got '1'"),
+        ({"output_dir": " "}, "output_dir is empty; fill it in"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor is not honoured here"),
+        ({"prediction_loss_only": True}, "prediction_loss_only is not honoured here"),
+        ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy 'group_by_length' is not honoured"),
+        ({"fp16": True, "use_cpu": True}, "fp16 on a processor is not honoured here: .*or give bf16"),
         ({"push_to_hub": True}, "push_to_hub is not honoured here: .*hub_token"),
         ({"save_only_model": True}, "save_only_model is not honoured here: such a checkpoint cannot resume"),
         ({"save_on_each_node": True}, "save_on_each_node is not honoured here"),
@@ -99,4 +116,19 @@ def test_without_validation_the_last_model_is_the_result(tmp_path):
 )
 def test_what_is_out_of_range_or_not_honoured_is_refused(tmp_path, setting, message):
     with pytest.raises(ValueError, match=message):
-        Burst2VecTrainingArguments(output_dir=str(tmp_path), **setting)
+        Burst2VecTrainingArguments(**{"output_dir": str(tmp_path), **setting})
+
+
+# Numbers that decide nothing here: set by the launcher, or of a setting that is refused.
+WITHOUT_RANGE = {"local_rank", "label_smoothing_factor", "neftune_noise_alpha"}
+OF_THE_CONFIG = {"projection_size", "extractor_size", "dropout", "discriminator_weight", "adversary_weight"}
+
+
+def test_no_numeric_key_is_without_a_range():
+    numeric = set()
+    for section in SECTIONS.values():
+        for name, hint in typing.get_type_hints(section).items():
+            if {int, float} & {hint, *typing.get_args(hint)}:
+                numeric.add(name)
+    assert len(numeric) > 40
+    assert numeric - WITHOUT_RANGE - OF_THE_CONFIG - {"initializer_range"} == set(RANGES)
