@@ -85,6 +85,8 @@ def main(arguments: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that the console does not
     if (options.corpus is None) == (options.recipe is None):
         parser().error("name a corpus, or give --recipe with a file; one of the two")
+    if options.corpus not in (None, "synthetic") and options.data_dir is None:
+        parser().error(f"the corpus {options.corpus} is read from a folder; give it with --data_dir FOLDER")
     try:
         title, found = check(options)
         print(found.summary(), end="\n\n")

@@ -145,7 +145,7 @@ def test_what_cannot_be_read_ends_with_2_and_a_line(main, tmp_path, capsys):
     assert len(errors) == 2 and "nowhere: no such folder" in errors[0] and "no such recipe" in errors[1]
 
 
-@pytest.mark.parametrize("words", [[], ["hume_vb", "--recipe", "recipe.yaml"], ["nothing_known"]])
+@pytest.mark.parametrize("words", [[], ["hume_vb", "--recipe", "recipe.yaml"], ["nothing_known"], ["folder"]])
 def test_one_corpus_or_one_recipe_must_be_named(main, words, capsys):
     with pytest.raises(SystemExit) as ending:
         main(words)

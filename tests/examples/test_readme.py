@@ -30,7 +30,7 @@ from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.training.preparation import build_model
 from burst2vec.training.recipes import parse_run
 from tests.conftest import TINY, tiny_encoder_config
-from tests.data.corpora_on_disk import write_avb, write_hume_vb, write_webm
+from tests.data.corpora_on_disk import write_avb, write_hume_vb, write_wav, write_webm
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,6 +81,8 @@ def workplace(tmp_path_factory):
     for speaker, category in itertools.product((1, 2), range(1, 31)):  # a category that nobody made is a fault
         clip = place / "EmoGator" / f"{speaker:06d}-{category:02d}-1.mp3"
         soundfile.write(clip, 0.1 * noise.normal(size=4_000), 16_000, format="MP3")
+    for seed, (split, kind) in enumerate(itertools.product(("train", "validation"), ("laugh", "cry") * 2)):
+        write_wav(place / "MY_CLIPS" / split / kind / f"{seed}.wav", seed=seed)
     for name in ("00001.wav", "00002.wav"):
         shutil.copy(voices / "wav" / name, place / "IN_DIR")
     waveform, rate = soundfile.read(voices / "wav" / "00003.wav")

@@ -163,7 +163,7 @@ def _flagged(corpus, clips: pd.DataFrame, findings: pa.Table, duplicates: pd.Dat
     yield from flag("unreadable", unreadable, findings["problem"].take(pa.array(unreadable)).to_pylist())
     yield from flag("doubtful header", doubtful, findings["doubt"].take(pa.array(doubtful)).to_pylist())
     yield from flag("silent", silent, [f"peak {peak:.6f}" for peak in clips["peak"].iloc[silent]])
-    yield from flag("too loud", loud, [f"{level:+.1f} dBFS" for level in clips["level_dbfs"].iloc[loud]])
+    yield from flag("too loud", loud, [f"{level:.1f} dBFS" for level in clips["level_dbfs"].iloc[loud]])
     yield from flag(
         "clipped", clipped, [f"{count:.0f} samples from {CLIPPED_FROM} up" for count in clips["clipped"].iloc[clipped]]
     )

@@ -21,7 +21,7 @@ import datasets
 import pyarrow as pa
 
 from ...tasks import LOSSES, METRICS, Task, resolve_tasks
-from .audio_files import AudioFiles, has_ending, plain_path, without_ending
+from .audio_files import AudioFiles, has_ending, plain_path, shown, without_ending
 from .columns import burst_features, burst_table, parts_of
 from .inside import leads_out, refuse_links_out
 from .label_columns import RESERVED, TableColumns, choose_columns
@@ -144,6 +144,8 @@ def read_folder(
         rows = list(rows_of_sub_folders(files, tasks))
         if lost := lost_files(files):
             logger.warning("%s: %d files are left out, such as %s: %s", folder, len(lost), lost[0].name, lost[0].detail)
+        if odd := [shown(path) for path in files.others if shown(path) != path]:
+            logger.warning("%s: %d names are no UTF-8 text, such as %s; rename the files", folder, len(odd), odd[0])
     else:
         rows = _rows_of_table(files, path, tasks, columns, splits, allow_shared_speakers)
     if rows[0]["split"] is None:

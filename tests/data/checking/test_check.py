@@ -170,7 +170,7 @@ def test_silent_and_clipped_clips_are_told_apart_from_the_rest():
     assert list(check.flagged["finding"]) == ["silent", "silent", "clipped"]
 
 
-@pytest.mark.parametrize(("level", "said"), [(12_589.0, "+82.0 dBFS"), (1e30, "+600.0 dBFS"), (1.5, "+3.5 dBFS")])
+@pytest.mark.parametrize(("level", "said"), [(12_589.0, "82.0 dBFS"), (1e30, "600.0 dBFS"), (1.5, "3.5 dBFS")])
 def test_levels_that_no_recording_has_are_said_and_end_no_report(tmp_path, level, said):
     check = check_corpus({"train": split({}, {}, {"sound": _constant(level)})}, TASKS)
     text = "problem: 1 of 3 clips are louder than full scale allows, over +3 dBFS: their samples are not scaled to"

@@ -394,6 +394,7 @@ def test_links_pipes_and_odd_names_in_sub_folders_are_counted_as_clips_that_cann
         "laugh/pipe": "is a 'p' (folder, pi",
     }
     assert "3 files are left out, such as LICENSE: a clip ends in .wav, .flac" in caplog.text
+    assert "1 names are no UTF-8 text, such as cry/caf\\xe9.wav; rename the files" in caplog.text
     lost = lost_in_reading("folder", folder, tasks=[CALL])
     assert [loss.name for loss in lost] == ["LICENSE", "cry/notes.txt", "cry/old.aiff"]
 
