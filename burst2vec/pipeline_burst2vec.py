@@ -1,25 +1,40 @@
 """``pipeline("vocal-burst-analysis", model=…)``: recordings in, words and numbers out."""
 
+import logging
+import math
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass
 from pathlib import Path
+from types import GeneratorType
+from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils.hub import cached_file
 
-from .audio import apply_steps, read_audio, resample
+from .audio import AudioError, StepError, apply_steps, read_steps, resample
+from .audio.recordings import read_recording
+from .data.corpora import CorpusError
 from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name, refuse_unplaced
 from .data.vectors import public_name
-from .waveforms import check_waveform
+from .waveforms import MIN_SAMPLES, WaveformError, check_waveform
 from .weights import refuse_not_finite
+
+logger = logging.getLogger(__name__)
+
+ON_ERROR = ("raise", "skip", "nan")
+_CLIP_FAULTS = (AudioError, WaveformError, StepError)
 
 
 class Burst2VecPipeline(Pipeline):
-    """Hears bursts and says what is in them.
+    """Says of recordings of bursts what is in them.
 
-    Inputs, alone or in a list: a path, the bytes of a file, a waveform (samples,) at the model's rate (16 kHz), or a
-    dictionary ``{"array": waveform, "sampling_rate": rate}``, of any rate. Addresses are not fetched. A clip goes
-    through the steps that the model's clips went through in training, as its feature extractor tells them. Where the
-    model hears vectors, they are computed of the clip then.
+    Inputs, alone, in a list, from a generator or in a ``torch.utils.data.Dataset``: a path, the bytes of a file, a
+    waveform (samples,) at the model's rate (16 kHz), or a dictionary ``{"array": waveform, "sampling_rate": rate}``, of
+    any rate; see ``burst2vec.audio.recordings.read_recording``. Addresses are not fetched. A clip goes through the
+    steps that the model's clips went through in training, as its feature extractor tells them. Where the model takes
+    vectors, they are computed of the clip then.
 
     For each clip, one entry per task and, on request, ``"embedding"``, the clip's vector as a list of numbers:
 
@@ -29,16 +44,23 @@ class Burst2VecPipeline(Pipeline):
 
     Args of a call:
         return_embedding: also give the clip's vector. Default False.
-        batch_size: clips to hear at once; the answers are the same.
-        features: of a model that hears vectors, the names of its feature sets with their places on this machine, such
+        batch_size: clips to put through the model at once; the answers are the same.
+        features: of a model that takes vectors, the names of its feature sets with their places on this machine, such
             as ``["embedding:checkpoints/my-hubert"]``, where it knows them by the last part alone.
+        on_error: what becomes of a clip that cannot be used; the answers of the others do not change.
+            ``"raise"``, the default: the call raises at the first.
+            ``"skip"``: such clips have no answer, so there are fewer answers than clips, and None for a clip that is
+            given alone. Each is named in a warning of the log.
+            ``"nan"``: its answer keeps its place, with NaN for every number, None for every class, and why in
+            ``"error"``, which no other answer has.
 
     Raises:
         CorpusError: feature sets that are not found by the names that the model knows; says to give ``features``.
         ValueError: a model with a weight that is not finite, or one that answers so; a model that was trained on
             vectors on their speaker's own scale: a clip alone has none.
-        burst2vec.audio.AudioError: a file that is missing or is no recording, by name.
-        WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers.
+        burst2vec.audio.AudioError: a file that is missing or is no recording, by its path, or by its place in the list.
+        WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers, by its
+            path or place.
     """
 
     _load_feature_extractor = True
@@ -50,28 +72,70 @@ class Burst2VecPipeline(Pipeline):
         super().__init__(*args, **kwargs)
         refuse_not_finite(self.model)
 
-    def _sanitize_parameters(self, return_embedding=None, features=None, **kwargs):
+    def __call__(self, inputs, **kwargs):
+        if isinstance(inputs, list):
+            if not inputs:
+                return []
+            inputs = [_Placed(place, clip) for place, clip in enumerate(inputs)]
+        elif isinstance(inputs, Dataset) and isinstance(inputs, Sized):
+            inputs = _PlacedClips(inputs)
+        elif isinstance(inputs, (Dataset, GeneratorType)):
+            inputs = (_Placed(place, clip) for place, clip in enumerate(inputs))
+        answers = super().__call__(inputs, **kwargs)
+        if kwargs.get("on_error", self._preprocess_params.get("on_error")) != "skip":
+            return answers
+        if isinstance(answers, list):
+            return [answer for answer in answers if answer is not None]
+        return (answer for answer in answers if answer is not None) if isinstance(answers, Iterator) else answers
+
+    def _sanitize_parameters(self, return_embedding=None, features=None, on_error=None, **kwargs):
         if kwargs:
             raise TypeError(
-                f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size and features"
+                f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size, features and "
+                "on_error"
             )
-        before = {} if features is None else {"features": features}
-        return before, {}, {} if return_embedding is None else {"return_embedding": return_embedding}
+        if on_error is not None and on_error not in ON_ERROR:
+            raise ValueError(f"on_error {on_error!r} is not one of {', '.join(ON_ERROR)}")
+        common = {} if on_error is None else {"on_error": on_error}
+        before = common if features is None else {**common, "features": features}
+        return before, {}, common if return_embedding is None else {**common, "return_embedding": return_embedding}
 
-    def preprocess(self, clip, features=None):
-        waveform, rate, name = self._recording(clip)
-        if steps := self.feature_extractor.preprocess:
+    def preprocess(self, clip, features=None, on_error="raise"):
+        """What the model takes of a clip, and under ``error`` why it cannot be used, or "".
+
+        Instead of a clip that cannot be used the shortest silence goes through the model, so that batches stay whole.
+        """
+        name = "clip"
+        if isinstance(clip, _Placed):
+            clip, name = clip.clip, f"clip {clip.place} (counted from 0)"
+        steps = read_steps(self.feature_extractor.preprocess)
+        sets = self._sets(features) if self.feature_extractor.features else None
+        try:
+            return {**self._prepared(clip, name, steps, sets), "error": ""}
+        except _CLIP_FAULTS as fault:
+            if on_error == "raise":
+                raise
+            size = self.feature_extractor.feature_size if sets else MIN_SAMPLES
+            return {**self.feature_extractor(np.zeros(size, np.float32), return_tensors="pt"), "error": str(fault)}
+
+    def _prepared(self, clip, name: str, steps, sets: list[FeatureSet] | None):
+        wanted = self.feature_extractor.sampling_rate
+        waveform, rate, name = read_recording(clip, wanted, name)
+        if steps:
             waveform, rate = apply_steps(waveform, rate, steps, name)
-        heard = self.feature_extractor.sampling_rate
-        if rate != heard:
-            waveform = resample(waveform, rate, heard)
-        if self.feature_extractor.features:
-            vector = self._vector(check_waveform(waveform, name), features)
-            return self.feature_extractor(vector, names=[name], return_tensors="pt")
-        return self.feature_extractor(waveform, sampling_rate=heard, names=[name], return_tensors="pt")
+        if rate != wanted:
+            waveform = resample(waveform, rate, wanted)
+        if sets is None:
+            return self.feature_extractor(waveform, sampling_rate=wanted, names=[name], return_tensors="pt")
+        waveform = check_waveform(waveform, name)
+        try:
+            vector = np.concatenate([feature_set.vector(waveform)[0] for feature_set in sets])
+        except CorpusError as error:  # of a clip that the set cannot work on
+            raise WaveformError(f"{name}: {error}") from error
+        return self.feature_extractor(vector, names=[name], return_tensors="pt")
 
-    def _vector(self, waveform: np.ndarray, features: list[str] | None) -> np.ndarray:
-        """What the model hears of a clip at 16 kHz: the vectors of its feature sets, one after the other."""
+    def _sets(self, features: list[str] | None) -> list[FeatureSet]:
+        """The feature sets whose vectors, one after the other, the model takes of a clip."""
         if self.feature_extractor.normalise_per_speaker:
             raise ValueError(
                 "this model was trained on vectors that were centred and scaled by their speaker's own mean and "
@@ -83,7 +147,7 @@ class Burst2VecPipeline(Pipeline):
             raise ValueError(f"features {features}: the model hears vectors of {recorded}, in this order")
         names = features or recorded
         refuse_unplaced(names, "the model", lambda placed: f"pipeline(…)(…, features={placed})")
-        return np.concatenate([self._feature_set(name).vector(waveform)[0] for name in names])
+        return [self._feature_set(name) for name in names]
 
     def _feature_set(self, name: str) -> FeatureSet:
         """A feature set, found once; what it has learnt from training clips lies with the model."""
@@ -96,36 +160,52 @@ class Burst2VecPipeline(Pipeline):
             known[name] = find_feature_set(name, fitted)
         return known[name]
 
-    def _recording(self, clip) -> tuple[np.ndarray, int, str]:
-        """Waveform, its sampling rate, and what to call it in an error."""
-        if isinstance(clip, dict):
-            if not {"array", "sampling_rate"} <= set(clip):
-                raise ValueError(f"a clip given as a dictionary needs 'array' and 'sampling_rate', got {sorted(clip)}")
-            return np.asarray(clip["array"], dtype=np.float32), clip["sampling_rate"], "clip"
-        if isinstance(clip, bytes) or hasattr(clip, "__fspath__") or isinstance(clip, str):
-            return *read_audio(clip), "bytes" if isinstance(clip, bytes) else str(clip)
-        return np.asarray(clip), self.feature_extractor.sampling_rate, "clip"
-
     def _forward(self, batch):
-        output = self.model(**batch)
-        return {**output.predictions, "embedding": output.embeddings}
+        output = self.model(**{name: values for name, values in batch.items() if name != "error"})
+        return {**output.predictions, "embedding": output.embeddings, "error": batch["error"]}
 
-    def postprocess(self, outputs, return_embedding=False):
+    def postprocess(self, outputs, return_embedding=False, on_error="raise"):
+        error = outputs["error"]
+        if error and on_error == "skip":
+            logger.warning("left out: %s", error)
+            return None
         answer = {}
         for task in self.model.config.task_records:
             values = outputs[task.name][0].float().tolist()
-            if not np.isfinite(values).all():
+            if error:
+                values = [math.nan] * len(values)
+            elif not np.isfinite(values).all():
                 raise ValueError(f"the model answers {values} for the task {task.name!r}; load it in float32")
             if task.kind == "classification":
                 probabilities = dict(zip(task.labels, values, strict=True))
-                answer[task.name] = {
-                    "label": max(probabilities, key=probabilities.get),
-                    "probabilities": probabilities,
-                }
+                label = None if error else max(probabilities, key=probabilities.get)
+                answer[task.name] = {"label": label, "probabilities": probabilities}
             elif len(task.labels) == 1:
                 answer[task.name] = values[0]
             else:
                 answer[task.name] = dict(zip(task.labels, values, strict=True))
         if return_embedding:
-            answer["embedding"] = outputs["embedding"][0].float().tolist()
-        return answer
+            embedding = outputs["embedding"][0].float().tolist()
+            answer["embedding"] = [math.nan] * len(embedding) if error else embedding
+        return {**answer, "error": error} if error else answer
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A clip and its place in a list, by which an error names it."""
+
+    place: int
+    clip: Any
+
+
+class _PlacedClips(Dataset):
+    """The clips of a dataset with their places."""
+
+    def __init__(self, clips: Dataset):
+        self.clips = clips
+
+    def __len__(self):
+        return len(self.clips)
+
+    def __getitem__(self, place: int) -> _Placed:
+        return _Placed(place, self.clips[place])

@@ -32,10 +32,7 @@ def check_waveform(waveform, name: str = "waveform") -> np.ndarray:
             f"{name}: expected one channel of shape (samples,), got shape {waveform.shape}; "
             "mix down first, for example with waveform.mean(axis=channels)"
         )
-    if waveform.dtype.kind == "i":
-        waveform = waveform.astype(np.float32) / -float(np.iinfo(waveform.dtype).min)
-    elif waveform.dtype.kind != "f":
-        raise WaveformError(f"{name}: expected real samples, got {waveform.dtype}")
+    waveform = real_samples(waveform, name)
     if not MIN_SAMPLES <= waveform.size <= MAX_SAMPLES:
         raise WaveformError(
             f"{name}: {waveform.size} samples at {SAMPLING_RATE} Hz; a burst has {MIN_SAMPLES} "
@@ -45,6 +42,22 @@ def check_waveform(waveform, name: str = "waveform") -> np.ndarray:
     if not np.isfinite(waveform).all():
         where = int(np.flatnonzero(~np.isfinite(waveform))[0])
         raise WaveformError(f"{name}: sample {where} is {waveform[where]}; every sample must be a finite number")
+    return waveform
+
+
+def real_samples(waveform: np.ndarray, name: str = "waveform") -> np.ndarray:
+    """Samples as floats: integers are scaled to -1..1 by their type's range, floats stay.
+
+    Raises:
+        WaveformError: neither the one nor the other.
+
+    >>> real_samples(np.array([16384, -32768], dtype="int16")).tolist()
+    [0.5, -1.0]
+    """
+    if waveform.dtype.kind == "i":
+        return waveform.astype(np.float32) / -float(np.iinfo(waveform.dtype).min)
+    if waveform.dtype.kind != "f":
+        raise WaveformError(f"{name}: expected real samples, got {waveform.dtype}")
     return waveform
 
 

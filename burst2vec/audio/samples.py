@@ -8,7 +8,7 @@ MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 MAX_CHANNELS = 8
 
 
-def check_samples(waveform) -> np.ndarray:
+def check_samples(waveform, name: str = "waveform") -> np.ndarray:
     """Return ``waveform`` as float32 of shape (samples,), or say why no step can work on it.
 
     Unlike ``check_waveform``, which stands before the encoder, it knows no sampling rate and so no shortest or longest
@@ -27,26 +27,26 @@ def check_samples(waveform) -> np.ndarray:
     waveform = np.asarray(waveform)
     if waveform.ndim != 1:
         raise WaveformError(
-            f"waveform: expected one channel of shape (samples,), got shape {waveform.shape}; "
+            f"{name}: expected one channel of shape (samples,), got shape {waveform.shape}; "
             "mix down first: mono(waveform) takes (samples, channels)"
         )
-    return check_values(waveform)
+    return check_values(waveform, name)
 
 
-def check_values(waveform: np.ndarray) -> np.ndarray:
+def check_values(waveform: np.ndarray, name: str = "waveform") -> np.ndarray:
     """Return an array of any shape as float32, if it holds samples and each is a finite number."""
     if waveform.dtype.kind != "f":
         raise WaveformError(
-            f"waveform: expected float samples, full scale 1, got {waveform.dtype}; "
+            f"{name}: expected float samples, full scale 1, got {waveform.dtype}; "
             "16-bit integers become so by waveform.astype('float32') / 32768"
         )
     if waveform.size == 0:
-        raise WaveformError(f"waveform: no samples, shape {waveform.shape}")
+        raise WaveformError(f"{name}: no samples, shape {waveform.shape}")
     waveform = waveform.astype(np.float32, copy=False)
     finite = np.isfinite(waveform)
     if not finite.all():
         where = int(np.argmin(finite.reshape(len(waveform), -1).all(axis=1)))
-        raise WaveformError(f"waveform: sample {where} is {waveform[where]}; every sample must be a finite number")
+        raise WaveformError(f"{name}: sample {where} is {waveform[where]}; every sample must be a finite number")
     return waveform
 
 
