@@ -1,5 +1,6 @@
 """How a run trains: transformers' own training arguments, with Burst2Vec's values for defaults (section 4)."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from types import NoneType
@@ -28,7 +29,7 @@ def _default(default: Any, about: str):
 
 @dataclass
 class Burst2VecTrainingArguments(TrainingArguments):
-    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec, section 4, and six settings of our own.
+    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec, section 4, and seven settings of our own.
 
     What the paper states: Adam at 1e-5 with a constant rate, batches of 32 clips of one task, validation every 800
     steps, early stopping after 20 validations without a better emotion CCC, at most 100 epochs. The rest is our choice:
@@ -49,6 +50,9 @@ class Burst2VecTrainingArguments(TrainingArguments):
     num_train_epochs: float = _default(100.0, "Epochs at most; every task sees each of its clips once in one.")
     learning_rate: float = _default(1e-5, "Adam's rate (Burst2Vec, section 4).")
     lr_scheduler_type: SchedulerType | str = _default("constant", "How the rate moves; the paper states one rate.")
+    plateau_metric: str | None = _default(
+        None, "What reduce_lr_on_plateau follows, such as loss, the mean over validation; null: metric_for_best_model."
+    )
     optim: OptimizerNames | str = _default("adamw_torch_fused", "With weight_decay 0 this is Adam, in one kernel.")
     weight_decay: float = _default(0.0, "0 makes AdamW plain Adam (Burst2Vec, section 4).")
     eval_strategy: IntervalStrategy | str = _default("steps", "When to validate: steps, epoch or no.")
@@ -97,9 +101,11 @@ class Burst2VecTrainingArguments(TrainingArguments):
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0 if self.use_cpu else min(4, _cores_a_process() - 1)
         if self.greater_is_better is None and self.metric_for_best_model is not None:
-            self.greater_is_better = not self.metric_for_best_model.split("/")[0].endswith(("loss", "mae"))
+            self.greater_is_better = _more_is_better(self.metric_for_best_model)
         if IntervalStrategy(self.eval_strategy) == IntervalStrategy.NO:
             self.load_best_model_at_end = False  # there is no validation to choose by
+        if isinstance(self.lr_scheduler_kwargs, str):
+            self.lr_scheduler_kwargs = _read_mapping("lr_scheduler_kwargs", self.lr_scheduler_kwargs)
         if SchedulerType(self.lr_scheduler_type) == SchedulerType.REDUCE_ON_PLATEAU:
             self.lr_scheduler_kwargs = self._plateau_settings()
         self.label_names = ["labels"]
@@ -110,14 +116,15 @@ class Burst2VecTrainingArguments(TrainingArguments):
         self._refuse_not_honoured()
 
     def _plateau_settings(self) -> dict:
-        """Torch's plateau waits for a lower value unless told; here for a better score of those that pick the model."""
-        given = self.lr_scheduler_kwargs or {}
-        settings = dict(given)
-        mode = settings.setdefault("mode", "max" if self.greater_is_better else "min")
-        if (mode == "max") != bool(self.greater_is_better):
+        """Torch's plateau waits for a lower value unless told; here for a better one of what it follows."""
+        followed = self.plateau_metric or self.metric_for_best_model
+        more = _more_is_better(self.plateau_metric) if self.plateau_metric else bool(self.greater_is_better)
+        settings = dict(self.lr_scheduler_kwargs or {})
+        mode = settings.setdefault("mode", "max" if more else "min")
+        if (mode == "max") != more:
             raise ValueError(
-                f"lr_scheduler_kwargs has mode {mode!r}, but of {self.metric_for_best_model} "
-                f"{'more' if self.greater_is_better else 'less'} is better; leave mode out"
+                f"lr_scheduler_kwargs has mode {mode!r}, but of {followed} {'more' if more else 'less'} is better; "
+                "leave mode out"
             )
         try:
             ReduceLROnPlateau(torch.optim.SGD([torch.zeros(1)]), **settings)
@@ -195,26 +202,41 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 raise ValueError(f"{name} is not honoured here: {instead}")
 
 
+def _read_mapping(name: str, text: str) -> dict:
+    try:
+        mapping = json.loads(text)
+    except ValueError:
+        mapping = None
+    if not isinstance(mapping, dict):
+        raise ValueError(f'{name} must be a mapping of names to values, such as {{"factor": 0.5}}, got {text!r}')
+    return mapping
+
+
+def _more_is_better(score: str) -> bool:
+    return not score.split("/")[0].endswith(("loss", "mae"))
+
+
 def _cores_a_process() -> int:
     return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def check_selection(args, tasks) -> None:
-    """Refuse, before the first step, a score to select by that no validation will give.
+    """Refuse, before the first step, a score to select by, or to lower the rate by, that no validation will give.
 
     Raises:
         ValueError: names the score, and those that there are.
     """
-    if args.eval_strategy == "no" or not args.metric_for_best_model:
+    if args.eval_strategy == "no":
         return
     known = ["loss", "s_mtl"]
     for task in tasks:
         known += [task.score_name, *(f"{task.score_name}/{label}" for label in task.labels)]
         known += [war_name(task)] if task.kind == "classification" else []
-    name = args.metric_for_best_model.removeprefix("eval_")
-    if name not in known and not any(name.endswith(f"_{score}") for score in known):  # several eval sets: <set>_<score>
-        scores = [task.score_name for task in tasks]
-        raise ValueError(f"metric_for_best_model {name!r} is not a score of this task set; it has {scores}")
+    for key in ("metric_for_best_model", "plateau_metric"):
+        name = (getattr(args, key) or "loss").removeprefix("eval_")
+        if name not in known and not any(name.endswith(f"_{score}") for score in known):  # eval sets: <set>_<score>
+            scores = [task.score_name for task in tasks]
+            raise ValueError(f"{key} {name!r} is not a score of this task set; it has {scores}")
 
 
 def refuse_several_gpus(args) -> None:

@@ -14,6 +14,7 @@ DECISIVE = (
     "learning_rate",
     "lr_scheduler_type",
     "lr_scheduler_kwargs",
+    "plateau_metric",
     "warmup_steps",
     "optim",
     "optim_args",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -227,6 +228,15 @@ class Burst2VecTrainer(Trainer):
         """The scores of the whole set, in float32; none where it has no labels."""
         labelled = any(labels_present(labels).any() for labels in evaluated.label_ids.values())
         return score_tasks(self.tasks, evaluated.predictions, evaluated.label_ids) if labelled else {}
+
+    def _evaluate(self, trial, ignore_keys_for_eval, skip_scheduler=False):
+        """Validate, and let the rate fall by what ``plateau_metric`` names: transformers has the model's score only."""
+        followed = self.args.plateau_metric
+        ours = followed is not None and isinstance(self.lr_scheduler, ReduceLROnPlateau) and not skip_scheduler
+        metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler=skip_scheduler or ours)
+        if ours:
+            self.lr_scheduler.step(metrics[f"eval_{followed.removeprefix('eval_')}"])
+        return metrics
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         """Loss, predictions by task in float32 and in the task's unit, and labels."""

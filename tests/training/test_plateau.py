@@ -28,19 +28,28 @@ def test_settings_come_as_text_too_and_another_schedule_keeps_its_own(tmp_path):
     text = tiny_arguments(tmp_path, **{**PLATEAU, "lr_scheduler_kwargs": '{"factor": 0.5}'})
     assert text.lr_scheduler_kwargs == {"factor": 0.5, "mode": "max"}
     assert not tiny_arguments(tmp_path, lr_scheduler_type="linear").lr_scheduler_kwargs
+    with pytest.raises(ValueError, match=r"lr_scheduler_kwargs must be a mapping .*, got 'factor=0.5'"):
+        tiny_arguments(tmp_path, **{**PLATEAU, "lr_scheduler_kwargs": "factor=0.5"})
 
 
 @pytest.mark.parametrize(
     "kwargs, message",
     [
         ({"mode": "min"}, r"mode 'min', but of emotion_ccc more is better"),
+        ({"mode": "max", "plateau_metric": "loss"}, r"mode 'max', but of loss less is better"),
         ({"factor": 1.5}, r"'factor': 1.5.*Factor should be < 1.0"),
         ({"halve": True}, r"'halve': True.*unexpected keyword argument 'halve'"),
     ],
 )
 def test_settings_that_would_not_halve_are_refused(tmp_path, kwargs, message):
+    followed = {"plateau_metric": kwargs.pop("plateau_metric", None)}
     with pytest.raises(ValueError, match=message):
-        tiny_arguments(tmp_path, **halving(**kwargs))
+        tiny_arguments(tmp_path, **followed, **halving(**kwargs))
+
+
+def test_a_score_to_follow_that_no_validation_gives_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"plateau_metric 'height_ccc' is not a score of this task set"):
+        tiny_trainer(tmp_path, plateau_metric="height_ccc", **halving())
 
 
 def test_the_rate_is_halved_without_and_kept_with_a_better_score(tmp_path):
@@ -51,6 +60,25 @@ def test_the_rate_is_halved_without_and_kept_with_a_better_score(tmp_path):
     trainer.train()
     assert rates(trainer) == [1e-3, 1e-3, 1e-3, 5e-4, 2.5e-4]  # of the steps before each of the five
     assert trainer.optimizer.param_groups[0]["lr"] == 2.5e-4
+
+
+def test_the_rate_may_follow_another_score_than_the_model(tmp_path):
+    """The scores rise throughout; the losses are no better than the best before in the third and fourth validation."""
+    scores, losses = iter([0.1, 0.2, 0.3, 0.4, 0.5]), iter([1.2, 1.1, 1.15, 1.1, 0.9])
+    followed = {"metric_for_best_model": "country_uar", "plateau_metric": "loss", "load_best_model_at_end": False}
+    trainer = tiny_trainer(tmp_path, **followed, **halving())
+    assert trainer.args.lr_scheduler_kwargs["mode"] == "min"
+    evaluate = trainer.evaluation_loop
+
+    def with_these(*args, **kwargs):
+        output = evaluate(*args, **kwargs)
+        output.metrics.update(eval_loss=next(losses), eval_country_uar=next(scores))
+        return output
+
+    trainer.evaluation_loop = with_these
+    trainer.train()
+    assert rates(trainer) == [1e-3, 1e-3, 1e-3, 5e-4, 2.5e-4]
+    assert trainer.state.best_metric == 0.5
 
 
 def test_a_resumed_run_goes_on_at_the_halved_rate_to_the_same_weights(tmp_path):
