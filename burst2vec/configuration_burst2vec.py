@@ -1,7 +1,10 @@
 """One point of the space encoder → pooling → trunk → heads → losses, as numbers and names."""
 
 import copy
+import difflib
+import inspect
 import math
+from collections.abc import Collection
 
 from transformers import AutoConfig, PreTrainedConfig
 
@@ -10,8 +13,50 @@ from .tasks import Task, resolve_tasks
 WIDTH = f"a whole number in 1..{2**16}"
 WEIGHT = "0 or more, up to a million; the reversal already makes Eq. 8's minus"
 
+# What transformers writes into a config.json, or gives a configuration that it reads, beside PreTrainedConfig's fields.
+_OF_TRANSFORMERS = {"model_type", "auto_map", "custom_pipelines", "quantization_config", "_commit_hash"}
 
-class OwnEncoderConfig(PreTrainedConfig):
+
+def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -> None:
+    """Refuse an argument that would be taken in silence and change nothing.
+
+    Raises:
+        ValueError: names the first that is not known, those that are spelt alike, and all that are known. It tells no
+            value, which may be a token.
+
+    >>> refuse_unknown("a choir", {"vioce": 1}, ["pitch", "voice"])
+    Traceback (most recent call last):
+    ValueError: a choir does not know 'vioce'; did you mean 'voice'? It takes ['pitch', 'voice']
+    """
+    for name in given:
+        if name not in known:
+            close = " or ".join(map(repr, difflib.get_close_matches(name, known)))
+            hint = f"; did you mean {close}? It" if close else "; it"
+            raise ValueError(f"{taker} does not know {name!r}{hint} takes {sorted(known)}")
+
+
+class _StrictConfig(PreTrainedConfig):
+    """A configuration that holds what it knows and nothing else: its own arguments, and what transformers gives it."""
+
+    def __init__(self, **kwargs):
+        foreign = {name: value for name, value in kwargs.items() if not _is_of_transformers(name)}
+        refuse_unknown(type(self).__name__, foreign, self.own_arguments())
+        super().__init__(**kwargs)
+
+    @classmethod
+    def own_arguments(cls) -> list[str]:
+        """The names of the arguments that this class takes itself."""
+        return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "kwargs")]
+
+
+def _is_of_transformers(name: str) -> bool:
+    if name in _OF_TRANSFORMERS or name in inspect.signature(PreTrainedConfig.__init__).parameters:
+        return True
+    plain = name.removeprefix("_")  # such as attn_implementation, a property with an underscore
+    return any(isinstance(getattr(PreTrainedConfig, key, None), property) for key in (plain, f"_{plain}"))
+
+
+class OwnEncoderConfig(_StrictConfig):
     """An encoder of this package, by its name and its arguments: one of ``burst2vec.encoders.ENCODERS``.
 
     Args:
@@ -27,7 +72,7 @@ class OwnEncoderConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
 
-class Burst2VecConfig(PreTrainedConfig):
+class Burst2VecConfig(_StrictConfig):
     """Configuration of [`Burst2VecForMultiTask`].
 
     Args:
@@ -52,6 +97,10 @@ class Burst2VecConfig(PreTrainedConfig):
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.
         initializer_range: standard deviation of the linear layers' initial weights.
+        kwargs: what every configuration of transformers has, such as ``dtype``.
+
+    Raises:
+        ValueError: a value out of its range, or an argument that is not known; the message names what is allowed.
 
     >>> config = Burst2VecConfig(tasks="emogator", discriminator_weight=0.0, adversary_weight=0.0)
     >>> [task.name for task in config.task_records]

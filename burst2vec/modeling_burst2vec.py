@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .configuration_burst2vec import Burst2VecConfig
+from .configuration_burst2vec import Burst2VecConfig, refuse_unknown
 from .encoders import build_encoder
 from .heads import TaskHead, read_out
 from .losses import task_loss
 from .pooling import POOLINGS
-from .speech_encoder import SpeechEncoder
+from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
-from .weights import MASK_EMBEDDING, refuse_mismatched, refuse_missing, refuse_not_finite
+from .weights import refuse_mismatched, refuse_missing, refuse_not_finite
 
 
 @dataclass
@@ -126,23 +126,29 @@ class Burst2VecForMultiTask(PreTrainedModel):
         Args:
             encoder_name_or_path: such as ``"facebook/hubert-large-ll60k"``, or a folder.
             config: used as it is but for its ``encoder_config``, which is the checkpoint's.
-            kwargs: arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained convolutions are
-                frozen unless ``freeze_feature_encoder=False``.
+            kwargs: of ``HUB_ARGUMENTS`` (``revision``, ``token``, ``cache_dir``, ``dtype``, …), how the checkpoint is
+                found and read; and arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained
+                convolutions are frozen unless ``freeze_feature_encoder=False``.
+
+        Raises:
+            ValueError: an argument that is neither; an encoder that is not accepted, or not whole.
+            OSError: no such checkpoint.
         """
-        never_a_pickle = {"use_safetensors": True, "output_loading_info": True}
-        encoder, found = AutoModel.from_pretrained(encoder_name_or_path, **never_a_pickle)
-        refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
-        refuse_not_finite(encoder)
+        own = [name for name in Burst2VecConfig.own_arguments() if name != "encoder_config"]  # the checkpoint's
+        refuse_unknown("from_encoder_pretrained", kwargs, [*own, *HUB_ARGUMENTS])
+        arguments = {name: value for name, value in kwargs.items() if name in own}
+        if config is not None and arguments:
+            raise ValueError(f"give a config or its arguments, not both: {sorted(arguments)}")
+        hub_arguments = {name: value for name, value in kwargs.items() if name in HUB_ARGUMENTS}
+        encoder = load_speech_model(encoder_name_or_path, **hub_arguments)
         if os.path.isdir(encoder.config._name_or_path):
             encoder.config._name_or_path = ""  # a place on this machine, which the saved configuration would publish
         if config is None:
-            config = Burst2VecConfig.for_encoder(encoder, **{"freeze_feature_encoder": True, **kwargs})
-        elif kwargs:
-            raise ValueError(f"give a config or its arguments, not both: {sorted(kwargs)}")
+            config = Burst2VecConfig.for_encoder(encoder, **{"freeze_feature_encoder": True, **arguments})
         else:
             config = copy.deepcopy(config)
             config.encoder_config = copy.deepcopy(encoder.config)
-        model = cls(config, encoder=encoder)
+        model = cls(config, encoder=encoder).to(encoder.dtype)
         # Building around a config resets its attention to None, silently eager; the encoder's own keeps sdpa.
         model.config.encoder_config = encoder.config
         return model

@@ -4,14 +4,19 @@ It is used as its authors published it, weights and all, but for three things th
 needs: it is short, it comes in batches of unequal lengths, and its answer must not depend on its neighbours.
 """
 
+import contextlib
+import errno
 import math
+import os
+import pickle
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from .waveforms import MAX_SAMPLES, MIN_SAMPLES
+from .weights import MASK_EMBEDDING, refuse_mismatched, refuse_missing, refuse_not_finite
 
 # The model types of transformers that are accepted: of each a test shows that a clip's frames do not depend on padding.
 SPEECH_FAMILIES = (
@@ -25,6 +30,68 @@ SPEECH_FAMILIES = (
     "wav2vec2-conformer",
     "wavlm",
 )
+
+# What finds and reads a checkpoint, as ``AutoModel.from_pretrained`` has it.
+FINDING_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+HUB_ARGUMENTS = (*FINDING_ARGUMENTS, "attn_implementation", "dtype", "use_safetensors", "variant")
+
+
+def load_speech_model(checkpoint, **hub_arguments) -> PreTrainedModel:
+    """A published encoder as its authors saved it, whole, in evaluation mode; nothing that comes with it is run.
+
+    Weights are read from safetensors; where there are none, from ``pytorch_model.bin`` (one file or several), of which
+    torch reads tensors alone (``weights_only=True``).
+
+    Args:
+        checkpoint: name on the Hub, or a folder; of one with a head, such as ForCTC, the encoder is taken.
+        hub_arguments: any of ``HUB_ARGUMENTS``; ``dtype`` is float32 unless given.
+
+    Raises:
+        ValueError: another model type than ``SPEECH_FAMILIES``; weights that are missing, not finite, of another shape
+            than the configuration says, damaged, or no tensors.
+        OSError: no such checkpoint, or none with weights.
+    """
+    place = {name: value for name, value in hub_arguments.items() if name in FINDING_ARGUMENTS}
+    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False, **place)
+    refuse_unaccepted(config)  # before the weights are fetched
+    arguments = {"dtype": torch.float32, **hub_arguments}
+    try:
+        with _no_conversion_asked():
+            model, found = AutoModel.from_pretrained(
+                checkpoint,
+                config=config,
+                weights_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **arguments,
+            )
+    except (pickle.UnpicklingError, EOFError, RuntimeError, OSError) as error:  # what torch.load raises
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # no such checkpoint, no network, a full disk
+        raise ValueError(
+            f"{checkpoint}: its weights are damaged, or a pickle that holds more than tensors; nothing of it was run. "
+            f"Give a checkpoint saved as safetensors ({type(error).__name__}: {str(error).partition('. ')[0]})"
+        ) from error
+    refuse_mismatched(found["mismatched_keys"])
+    refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
+    refuse_not_finite(model)
+    return model
+
+
+@contextlib.contextmanager
+def _no_conversion_asked():
+    """transformers would have a service of the Hub convert weights that are no safetensors, and wait for them."""
+    switch = "DISABLE_SAFETENSORS_CONVERSION"
+    before = os.environ.get(switch)
+    os.environ[switch] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[switch]
+        else:
+            os.environ[switch] = before
 
 
 class LengthAwareGroupNorm(nn.GroupNorm):

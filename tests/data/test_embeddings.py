@@ -288,7 +288,18 @@ def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     refused(tmp_path, "model.safetensors")
     torch.save({}, tmp_path / "pytorch_model.bin")
-    refused(tmp_path, "safetensors")
+    refused(tmp_path, "lacks .* weights")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"no pickle")
+    refused(tmp_path, "nothing of it was run")
+
+
+def test_a_checkpoint_of_pickles_alone_gives_the_same_vectors(tmp_path):
+    save_encoder(tmp_path)
+    clips = noise_clips(4000, 8000)
+    expected = find_feature_set(f"embedding:{tmp_path}").vectors(clips)
+    torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    assert np.array_equal(find_feature_set(f"embedding:{tmp_path}").vectors(clips), expected)
 
 
 @pytest.mark.parametrize("name", ["my-hubert", "./a/b", "a/b/c", "~/nowhere/x", "/nowhere/x"])

@@ -288,11 +288,3 @@ def test_the_configuration_survives_json(tmp_path):
     loaded = Burst2VecConfig.from_pretrained(tmp_path)
     assert loaded.task_records == config.task_records and loaded.dropout == 0.3
     assert loaded.encoder_config.conv_dim == [16] * 7
-
-
-def test_an_encoder_saved_as_a_pickle_is_refused(tmp_path):
-    encoder = AutoModel.from_config(tiny_encoder_config())
-    encoder.config.save_pretrained(tmp_path)
-    torch.save(encoder.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(OSError, match="safetensors"):
-        Burst2VecForMultiTask.from_encoder_pretrained(tmp_path)

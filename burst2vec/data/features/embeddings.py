@@ -15,7 +15,7 @@ import torch
 import xxhash
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, Wav2Vec2FeatureExtractor
+from transformers import AutoConfig, AutoFeatureExtractor, Wav2Vec2FeatureExtractor
 
 from ...audio import StepError, apply_steps, read_steps, resample
 from ...configuration_burst2vec import Burst2VecConfig
@@ -23,10 +23,10 @@ from ...encoders import VectorEncoder
 from ...feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ...modeling_burst2vec import Burst2VecForMultiTask
 from ...pooling import StatisticsPooling
-from ...speech_encoder import SpeechEncoder
+from ...speech_encoder import SpeechEncoder, load_speech_model
 from ...trunks import TaskModules
 from ...waveforms import SAMPLING_RATE, WaveformError
-from ...weights import MASK_EMBEDDING, refuse_missing, refuse_not_finite
+from ...weights import MASK_EMBEDDING, refuse_missing
 from ..corpora import CorpusError
 from ..processes import bf16_is_native
 from .feature_set import FeatureFamily, FeatureSet
@@ -202,13 +202,13 @@ def _load(checkpoint: str, states: tuple) -> FrozenEncoder:
 def _read(checkpoint: str) -> tuple:
     """Model and feature extractor, as whoever trained them saved them; nothing that they bring along is run."""
     config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
-    model_class = Burst2VecForMultiTask if isinstance(config, Burst2VecConfig) else AutoModel
-    more = {} if model_class is Burst2VecForMultiTask else {"trust_remote_code": False}
-    model, found = model_class.from_pretrained(
-        checkpoint, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **more
-    )
-    refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
-    refuse_not_finite(model)
+    if isinstance(config, Burst2VecConfig):
+        model, found = Burst2VecForMultiTask.from_pretrained(
+            checkpoint, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
+    else:
+        model = load_speech_model(checkpoint)
     extractor = AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
     if extractor.sampling_rate != SAMPLING_RATE:
         raise ValueError(f"it hears {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
