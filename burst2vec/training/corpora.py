@@ -107,10 +107,12 @@ def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
 def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: Sequence) -> dict[str, Clips]:
     """The chosen clips without those that cannot be heard, and after the steps of preprocessing; both are cached.
 
-    Where vectors are read from tables (``features_dir``), the steps were done before those were computed.
+    Where vectors are read from tables (``features_dir``), no clip is heard: the steps were done before those were
+    computed.
     """
+    if arguments.features_dir is not None:
+        return {split: Clips(dataset, []) for split, dataset in chosen.items()}
     num_proc = arguments.preprocessing_num_workers
-    steps = () if arguments.features_dir is not None else steps
     prepared = {}
     for split, dataset in chosen.items():
         audible, skipped = check_clips(dataset, arguments.on_bad_clip, num_proc)

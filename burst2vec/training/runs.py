@@ -99,8 +99,9 @@ def execute(run: Run) -> dict:
     set_seed(training.seed)  # for weights that start from scratch
     steps = read_steps(run.data.preprocess) if run.data.preprocess else None
     model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker)
+    needs_sound, num_proc = run.data.features_dir is None, run.data.preprocessing_num_workers
     with training.main_process_first(desc="reading the clips"):
-        check = check_corpus(chosen, tasks, run.data.preprocessing_num_workers, _shares_speakers(run))
+        check = check_corpus(chosen, tasks, num_proc, _shares_speakers(run), sound=needs_sound)
         check.raise_if_refused()
         clips = prepare_clips(chosen, run.data, extractor.preprocess)
         if extractor.features:
@@ -129,7 +130,7 @@ def execute(run: Run) -> dict:
         folder.mkdir(parents=True, exist_ok=True)
         print(check.summary())
         if left_out := sum(len(prepared.skipped) for prepared in clips.values()):
-            print(f"  the {left_out:,} unreadable clips are left out")
+            print(f"  the {left_out:,} clips that cannot be used are left out")
     if training.do_train:
         trainer.train(resume_from_checkpoint=resume)
         if is_main:

@@ -73,7 +73,8 @@ class DataArguments(CorpusArguments):
     features_dir: str | None = _key(
         None,
         "Tables of the vectors of model.features, made before: what examples/extract_features.py wrote, of clips after "
-        "the same preprocessing, or the challenge's folder feats; by default the run computes them.",
+        "the same preprocessing, or the challenge's folder feats; no audio is needed then. By default the run computes "
+        "them.",
     )
     normalise_per_speaker: bool | None = _key(
         None,

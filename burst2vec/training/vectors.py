@@ -1,5 +1,6 @@
 """What a run's model hears where it hears vectors: which feature sets, read or computed, of which clips."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import datasets
 import numpy as np
 from datasets import Dataset
 
+from ..data.clips import BadClip
 from ..data.corpora.inside import refuse_links_out
 from ..data.features import (
     FeatureTables,
@@ -23,6 +25,8 @@ from ..files import write_whole
 from .corpora import Clips
 from .preparation import RunError
 from .sections import DataArguments
+
+logger = logging.getLogger(__name__)
 
 FITTED = "features"  # in a model's folder: what its feature sets have learnt, a folder for each
 
@@ -44,43 +48,74 @@ def hear_vectors(
     goes into the run's folder, for the pipeline.
 
     Args:
-        clips: by split, readable and preprocessed.
+        clips: by split, readable and preprocessed; where vectors are read from tables, their sound is not needed.
         features: names of feature sets.
         arguments: what to read, and whether vectors are put on their speaker's scale.
         output_dir: of the run.
         model_path: of the saved model that the run goes on from, if any.
 
     Raises:
-        CorpusError: tables without one of the clips, or that cannot be read; an unknown feature set.
+        CorpusError: tables without more than half of the clips, or without one where ``on_bad_clip`` is ``"raise"``;
+            tables that cannot be read; an unknown feature set.
         RunError: no tables of a set in ``features_dir``; a clip without a speaker, where vectors are put on their
             speaker's scale; a set that needs training clips or a package that are not there.
     """
-    speakers = {}
     if arguments.normalise_per_speaker:  # before what takes long
-        speakers = {split: _speakers(of_split.dataset, split) for split, of_split in clips.items()}
+        for split, of_split in clips.items():
+            _speakers(of_split.dataset, split)
+    tables = {}
+    if arguments.features_dir is not None:
+        tables = {name: _tables(name, arguments, output_dir) for name in features}
+        clips = {split: _those_with_vectors(of_split, split, tables, arguments) for split, of_split in clips.items()}
     found = {split: [] for split in clips}
     for name in features:
-        for split, vectors in _vectors_of_set(name, clips, arguments, output_dir, model_path).items():
+        of_set = _look_up(*tables[name], clips) if tables else _compute(name, clips, arguments, output_dir, model_path)
+        for split, vectors in of_set.items():
             found[split].append(vectors)
     heard = {}
     for split, parts in found.items():
         vectors = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         if arguments.normalise_per_speaker:
-            vectors = normalise_per_speaker(vectors, speakers[split])
+            vectors = normalise_per_speaker(vectors, _speakers(clips[split].dataset, split))
         heard[split] = replace(clips[split], dataset=with_vectors(clips[split].dataset, vectors))
     return heard
 
 
-def _vectors_of_set(name, clips, arguments, output_dir, model_path) -> dict[str, np.ndarray]:
-    if arguments.features_dir is not None:
-        folder = tables_folder(arguments.features_dir, name)
-        tables = _read_tables(folder, arguments.cache_dir)
-        if (file := fitted_file(name)) is not None:
-            refuse_links_out(folder / file, folder)
-        _keep_fitted(name, folder, output_dir)
-        return {
-            split: look_up(tables, split, of_split.dataset["file_id"][:], folder) for split, of_split in clips.items()
-        }
+def _tables(name: str, arguments: DataArguments, output_dir: Path) -> tuple[FeatureTables, Path]:
+    folder = tables_folder(arguments.features_dir, name)
+    own = (folder / "features.json").is_file()
+    tables = read_features(folder, arguments.cache_dir) if own else read_challenge_features(folder)
+    if (file := fitted_file(name)) is not None:
+        refuse_links_out(folder / file, folder)
+    _keep_fitted(name, folder, output_dir)
+    return tables, folder
+
+
+def _those_with_vectors(clips: Clips, split: str, tables: dict, arguments: DataArguments) -> Clips:
+    """The clips that all tables have; the others could not be read when these were made, and are skipped and counted.
+
+    Where it may not skip, or is more than half, everything is left as it is: the look-up names what it misses.
+    """
+    missing: dict[int, BadClip] = {}
+    file_ids = clips.dataset["file_id"][:]
+    for of_set, folder in tables.values():
+        known = {file_id for rows in of_set.splits.values() for file_id in rows["file_id"][:]}
+        for row, file_id in enumerate(file_ids):
+            if file_id not in known:
+                missing.setdefault(row, BadClip(file_id, f"{file_id}: {folder} holds no vector of it"))
+    if not missing or arguments.on_bad_clip == "raise" or 2 * len(missing) > len(file_ids):
+        return clips
+    first = next(iter(missing.values())).reason
+    logger.warning("%s: %d of %d clips have no vector and are skipped: %s", split, len(missing), len(file_ids), first)
+    kept = [row for row in range(len(file_ids)) if row not in missing]
+    return Clips(clips.dataset.select(kept), [*clips.skipped, *missing.values()])
+
+
+def _look_up(tables: FeatureTables, folder: Path, clips: Mapping[str, Clips]) -> dict[str, np.ndarray]:
+    return {split: look_up(tables, split, of_split.dataset["file_id"][:], folder) for split, of_split in clips.items()}
+
+
+def _compute(name: str, clips: Mapping[str, Clips], arguments: DataArguments, output_dir, model_path) -> dict:
     fitted = _fitted(name, clips, output_dir, model_path)
     try:
         tables = {
@@ -124,11 +159,6 @@ def tables_folder(features_dir: str | Path, name: str) -> Path:
         f"with examples/extract_features.py --features {name} --out {above}, or leave features_dir out to compute "
         "vectors in the run"
     )
-
-
-def _read_tables(folder: Path, cache_dir: str | None) -> FeatureTables:
-    own = (folder / "features.json").is_file()
-    return read_features(folder, cache_dir) if own else read_challenge_features(folder)
 
 
 def _fitted(name: str, clips: Mapping[str, Clips], output_dir: Path, model_path: str | None) -> Path | None:

@@ -188,16 +188,49 @@ def test_tables_written_before_give_the_same_scores(finished, command, tmp_path)
     assert scores(read) == scores(record_of(finished)) and "features_dir" not in read["recipe"]["data"]
 
 
-def test_the_challenges_folder_is_found_by_the_challenges_names(command, tmp_path, capsys):
-    feats = tmp_path / "feats" / "eGeMAPS"
-    feats.mkdir(parents=True)
+@pytest.fixture
+def feats(folder, tmp_path):
+    """The challenge's feats and its data_info.csv, without any audio."""
+    place = tmp_path / "HUME-VB" / "feats" / "eGeMAPS"
+    place.mkdir(parents=True)
+    shutil.copy(folder / "data_info.csv", tmp_path / "HUME-VB")
+    chance = np.random.default_rng(0)
+    names = ",".join(["", *(f"feature_{number}" for number in range(88))])
     for number in range(1, 40):  # three more than there are clips
-        (feats / f"[{number:05d}].csv").write_text(f"name;one;two\n'unknown';{number};{number % 5}\n")
-    more = ["--features", "egemaps", "--features_dir", tmp_path / "feats", *SHORT]
-    assert execute(parse_run(command(tmp_path / "run", *more)))["features"] == ["egemaps"]
-    for path in feats.glob("*.csv"):
+        row = ",".join(map(str, [number, *chance.normal(size=88).round(3)]))
+        (place / f"[{number:05d}].csv").write_text(f"{names}\n{row}\n")
+    return place.parent
+
+
+def of_feats(command, feats, output_dir, *more):
+    given = ["--data_dir", feats.parent, "--features", "egemaps", "--features_dir", feats, "--preprocess", "null"]
+    return command(output_dir, *given, *more)
+
+
+def test_the_challenges_vectors_need_no_audio(command, feats, tmp_path, capsys):
+    record = execute(parse_run(of_feats(command, feats, tmp_path / "run")))
+    assert record["features"] == ["egemaps"] and record["scores"].keys() == {"validation", "test"}
+    assert Burst2VecFeatureExtractor.from_pretrained(tmp_path / "run").feature_size == 88
+    assert sum(count["used"] for count in record["clips"].values()) == 36
+    assert "is written and valid, with all 12 test clips" in capsys.readouterr().out
+
+
+def test_a_clip_without_a_vector_is_skipped_and_counted_or_ends_the_run(command, feats, tmp_path, capsys):
+    with (feats.parent / "data_info.csv").open() as table:
+        lost = next(row["File_ID"].strip("[]") for row in csv.DictReader(table) if row["Split"] == "Test")
+    (feats / "eGeMAPS" / f"[{lost}].csv").unlink()
+    short = ["--max_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"]
+    record = execute(parse_run(of_feats(command, feats, tmp_path / "run", *short)))
+    assert record["clips"]["test"] == {"used": 11, "skipped": 1}
+    assert record["submission"]["constant_baseline"] == [lost] and record["submission"]["without_row"] == 0
+    message = refused(capsys, of_feats(command, feats, tmp_path / "again", *short, "--on_bad_clip", "raise"))
+    assert f"eGeMAPS: holds no vector of 1 of the 12 clips of test, the first is '{lost}'" in message
+
+
+def test_the_challenges_folder_of_other_clips_is_refused(command, feats, tmp_path, capsys):
+    for path in (feats / "eGeMAPS").glob("*.csv"):
         path.rename(path.with_stem("x" + path.stem))
-    message = refused(capsys, command(tmp_path / "again", *more))
+    message = refused(capsys, of_feats(command, feats, tmp_path / "again", *SHORT))
     assert "eGeMAPS: holds no vector of" in message and "clips of train, the first is '0" in message
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from ...tasks import Task, resolve_tasks
-from ..clips import CLIPPED_FROM, examine_clips
+from ..clips import CLIPPED_FROM, examine_clips, unexamined
 from ..corpora.splits import speaker_key
 from ..corpora.tables import CorpusError, Lost
 from ..processes import usable_cores
@@ -63,7 +63,10 @@ class CorpusCheck:
         lines = []
         for split in self.splits:
             facts = self.facts[split]
-            parts = [f"{facts['clips']:,} clips", facts["duration"]]
+            parts = [
+                f"{facts['clips']:,} clips",
+                *([facts["duration"]] if facts["seconds"] or facts["unreadable"] else []),
+            ]
             if facts["speakers"]:
                 parts.append(f"{facts['speakers']:,} speakers")
             if facts["seconds"]:
@@ -85,6 +88,7 @@ def check_corpus(
     num_proc: int | None = None,
     allow_shared_speakers: bool = False,
     lost: Sequence[Lost] = (),
+    sound: bool = True,
 ) -> CorpusCheck:
     """Look over every clip, speaker and label of a corpus.
 
@@ -97,6 +101,7 @@ def check_corpus(
         num_proc: processes to decode with; by default as many as there are cores.
         allow_shared_speakers: make speakers in two splits a problem instead of a refusal.
         lost: of ``lost_in_reading``: what stands in the corpus's folder and is not in ``corpus``.
+        sound: False where nobody needs it: no file is looked for, and nothing is measured of the clips.
 
     Raises:
         CorpusError: no split, a split without clips, or one that is streamed. What the check itself refuses raises
@@ -111,7 +116,9 @@ def check_corpus(
         if not len(dataset):
             raise CorpusError(f"split {split}: has no clips; leave it out, or fill it")
     findings = pa.concat_tables(
-        examine_clips(dataset, _processes(len(dataset), num_proc)).with_format("arrow")[:]
+        (examine_clips(dataset, _processes(len(dataset), num_proc)) if sound else unexamined(dataset)).with_format(
+            "arrow"
+        )[:]
         for dataset in corpus.values()
     )
     clips = clip_table(corpus, findings)

@@ -23,9 +23,10 @@ def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
     Returns:
         ``split`` and ``speaker``, categories, ``speaker`` missing where nobody is named; ``readable``, ``silent``,
         ``doubtful`` (its header contradicts itself), bool; ``seconds``; ``level_dbfs``, of the root mean square, NaN
-        for a clip of zeros; ``peak``, ``clipped``, ``silent_share``. An unreadable clip has NaN for all that is
-        measured.
+        for a clip of zeros; ``peak``, ``clipped``, ``silent_share``. A clip that is unreadable, or was not examined,
+        has NaN for all that is measured.
     """
+    examined = findings["samples"].to_numpy() > 0
     readable = pc.equal(findings["problem"], "").to_numpy()
     split = np.repeat(np.arange(len(corpus)), [len(dataset) for dataset in corpus.values()])
     rms = findings["rms"].to_numpy()
@@ -41,7 +42,7 @@ def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
             "readable": readable,
             "silent": findings["silent"].to_numpy(),
             "doubtful": pc.not_equal(findings["doubt"], "").to_numpy(),
-            **{name: np.where(readable, column, np.nan) for name, column in measured.items()},
+            **{name: np.where(examined, column, np.nan) for name, column in measured.items()},
         }
     )
 

@@ -61,6 +61,18 @@ def sound_corpus():
     return {"train": train, "validation": split(*({"speaker": "C", "seed": seed} for seed in range(200, 203)))}
 
 
+def test_where_nobody_needs_sound_labels_and_speakers_are_looked_at_and_no_file_is(sound_corpus):
+    gone = [{"bytes": None, "path": f"nowhere/{number}.wav"} for number in range(4)]
+    train = sound_corpus["train"].remove_columns("audio").add_column("audio", gone)
+    shared = {"train": train, "validation": split({"speaker": "A"}, {"speaker": "C"})}
+    check = check_corpus(shared, TASKS, sound=False)
+    assert [remark.text.split(",")[0] for remark in check.remarks] == ["1 speaker is in more than one split"]
+    assert check.facts["train"]["seconds"] is None and check.facts["train"]["unreadable"] == 0
+    assert check.summary().splitlines()[0] == "train: 4 clips, 2 speakers"
+    with pytest.raises(CorpusError, match="4 of 4 clips cannot be read"):
+        check_corpus(shared, TASKS).raise_if_refused()
+
+
 def test_nothing_wrong_has_no_remarks_and_status_0(sound_corpus):
     check = check_corpus(sound_corpus, TASKS)
     assert check.remarks == () and check.status == 0 and check.flagged.empty
