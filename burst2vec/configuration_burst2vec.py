@@ -13,8 +13,9 @@ from .tasks import Task, resolve_tasks
 WIDTH = f"a whole number in 1..{2**16}"
 WEIGHT = "0 or more, up to a million; the reversal already makes Eq. 8's minus"
 
-# What transformers writes into a config.json, or gives a configuration that it reads, beside PreTrainedConfig's fields.
-_OF_TRANSFORMERS = {"model_type", "auto_map", "custom_pipelines", "quantization_config", "_commit_hash"}
+# What transformers writes into a config.json, or gives a configuration that it reads, beside PreTrainedConfig's fields;
+# its Trainer sets use_cache.
+_OF_TRANSFORMERS = {"model_type", "auto_map", "custom_pipelines", "quantization_config", "_commit_hash", "use_cache"}
 
 
 def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -> None:

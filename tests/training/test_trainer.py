@@ -8,7 +8,7 @@ import torch
 from datasets import ClassLabel
 from transformers import TrainingArguments
 
-from burst2vec import Burst2VecFeatureExtractor
+from burst2vec import Burst2VecFeatureExtractor, Burst2VecForMultiTask
 from burst2vec.scoring import score_tasks
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer, CheckpointError
@@ -56,6 +56,16 @@ def test_each_part_of_the_loss_is_logged_by_its_name_as_a_mean(tmp_path):
         for name in PARTS | {"discriminator", "adversary"}:
             values = [parts[name] for parts in window if name in parts]
             assert entry[name] == pytest.approx(np.mean(values), rel=1e-6)
+
+
+def test_a_trained_model_is_loaded_as_it_was_saved(tmp_path):
+    """The trainer leaves its own marks in the configuration."""
+    trainer = tiny_trainer(tmp_path / "run", max_steps=2, eval_strategy="no", save_strategy="no")
+    trainer.train()
+    trainer.save_model(tmp_path / "final")
+    loaded = Burst2VecForMultiTask.from_pretrained(tmp_path / "final")
+    for name, values in trainer.model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], values), name
 
 
 def test_a_step_trains_one_task_and_tasks_alternate(tmp_path):
