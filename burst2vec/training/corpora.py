@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 
 from ..data import load_bursts
 from ..data.clips import check_clips
-from ..data.corpora import corpus_tasks
+from ..data.corpora import CORPORA, corpus_tasks
 from ..data.corpora.derived import derive_classes, derived_tasks
 from ..data.corpora.mixing import mix_corpora
 from ..data.preprocessing import preprocess_corpus
@@ -36,31 +36,39 @@ def tasks_of(run: Run) -> tuple[Task, ...]:
     return resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
 
 
-def read_corpora(arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:
+def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool = False) -> DatasetDict:
     """The corpus that the recipe names, or several as one; a synthetic one is written first if it is not there yet.
 
     A classification that a corpus has not, but whose intensities it has, is derived: emotion_class from emotion.
+
+    Args:
+        arguments: what to read.
+        tasks: of the model.
+        for_prediction: nothing learns from the clips: they may lack labels, and folders and EmoGator without splits
+            are one split, test.
 
     Raises:
         RunError: a corpus without its folder, or no label of a task.
     """
     described = corpora_of(arguments)
-    corpora = {name: _read(corpus, arguments, tasks) for name, corpus in described.items()}
+    corpora = {name: _read(corpus, arguments, tasks, for_prediction) for name, corpus in described.items()}
     if arguments.mix is not None:
         tasks_of = {name: corpus_tasks(corpus.corpus, corpus.labels, tasks) for name, corpus in described.items()}
         tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
-        return mix_corpora(corpora, tasks_of, tasks)
+        return mix_corpora(corpora, tasks_of, tasks, for_prediction)
     ((name, corpus),) = corpora.items()
     (names, *_) = corpus.column_names.values()
     columns = [column for column in names if column not in ("file_id", "audio", "speaker")]
-    if missing := [task.name for task in tasks if task.name not in columns]:
+    if not for_prediction and (missing := [task.name for task in tasks if task.name not in columns]):
         raise RunError(
             f"the corpus {name} has no labels for the tasks {missing}; it has {columns}; change --tasks or --corpus"
         )
     return corpus
 
 
-def _read(corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Task]) -> DatasetDict:
+def _read(
+    corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool
+) -> DatasetDict:
     if corpus.corpus != "synthetic" and corpus.data_dir is None:
         raise RunError(f"the corpus {corpus.corpus} is read from a folder; give it with --data_dir FOLDER")
     keys = ("synthetic_clips", "synthetic_speakers", "synthetic_seed")
@@ -79,6 +87,7 @@ def _read(corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Tas
         columns=corpus.columns,
         splits=corpus.splits,
         allow_shared_speakers=corpus.allow_shared_speakers,
+        for_prediction=for_prediction and "for_prediction" in CORPORA[corpus.corpus].takes,
         cache_dir=arguments.cache_dir,
         num_proc=arguments.preprocessing_num_workers,
         clips=corpus.synthetic_clips,

@@ -15,9 +15,10 @@ from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
 from ..files import write_whole
 from ..markdown import markdown_table
-from ..scoring import score_tasks, trivial_predictions
+from ..scoring import score_tasks
 from ..scoring.fusion import choose_best, choose_weights, even_weights, weighted
 from ..tasks import Task
+from .baseline import from_record, learn_constant
 from .corpora import read_corpora
 from .finished import FinishedRun, names_of, read_predictions, read_run
 from .outcomes import versions, write_predictions, write_record
@@ -46,7 +47,7 @@ class Split:
         partial: ids of the other clips.
         partial_mean: of these, by task, the mean over the systems that predicted each, (clips, labels).
         table: the ids of all clips that the corpus has in this split.
-        constant: the constant baseline's answer, by task (1, labels).
+        constant: the constant baseline's answer, by task (1, labels); None where nobody knows.
     """
 
     file_ids: list[str]
@@ -56,7 +57,7 @@ class Split:
     partial: list[str] = field(default_factory=list)
     partial_mean: dict[str, np.ndarray] = field(default_factory=dict)
     table: list[str] = field(default_factory=list)
-    constant: dict[str, np.ndarray] = field(default_factory=dict)
+    constant: dict[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -181,12 +182,14 @@ def label_splits(splits: dict[str, Split], systems: dict[str, FinishedRun], data
         RunError: a clip that the corpus does not have, or labels on which a system does not reach the score that it
             reached in its run: they are not the labels of that run.
     """
-    tasks = next(iter(systems.values())).tasks
-    corpus = read_corpora(data, tasks)
-    constant = trivial_predictions(tasks, corpus_labels(corpus["train"], tasks), 1)
+    first = next(iter(systems.values()))
+    tasks = first.tasks
+    trained = first.record["recipe"].get("training", {}).get("do_train", True)
+    corpus = read_corpora(data, tasks, for_prediction=not trained)
+    constant = learn_constant(tasks, corpus["train"]) if "train" in corpus else from_record(first.record, tasks)
     labelled = {}
     for name, split in splits.items():
-        dataset = corpus[name] if name in corpus else corpus["train"].select([])
+        dataset = corpus[name] if name in corpus else next(iter(corpus.values())).select([])
         table = dataset["file_id"][:]
         row_of = {file_id: row for row, file_id in enumerate(table)}
         file_ids = [*split.file_ids, *split.partial]

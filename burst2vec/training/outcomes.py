@@ -10,15 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
 
 from ..data.cells import as_cell
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
 from ..files import write_whole
-from ..scoring import SubmissionError, format_report, score_tasks, trivial_predictions
+from ..scoring import SubmissionError, format_report, score_tasks
 from ..tasks import Task
 from ..version import __version__
+from .baseline import Constant
 from .corpora import Clips
 from .plots import plot_predictions
 from .preparation import RunError
@@ -34,12 +34,11 @@ class Outcome:
     Args:
         folder: where to write.
         tasks: the model's task records.
-        train_clips: what the trivial baselines learn from.
+        constant: what the constant baseline answers; None where nobody knows, and scores stand alone.
     """
 
-    def __init__(self, folder: Path, tasks: Sequence[Task], train_clips: Dataset):
-        self.folder, self.tasks = folder, tasks
-        self.train_labels = corpus_labels(train_clips, tasks)
+    def __init__(self, folder: Path, tasks: Sequence[Task], constant: Constant | None):
+        self.folder, self.tasks, self.constant = folder, tasks, constant
         self.scores: dict[str, dict[str, float]] = {}
         self.trivial: dict[str, dict[str, float]] = {}
         self.submission: dict | None = None
@@ -66,19 +65,19 @@ class Outcome:
         labels = corpus_labels(dataset, self.tasks)
         if not any(labels_present(of_task).any() for of_task in labels.values()):
             return "\n".join([*lines, f"{len(dataset):,} clips predicted; they have no labels to score"])
-        guesses = trivial_predictions(self.tasks, self.train_labels, len(dataset))
         self.scores[split] = score_tasks(self.tasks, predictions, labels)
-        self.trivial[split] = score_tasks(self.tasks, guesses, labels)
+        if self.constant is not None:
+            answers = {name: np.tile(answer, (len(dataset), 1)) for name, answer in self.constant.items()}
+            self.trivial[split] = score_tasks(self.tasks, answers, labels)
         plot_predictions(self.tasks, self.scores[split], predictions, labels, self.folder / "plots", split)
-        report = format_report(self.tasks, self.scores[split], self.trivial[split], clips=len(dataset))
+        report = format_report(self.tasks, self.scores[split], self.trivial.get(split, {}), clips=len(dataset))
         return "\n".join([*lines, report])
 
     def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:
         unreadable = [clip.file_id for clip in clips.skipped]
-        constant = trivial_predictions(self.tasks, self.train_labels, 1)
         try:
             written = write_submission(
-                self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, constant
+                self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, self.constant
             )
         except SubmissionError as error:  # what was trained and predicted is kept
             self.submission = {"problem": str(error)}

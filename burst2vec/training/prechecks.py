@@ -58,11 +58,12 @@ def check_run(run: Run) -> tuple[Task, ...]:
     return tasks
 
 
-def check_splits(run: Run, chosen: Mapping[str, Dataset], tasks: Sequence[Task]) -> None:
+def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, Dataset], tasks: Sequence[Task]) -> None:
     """Refuse a corpus that lacks the splits or the labels that the run needs.
 
     Args:
         run: the run.
+        corpus: its splits.
         chosen: the clips that it will use, by split; their sound is not looked at.
         tasks: of its model.
 
@@ -72,8 +73,15 @@ def check_splits(run: Run, chosen: Mapping[str, Dataset], tasks: Sequence[Task])
     try:
         labels = {split: corpus_labels(clips, tasks) for split, clips in chosen.items()}
     except ValueError as error:
-        raise RunError(f"the corpus has other labels than the tasks of the model: {error}") from error
+        raise RunError(
+            f"the corpus has other labels than the tasks of the model: {error}; --mix goes by their names"
+        ) from error
     if not run.training.do_train:
+        if not chosen:
+            raise RunError(
+                f"there is nothing to predict: the corpus has the splits {list(corpus)}, and do_eval is "
+                f"{run.training.do_eval}, do_predict {run.training.do_predict}; give clips to test by --splits"
+            )
         return
     if "train" not in chosen:
         raise RunError(

@@ -133,15 +133,19 @@ def load_model(folder: str | Path) -> Burst2VecForMultiTask:
         RunError: no saved Burst2Vec model, or one whose weights are damaged, not all there or not finite.
     """
     saved_tasks(folder)
-    report = logging.getLogger("transformers.modeling_utils")  # its table of missing weights, which the error sums up
-    level = report.level
-    report.setLevel(logging.ERROR)
+    told = logging.getLogger("transformers.modeling_utils")
+    told.addFilter(_is_error)
     try:
         return Burst2VecForMultiTask.from_pretrained(folder, use_safetensors=True)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise RunError(f"the model {folder} cannot be used: {error}") from error
     finally:
-        report.setLevel(level)
+        told.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    """Not transformers' table of the weights that a checkpoint lacks: our error sums it up."""
+    return record.levelno >= logging.ERROR
 
 
 def load_extractor(folder: str | Path, **settings) -> Burst2VecFeatureExtractor:

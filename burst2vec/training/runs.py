@@ -1,10 +1,12 @@
 """One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
+from datasets import DatasetDict
 from transformers import ProgressCallback, set_seed
 
 from ..audio import AudioError, StepError, read_steps
@@ -12,8 +14,9 @@ from ..data.checking import check_corpus
 from ..data.corpora.tables import CorpusError
 from ..data.vectors import VECTOR
 from ..files import WriteError, write_whole
+from .baseline import constant_of, to_record
 from .checkpoints import CheckpointError, checkpoint_steps
-from .corpora import choose_clips, draw_clips, prepare_clips, read_corpora
+from .corpora import choose_clips, prepare_clips, read_corpora
 from .measuring import estimate_statistics
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
@@ -47,6 +50,9 @@ Trains, evaluates and predicts as the recipe says, and writes model, scores, pre
   --max_train_samples 100 --max_steps 20    a quick trial
   --resume_from_checkpoint true             go on after an interruption
   --do_train false --model_path FOLDER      evaluate and predict with a saved model
+  --do_train false --model_path RUN --corpus folder --splits null --data_dir NEW
+                                            predict new clips: all in the folder NEW, which needs no table, or one of
+                                            files and speakers; RUN/recipe.yaml is the recipe
   --help                                    every key
 """
 
@@ -93,9 +99,9 @@ def execute(run: Run) -> dict:
     if checkpoint := _latest(folder) if resume is True else resume:
         refuse_other_tasks(checkpoint, tasks)
     with training.main_process_first(desc="reading the corpus"):
-        corpus = read_corpora(run.data, tasks)
+        corpus = read_corpora(run.data, tasks, for_prediction=not training.do_train)
         chosen = choose_clips(corpus, _wanted(run), training.seed)
-        check_splits(run, chosen, tasks)
+        check_splits(run, corpus, chosen, tasks)
     set_seed(training.seed)  # for weights that start from scratch
     steps = read_steps(run.data.preprocess) if run.data.preprocess else None
     model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker)
@@ -109,7 +115,6 @@ def execute(run: Run) -> dict:
             heard_as = replace(run.data, normalise_per_speaker=extractor.normalise_per_speaker)
             clips = hear_vectors(clips, names, heard_as, folder, run.model.model_path)
         train_clips = clips["train"].dataset if training.do_train else None
-        seen = train_clips or draw_clips(corpus["train"], run.data.max_train_samples, training.seed)
     if extractor.features and clips:
         size = len(next(iter(clips.values())).dataset[0][VECTOR])
         set_seed(training.seed)
@@ -129,6 +134,7 @@ def execute(run: Run) -> dict:
     if is_main:
         folder.mkdir(parents=True, exist_ok=True)
         print(check.summary())
+        print("".join(_not_predicted(run, corpus)), end="")
         if left_out := sum(len(prepared.skipped) for prepared in clips.values()):
             print(f"  the {left_out:,} clips that cannot be used are left out")
     if training.do_train:
@@ -136,7 +142,7 @@ def execute(run: Run) -> dict:
         if is_main:
             (folder / "metrics.json").unlink(missing_ok=True)  # of other weights than those saved now
         trainer.save_model(folder)
-    outcome = Outcome(folder, tasks, seen)
+    outcome = Outcome(folder, tasks, constant_of(run, corpus, train_clips, tasks))
     for split, asked in (("validation", training.do_eval), ("test", training.do_predict)):
         if asked and split in clips:
             predictions = trainer.predict(clips[split].dataset).predictions
@@ -153,6 +159,7 @@ def execute(run: Run) -> dict:
         "clips": {split: chosen.counts for split, chosen in clips.items()},
         "scores": outcome.scores,
         "trivial": outcome.trivial,
+        **({"constant": to_record(outcome.constant)} if outcome.constant else {}),
         **({"submission": outcome.submission} if outcome.submission else {}),
         "versions": versions(),
     }
@@ -166,6 +173,16 @@ def execute(run: Run) -> dict:
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()
     return record
+
+
+def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
+    """A line for each split that a saved model could predict and does not: on new clips that is easily overlooked."""
+    if not run.training.do_train:
+        for split in [split for split in corpus if split not in _wanted(run)]:
+            yield (
+                f"  {split}: its {len(corpus[split]):,} clips are not predicted; to predict all clips of a folder as "
+                "one split, leave out --splits, and its column of splits by --columns '{\"split\": null}'\n"
+            )
 
 
 def _latest(folder: Path) -> Path | None:

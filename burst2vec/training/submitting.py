@@ -23,7 +23,7 @@ class Submission:
         file: its name.
         clips: its rows.
         constant_baseline: ids of the unreadable clips, whose rows are the constant baseline's answer.
-        without_row: test clips of the table that were neither predicted nor unreadable; the file lacks them.
+        without_row: test clips of the table that were neither predicted nor filled in; the file lacks them.
     """
 
     file: str
@@ -52,7 +52,7 @@ def write_submission(
     predictions: tuple[Sequence[str], dict],
     table: Sequence[str],
     unreadable: Sequence[str],
-    constant: dict,
+    constant: dict | None,
 ) -> Submission | None:
     """Write the official file, where the tasks and the test clips are the challenge's.
 
@@ -63,7 +63,7 @@ def write_submission(
         predictions: the ids of the clips that were predicted, and by task (clips, labels).
         table: the ids of all test clips; rows stand in this order.
         unreadable: the ids of those that no model could be given.
-        constant: what these get: the constant baseline, by task (1, labels).
+        constant: what these get: the constant baseline, by task (1, labels); None: they get no row.
 
     Returns:
         What was written; None where there is nothing to submit.
@@ -75,11 +75,13 @@ def write_submission(
     predicted = entered_clips(file_ids, arguments)
     if not predicted or not answers_exvo_multi(tasks):
         return None
-    filled = set(entered_clips(unreadable, arguments)) - set(predicted)
+    filled = set() if constant is None else set(entered_clips(unreadable, arguments)) - set(predicted)
     asked = list(entered_clips(table, arguments))
     answered = [clip for clip in asked if clip in predicted or clip in filled]
     rows = [len(file_ids) if clip in filled else predicted[clip] for clip in answered]  # the last is the constant
-    rows_of = {task.name: np.concatenate([values[task.name], constant[task.name]])[rows] for task in tasks}
+    if constant is not None:
+        values = {task.name: np.concatenate([values[task.name], constant[task.name]]) for task in tasks}
+    rows_of = {task.name: values[task.name][rows] for task in tasks}
     name = submission_name(arguments.team, arguments.submission)
     write_exvo_multi(Path(folder, name), answered, rows_of, tasks)
     return Submission(name, len(answered), [clip for clip in asked if clip in filled], len(asked) - len(answered))

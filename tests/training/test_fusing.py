@@ -55,7 +55,7 @@ def corpus(monkeypatch):
     holes = {"emotion": np.full((40, 10), np.nan), "age": np.full((40, 1), np.nan), "country": np.full(40, -1)}
     splits = {"train": validation.select([0]), "validation": validation}
     splits["test"] = corpus_of(holes, SPLITS["test"][0], [None] * 40)
-    monkeypatch.setattr(fusing, "read_corpora", lambda data, tasks: DatasetDict(splits))
+    monkeypatch.setattr(fusing, "read_corpora", lambda data, tasks, for_prediction: DatasetDict(splits))
     return splits
 
 
@@ -288,3 +288,15 @@ def test_a_mixture_has_a_folder_for_each_corpus(tmp_path):
     run.record["recipe"]["data"] = {"singers": 3}
     with pytest.raises(RunError, match="its recipe's data cannot be read"):
         data_of(run)
+
+
+def test_predictions_of_new_clips_are_fused_where_nothing_was_trained(tmp_path, monkeypatch):
+    new = {"test": (IDS, LABELS)}
+    recipe = {"training": {"do_train": False}}
+    folders = [write_run(tmp_path / str(seed), new, noise=0.2, seed=seed, recipe=recipe) for seed in range(2)]
+    read = DatasetDict(test=corpus_of(LABELS, IDS, ["speaker"] * 40))
+    asked = []
+    monkeypatch.setattr(fusing, "read_corpora", lambda *_, for_prediction: asked.append(for_prediction) or read)
+    systems = read_systems(folders)
+    split = label_splits({"test": align(systems, "test")}, systems, DataArguments())["test"]
+    assert asked == [True] and split.constant is None and split.references["age"].shape == (40, 1)

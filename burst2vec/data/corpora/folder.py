@@ -13,8 +13,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -32,6 +33,7 @@ from .tables import CorpusError, Lost, Row, TableError, read_table
 logger = logging.getLogger(__name__)
 
 TABLE = "metadata.csv"
+SETTINGS = ("table", "columns", "splits", "allow_shared_speakers", "for_prediction")  # of ``read_folder``
 
 
 @dataclass
@@ -44,6 +46,7 @@ class FolderConfig(datasets.BuilderConfig):
     columns: dict | None = None
     splits: dict | None = None
     allow_shared_speakers: bool = False
+    for_prediction: bool = False
 
 
 class Folder(datasets.ArrowBasedBuilder):
@@ -57,8 +60,8 @@ class Folder(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager):
         asked = self.config
-        tasks = tasks_or_none(asked.tasks)
-        rows = read_folder(asked.data_dir, tasks, asked.table, asked.columns, asked.splits, asked.allow_shared_speakers)
+        settings = {name: getattr(asked, name) for name in SETTINGS}
+        rows = read_folder(asked.data_dir, tasks_or_none(asked.tasks), **settings)
         clips = {split: burst_table(rows[split], self.info.features) for split in rows}
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"clips": table, "parts": parts_of(len(table))})
@@ -70,10 +73,8 @@ class Folder(datasets.ArrowBasedBuilder):
             yield part.start, clips.slice(part.start, len(part))
 
 
-def folder_config(
-    folder, tasks, table=None, columns: dict | None = None, splits: dict | None = None, allow_shared_speakers=False
-) -> dict:
-    """The keyword arguments of ``Folder`` for a folder as it is now; see ``read_folder``.
+def folder_config(folder, tasks, table=None, **settings) -> dict:
+    """The keyword arguments of ``Folder`` for a folder as it is now; the settings are those of ``read_folder``.
 
     Of the tasks only what decides the rows: another loss or weight finds what was read before.
     """
@@ -89,9 +90,7 @@ def folder_config(
         "fingerprint": state.hexdigest()[:32],
         "tasks": [task.to_dict() for task in records],
         "table": None if table is None else os.fspath(table),
-        "columns": columns,
-        "splits": splits,
-        "allow_shared_speakers": allow_shared_speakers,
+        **settings,
     }
 
 
@@ -111,6 +110,7 @@ def read_folder(
     columns: dict | None = None,
     splits: dict | None = None,
     allow_shared_speakers: bool = False,
+    for_prediction: bool = False,
 ) -> dict[str, list[dict]]:
     """The rows of each split that there is, checked.
 
@@ -126,6 +126,8 @@ def read_folder(
             speaker of its own, in an order that its name decides as if by chance: one voice may then be in two splits.
         allow_shared_speakers: let a speaker be in two splits, with a warning. Names that differ in capitals, blanks or
             the width of letters alone count as one speaker's.
+        for_prediction: nothing learns from the clips. Columns of labels and splits may be missing, also such as
+            ``columns`` names, and so may folders of classes; where nothing says otherwise, every clip is in "test".
 
     Raises:
         CorpusError: no table and no classes of sub-folders, several tables and none named, no audio file at all, names
@@ -141,14 +143,17 @@ def read_folder(
     if path is None:
         if columns:
             raise CorpusError(f"{files.folder}: columns are given, and there is no table; put a {TABLE} there")
-        rows = list(rows_of_sub_folders(files, tasks))
+        rows = list(rows_of_sub_folders(files, tasks, for_prediction))
         if lost := lost_files(files):
             logger.warning("%s: %d files are left out, such as %s: %s", folder, len(lost), lost[0].name, lost[0].detail)
         if odd := [shown(path) for path in files.others if shown(path) != path]:
             logger.warning("%s: %d names are no UTF-8 text, such as %s; rename the files", folder, len(odd), odd[0])
     else:
-        rows = _rows_of_table(files, path, tasks, columns, splits, allow_shared_speakers)
-    if rows[0]["split"] is None:
+        choose = partial(choose_columns, tasks=tasks, columns=columns, for_prediction=for_prediction)
+        rows = _rows_of_table(files, path, tasks, choose, splits, allow_shared_speakers)
+    if rows[0]["split"] is None and splits is None and for_prediction:
+        in_split = ["test"] * len(rows)
+    elif rows[0]["split"] is None:
         in_split = _split_of_each(rows, splits, path or files.folder)
     elif splits is None:
         in_split = [row["split"] for row in rows]
@@ -202,7 +207,7 @@ def lost_in_folder(folder, tasks, table=None, **settings) -> list[Lost]:
 
 
 def _rows_of_table(
-    files: AudioFiles, path: Path, tasks: Sequence[Task], columns, splits, allow_shared_speakers: bool
+    files: AudioFiles, path: Path, tasks: Sequence[Task], choose: Callable, splits, allow_shared_speakers: bool
 ) -> list[dict]:
     rows: list[dict] = []
     chosen: TableColumns | None = None
@@ -210,7 +215,7 @@ def _rows_of_table(
     seen, missing = SpeakersSeen(), []
     for row in read_table(path, ()):
         if chosen is None:
-            chosen = choose_columns(row, tasks, columns)
+            chosen = choose(row)
             if chosen.split and splits is not None:
                 raise TableError(
                     f"{path}, line 1: splits are given, and column {chosen.split!r} has them too; leave splits out, or "

@@ -1,12 +1,15 @@
 """Which column of a user's table is what, and what its fields say: any subset of labels, under any names."""
 
 import difflib
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...tasks import Task
 from .tables import Row, TableError
+
+logger = logging.getLogger(__name__)
 
 FILE_COLUMNS = ("file_id", "file_name", "file", "path")  # the first that is there
 SPEAKER_COLUMNS = ("speaker", "Subject_ID")
@@ -70,7 +73,9 @@ def _number(row: Row, column: str | None, task: Task) -> float:
     return row.number(column, *task.span)
 
 
-def choose_columns(first: Row, tasks: Sequence[Task], columns: dict | None = None) -> TableColumns:
+def choose_columns(
+    first: Row, tasks: Sequence[Task], columns: dict | None = None, for_prediction: bool = False
+) -> TableColumns:
     """Find out which column is what.
 
     Args:
@@ -82,6 +87,7 @@ def choose_columns(first: Row, tasks: Sequence[Task], columns: dict | None = Non
             in ``file_id``, ``file_name``, ``file`` or ``path``, the speaker in ``speaker`` or ``Subject_ID``, the split
             in ``split`` or ``Split``, a task in a column of its name, a regression also in columns of its labels'
             names.
+        for_prediction: labels and splits may be missing, also such as ``columns`` names, which the log then says.
 
     Raises:
         TableError: a name that the header, the tasks or a task's labels do not have letter for letter, no column of
@@ -103,6 +109,8 @@ def choose_columns(first: Row, tasks: Sequence[Task], columns: dict | None = Non
                 f"columns: unknown key {key!r}{_alike(key, known)}; known keys: {', '.join(known)}; the header of "
                 f"{first.path} has: {header}"
             )
+    if for_prediction:
+        columns = header.those_there(columns)
     found = {}
     for key, usual in (("file", FILE_COLUMNS), ("speaker", SPEAKER_COLUMNS), ("split", SPLIT_COLUMNS)):
         found[key] = header.named(columns[key], key) if key in columns else header.usual(usual, key)
@@ -114,7 +122,7 @@ def choose_columns(first: Row, tasks: Sequence[Task], columns: dict | None = Non
     labels = {}
     for task in tasks:
         labels[task.name] = header.asked(task, columns[task.name]) if task.name in columns else header.expected(task)
-    if tasks and not any(labels.values()):
+    if tasks and not any(labels.values()) and not for_prediction:
         wanted = ", ".join(f"{task.name} ({', '.join(task.labels)})" for task in tasks)
         raise TableError(
             f"{first.path}, line 1: no column for any of the tasks {wanted}; found: {header}; name their columns with "
@@ -131,6 +139,23 @@ class _Header:
 
     def __str__(self):
         return ", ".join(self.names)
+
+    def those_there(self, columns: dict) -> dict:
+        """What the caller names, but for columns of labels and splits that the table does not have."""
+        found, absent = {}, []
+        for key, named in columns.items():
+            if isinstance(named, dict):
+                absent += [column for column in named.values() if column is not None and column not in self.names]
+                found[key] = {label: column for label, column in named.items() if column in self.names}
+            elif key in ("file", "speaker") or named is None or named in self.names:
+                found[key] = named
+            else:
+                absent.append(named)
+        if absent:
+            logger.warning(
+                "%s has no columns %s; its clips are predicted without", self.path, ", ".join(map(str, absent))
+            )
+        return found
 
     def named(self, column: str | None, key: str) -> str | None:
         """The column that the caller names; it must be there."""

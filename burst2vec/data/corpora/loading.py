@@ -17,7 +17,7 @@ from .fingerprints import corpus_fingerprint
 from .folder import Folder, folder_config, guess_tasks, lost_in_folder, tasks_or_none
 from .hume_vb_clips import join_tables
 from .hume_vb_tables import EXVO, label_tables, label_tasks
-from .splits import split_speakers
+from .splits import ALL_TEST, split_speakers
 from .tables import CorpusError, Lost
 
 
@@ -32,6 +32,7 @@ def load_bursts(
     columns: dict | None = None,
     splits: dict | None = None,
     allow_shared_speakers: bool = False,
+    for_prediction: bool = False,
     streaming: bool = False,
     cache_dir=None,
     num_proc: int | None = None,
@@ -68,6 +69,8 @@ def load_bursts(
             validate.
         allow_shared_speakers: HUME-VB and folder: let a speaker be in two splits, with a warning: it makes scores too
             good.
+        for_prediction: EmoGator and folder: of clips that nothing learns from. Labels may then be missing, with their
+            columns, and where neither the corpus nor ``splits`` says otherwise every clip is in "test".
         streaming: read rows as they are asked for, from the same files and in the same order, and cache nothing.
         cache_dir: of the datasets library.
         num_proc: processes that write the synthetic corpus, and the cache of any. Of tables alone one is sooner done.
@@ -90,6 +93,7 @@ def load_bursts(
         "columns": columns,
         "splits": splits,
         "allow_shared_speakers": allow_shared_speakers or None,
+        "for_prediction": for_prediction or None,
         "clips": clips,
         "speakers": speakers,
         "seed": seed,
@@ -183,7 +187,8 @@ def _lost_in_hume_vb(folder: Path, labels="exvo", allow_shared_speakers=False, *
     return join_tables(folder, label_tables(folder, labels), allow_shared_speakers).lost
 
 
-def _emogator(folder: Path, cache_dir, splits=None) -> datasets.DatasetBuilder:
+def _emogator(folder: Path, cache_dir, splits=None, for_prediction=False) -> datasets.DatasetBuilder:
+    splits = ALL_TEST if splits is None and for_prediction else splits
     found = emogator.find_clips(folder)
     return emogator.EmoGator(
         data_dir=str(folder),
@@ -235,7 +240,7 @@ CORPORA = {
     "emogator": Corpus(
         _emogator,
         tasks=lambda labels, tasks: TASK_PRESETS["emogator"],
-        takes=("splits",),
+        takes=("splits", "for_prediction"),
         how_to_get="EmoGator is public: clone its repository (it is named in arXiv 2301.00508), then "
         "load_bursts('emogator', data_dir='path/to/repository')",
     ),
@@ -248,7 +253,7 @@ CORPORA = {
     "folder": Corpus(
         _folder,
         tasks=lambda labels, tasks: _given(tasks),
-        takes=("tasks", "table", "columns", "splits", "allow_shared_speakers"),
+        takes=("tasks", "table", "columns", "splits", "allow_shared_speakers", "for_prediction"),
         how_to_get="A corpus of your own is a folder of clips, with a metadata.csv of their labels: "
         "load_bursts('folder', data_dir='path/to/folder', tasks=…)",
         lost=lost_in_folder,
@@ -263,6 +268,7 @@ _ONLY = {
     "table": "only a folder of your own is told where its labels are; {name} knows, leave it out",
     "columns": "only a folder of your own is told what its columns mean; {name} knows, leave it out",
     "splits": "{name} has its own, in its data_info.csv; leave splits out",
+    "for_prediction": "{name} says itself which clips have no labels; leave it out",
     "allow_shared_speakers": "{name} has no speaker in two splits; leave it out",
     **dict.fromkeys(("clips", "speakers", "seed"), "only the synthetic corpus is made to order; {name} is what it is"),
 }

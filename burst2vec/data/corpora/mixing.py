@@ -15,7 +15,9 @@ from .splits import SPLITS
 from .tables import CorpusError
 
 
-def mix_corpora(corpora: dict[str, DatasetDict], tasks_of: dict[str, tuple[Task, ...]], tasks) -> DatasetDict:
+def mix_corpora(
+    corpora: dict[str, DatasetDict], tasks_of: dict[str, tuple[Task, ...]], tasks, for_prediction: bool = False
+) -> DatasetDict:
     """Bring corpora of different labels to one set of tasks, and put them behind one another.
 
     Labels go by name: EmoGator's nine emotions into ExVo's ten leave Horror missing, in whatever order either has them.
@@ -30,6 +32,7 @@ def mix_corpora(corpora: dict[str, DatasetDict], tasks_of: dict[str, tuple[Task,
             known ``speaker``; nobody is taken for the same speaker in two corpora.
         tasks_of: for each corpus, the tasks that its columns hold, see ``corpus_tasks``.
         tasks: what is wanted, as ``resolve_tasks`` takes it.
+        for_prediction: nothing learns from the clips; a task may be one that no clip has a label for.
 
     Returns:
         the splits that there are, with the columns of ``burst_features(tasks)``; in each, the corpora in their order.
@@ -62,7 +65,7 @@ def mix_corpora(corpora: dict[str, DatasetDict], tasks_of: dict[str, tuple[Task,
             if len(clips):
                 parts.setdefault(split, []).append(_brought_to(tasks, clips, name, tasks_of[name]))
     for task in tasks:
-        if not any(_has_labels(clips, task) for split in parts.values() for clips in split):
+        if not for_prediction and not any(_has_labels(clips, task) for split in parts.values() for clips in split):
             has = "; ".join(f"{name}: {', '.join(task.name for task in own)}" for name, own in tasks_of.items())
             raise CorpusError(f"task {task.name!r}: no clip has a label for it; the corpora have {has}")
     order = [split for split in SPLITS if split in parts] + [split for split in parts if split not in SPLITS]

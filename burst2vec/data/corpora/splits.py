@@ -15,6 +15,7 @@ SPELLINGS = {  # of a split, in any capitals
 # Two to one and no test split: a first run needs clips to choose its checkpoint by, and which speakers to keep for a
 # last score is the user's to say.
 DEFAULT_SPLITS = {"train": 2 / 3, "validation": 1 / 3}
+ALL_TEST = {"test": 1.0}  # of clips that nothing learns from
 
 
 def speaker_key(name: str) -> str:
@@ -108,7 +109,10 @@ def split_speakers(
             wanted = round(fractions * len(speakers)) - round(before * len(speakers))
         if isinstance(wanted, int):
             if wanted > len(free):
-                raise CorpusError(f"split {split}: {splits[split]} asks for {wanted} speakers, {len(free)} are left")
+                raise CorpusError(
+                    f"split {split}: {splits[split]} asks for {wanted} speakers, {len(free)} are left; change splits, "
+                    "or leave it out"
+                )
             chosen[split], free = free[: max(wanted, 0)], free[max(wanted, 0) :]
         if split in splits and not chosen[split]:
             raise CorpusError(f"split {split}: {splits[split]} leaves it without a speaker; {_range_of(speakers)}")
@@ -137,7 +141,9 @@ def _named(speaker, speakers: list[str], split: str) -> str:
     if len(found) > 1:
         raise CorpusError(f"split {split}: {speaker} could be any of {', '.join(map(repr, found))}; put it in quotes")
     if not found:
-        raise CorpusError(f"split {split}: no speaker {speaker!r} here; {_range_of(speakers)}")
+        raise CorpusError(
+            f"split {split}: no speaker {speaker!r} here; {_range_of(speakers)}; change splits, or leave it out"
+        )
     return found[0]
 
 

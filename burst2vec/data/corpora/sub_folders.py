@@ -68,14 +68,20 @@ def guess_task(files: AudioFiles) -> tuple[Task, ...]:
     return (Task("class", "classification", tuple(sorted(classes)), loss="cross_entropy", metric="uar"),)
 
 
-def rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[dict]:
+def rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task], for_prediction: bool = False) -> Iterator[dict]:
     """A row for each clip, its class the name of its folder; without tasks, of clips in any folders.
+
+    Args:
+        files: of the folder.
+        tasks: whose labels to read.
+        for_prediction: where no folder has the name of a class, no clip has a label.
 
     Raises:
         CorpusError: no clip, one in no folder of a class, two that differ in their ending only, a link that is not
             followed, or tasks of which none or several are classifications that can be meant.
     """
-    task = _classification(files, tasks) if tasks else None
+    unlabelled = for_prediction and not _names_a_class(files, tasks)
+    task = _classification(files, tasks) if tasks and not unlabelled else None
     if files.links:
         raise CorpusError(f"{files.folder / files.links[0]}: is a link to a folder, or out of the corpus; not followed")
     found = find_clips(files, task.labels if task else ())
@@ -90,6 +96,8 @@ def rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[di
                 f"{files.folder / path}: is in no folder of a class, as {example} is; the classes of {task.name} are "
                 f"{', '.join(task.labels)}; or put a table there"
             )
+        if found.has_splits and "/" not in path:
+            raise CorpusError(f"{files.folder / path}: lies beside the folders of splits; move it into one of them")
         if twice[without_ending(path)] > 1:
             raise CorpusError(f"{files.folder / path}: another file differs in its ending only; keep one of them")
         yield {
@@ -100,6 +108,11 @@ def rows_of_sub_folders(files: AudioFiles, tasks: Sequence[Task]) -> Iterator[di
             **({task.name: task.labels.index(name)} if task else {}),
             "split": SPELLINGS[path.split("/")[0].lower()] if found.has_splits else None,
         }
+
+
+def _names_a_class(files: AudioFiles, tasks: Sequence[Task]) -> bool:
+    classes = {label for task in tasks if task.kind == "classification" for label in task.labels}
+    return any(not classes.isdisjoint(path.split("/")[:-1]) for path in files.sizes)
 
 
 def _classification(files: AudioFiles, tasks: Sequence[Task]) -> Task:

@@ -86,3 +86,15 @@ def test_the_real_files_are_read(tmp_path):
         assert len(rows) == 90 * len(speakers), split
         assert rows.features["category"].num_classes == 30
     assert not set(corpus["train"]["speaker"]) & set(corpus["validation"]["speaker"])
+
+
+def test_clips_to_predict_are_one_split_unless_splits_say_otherwise(tmp_path):
+    mp3 = write_emogator(tmp_path / "mp3")
+    cache = tmp_path / "cache"
+    learnt = load_bursts("emogator", mp3, cache_dir=cache)
+    predicted = load_bursts("emogator", mp3, cache_dir=cache, for_prediction=True)
+    assert list(predicted) == ["test"] and len(predicted["test"]) == sum(map(len, learnt.values()))
+    chosen = load_bursts("emogator", mp3, cache_dir=cache, for_prediction=True, splits={"validation": 1})
+    assert list(chosen) == ["validation"]
+    with pytest.raises(CorpusError, match="for_prediction: hume_vb says itself which clips have no labels"):
+        load_bursts("hume_vb", mp3, for_prediction=True)

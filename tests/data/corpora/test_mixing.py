@@ -118,6 +118,7 @@ def test_a_task_that_no_clip_has_a_label_for_is_refused():
     for tasks_of in ({"mine": (MOOD,)}, {"mine": (AGE,)}):
         with pytest.raises(CorpusError, match=f"task 'mood': no clip .*mine: {tasks_of['mine'][0].name}"):
             mix_corpora({"mine": nothing}, tasks_of, [MOOD])
+        assert len(mix_corpora({"mine": nothing}, tasks_of, [MOOD], for_prediction=True)["train"]) == 1
     missing_age = {"mine": corpus([AGE], "AB", age=[20.0, 30.0]), "yours": corpus([], "A")}
     mixed = mix_corpora(missing_age, {"mine": (AGE,), "yours": (AGE,)}, [AGE])
     assert str(mixed["train"]["age"][:]) == "[20.0, 30.0, nan]"
