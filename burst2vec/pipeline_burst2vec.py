@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -17,7 +17,7 @@ from .audio import AudioError, StepError, apply_steps, read_steps, resample
 from .audio.recordings import read_recording
 from .data.corpora import CorpusError
 from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name, refuse_unplaced
-from .data.vectors import public_name
+from .data.vectors import normalise_per_speaker, public_name
 from .waveforms import MIN_SAMPLES, WaveformError, check_waveform
 from .weights import refuse_not_finite
 
@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip", "nan")
 _CLIP_FAULTS = (AudioError, WaveformError, StepError)
+_GIVE_SPEAKERS = (
+    "{}, and this model takes vectors centred and scaled by their speaker's own mean and deviation, over all clips of "
+    "the speaker at once; give a list of the clips with their speakers, [{{'path': 'a.wav', 'speaker': 'S1'}}, …], or "
+    "predict a folder with a table of files and speakers: accelerate launch examples/run_exvo.py RUN/recipe.yaml "
+    "--do_train false --model_path RUN --corpus folder --data_dir FOLDER --output_dir NEW"
+)
 
 
 class Burst2VecPipeline(Pipeline):
@@ -35,6 +41,10 @@ class Burst2VecPipeline(Pipeline):
     any rate; see ``burst2vec.audio.recordings.read_recording``. Addresses are not fetched. A clip goes through the
     steps that the model's clips went through in training, as its feature extractor tells them. Where the model takes
     vectors, they are computed of the clip then.
+
+    A model that was trained on vectors on their speaker's own scale takes all clips of a speaker at once: a list of
+    dictionaries as above with ``"speaker"``, such as ``{"path": "a.wav", "speaker": "S1"}``, or a generator or dataset
+    of them. The same clips of a speaker have the same answers as in a run.
 
     For each clip, one entry per task and, on request, ``"embedding"``, the clip's vector as a list of numbers:
 
@@ -56,8 +66,8 @@ class Burst2VecPipeline(Pipeline):
 
     Raises:
         CorpusError: feature sets that are not found by the names that the model knows; says to give ``features``.
-        ValueError: a model with a weight that is not finite, or one that answers so; a model that was trained on
-            vectors on their speaker's own scale: a clip alone has none.
+        ValueError: a model with a weight that is not finite, or one that answers so; a clip without its speaker, for a
+            model that needs it.
         burst2vec.audio.AudioError: a file that is missing or is no recording, by its path, or by its place in the list.
         WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers, by its
             path or place.
@@ -73,6 +83,10 @@ class Burst2VecPipeline(Pipeline):
         refuse_not_finite(self.model)
 
     def __call__(self, inputs, **kwargs):
+        if self.feature_extractor.normalise_per_speaker and isinstance(inputs, (list, Dataset, GeneratorType)):
+            asked = {name: kwargs[name] for name in ("features", "on_error") if name in kwargs}
+            asked = {**self._preprocess_params, **self._sanitize_parameters(**asked)[0]}
+            inputs = self._on_speakers_scale(list(inputs), **asked)
         if isinstance(inputs, list):
             if not inputs:
                 return []
@@ -105,43 +119,68 @@ class Burst2VecPipeline(Pipeline):
 
         Instead of a clip that cannot be used the shortest silence goes through the model, so that batches stay whole.
         """
-        name = "clip"
+        place = None
         if isinstance(clip, _Placed):
-            clip, name = clip.clip, f"clip {clip.place} (counted from 0)"
-        steps = read_steps(self.feature_extractor.preprocess)
+            clip, place = clip.clip, clip.place
+        if self.feature_extractor.normalise_per_speaker and not isinstance(clip, _OfSpeaker):
+            raise ValueError(_GIVE_SPEAKERS.format("a clip was given alone"))
         sets = self._sets(features) if self.feature_extractor.features else None
         try:
-            return {**self._prepared(clip, name, steps, sets), "error": ""}
+            if isinstance(clip, _OfSpeaker):
+                if clip.fault is not None:
+                    raise clip.fault
+                values, name = clip.vector, clip.name
+            else:
+                values, name = self._values(clip, place, sets)
+            rate = {} if sets else {"sampling_rate": self.feature_extractor.sampling_rate}
+            return {**self.feature_extractor(values, names=[name], return_tensors="pt", **rate), "error": ""}
         except _CLIP_FAULTS as fault:
             if on_error == "raise":
                 raise
             size = self.feature_extractor.feature_size if sets else MIN_SAMPLES
             return {**self.feature_extractor(np.zeros(size, np.float32), return_tensors="pt"), "error": str(fault)}
 
-    def _prepared(self, clip, name: str, steps, sets: list[FeatureSet] | None):
+    def _values(self, clip, place: int | None, sets: list[FeatureSet] | None) -> tuple[np.ndarray, str]:
+        """The waveform of a clip, or its vector where there are feature sets; and what to call it in an error."""
         wanted = self.feature_extractor.sampling_rate
+        name = "clip" if place is None else f"clip {place} (counted from 0)"
         waveform, rate, name = read_recording(clip, wanted, name)
-        if steps:
+        if steps := read_steps(self.feature_extractor.preprocess):
             waveform, rate = apply_steps(waveform, rate, steps, name)
         if rate != wanted:
             waveform = resample(waveform, rate, wanted)
         if sets is None:
-            return self.feature_extractor(waveform, sampling_rate=wanted, names=[name], return_tensors="pt")
+            return waveform, name
         waveform = check_waveform(waveform, name)
         try:
-            vector = np.concatenate([feature_set.vector(waveform)[0] for feature_set in sets])
+            return np.concatenate([feature_set.vector(waveform)[0] for feature_set in sets]), name
         except CorpusError as error:  # of a clip that the set cannot work on
             raise WaveformError(f"{name}: {error}") from error
-        return self.feature_extractor(vector, names=[name], return_tensors="pt")
+
+    def _on_speakers_scale(self, clips: list, features=None, on_error="raise") -> list["_OfSpeaker"]:
+        """The clips' vectors, each centred and scaled by those of its speaker that can be used."""
+        for place, clip in enumerate(clips):
+            if not isinstance(clip, dict) or not isinstance(clip.get("speaker"), str) or not clip["speaker"].strip():
+                raise ValueError(_GIVE_SPEAKERS.format(f"clip {place} (counted from 0) has no speaker"))
+        sets = self._sets(features)
+        prepared = []
+        for place, clip in enumerate(clips):
+            try:
+                prepared.append(_OfSpeaker(*self._values(clip, place, sets)))
+            except _CLIP_FAULTS as fault:
+                if on_error == "raise":
+                    raise
+                prepared.append(_OfSpeaker(fault=fault))
+        usable = [place for place, clip in enumerate(prepared) if clip.fault is None]
+        if usable:
+            vectors = np.stack([prepared[place].vector for place in usable])
+            vectors = normalise_per_speaker(vectors, [clips[place]["speaker"].strip() for place in usable])
+            for place, vector in zip(usable, vectors, strict=True):
+                prepared[place] = replace(prepared[place], vector=vector)
+        return prepared
 
     def _sets(self, features: list[str] | None) -> list[FeatureSet]:
         """The feature sets whose vectors, one after the other, the model takes of a clip."""
-        if self.feature_extractor.normalise_per_speaker:
-            raise ValueError(
-                "this model was trained on vectors that were centred and scaled by their speaker's own mean and "
-                "deviation, which a clip alone has not; compute the vectors of all of a speaker's clips, put them "
-                "through burst2vec.data.vectors.normalise_per_speaker, and give them to feature extractor and model"
-            )
         recorded = self.feature_extractor.features
         if features is not None and list(map(public_name, features)) != recorded:
             raise ValueError(f"features {features}: the model hears vectors of {recorded}, in this order")
@@ -196,6 +235,15 @@ class _Placed:
 
     place: int
     clip: Any
+
+
+@dataclass(frozen=True)
+class _OfSpeaker:
+    """A clip as its vector on its speaker's scale, or why it cannot be used."""
+
+    vector: np.ndarray | None = None
+    name: str = ""
+    fault: Exception | None = None
 
 
 class _PlacedClips(Dataset):

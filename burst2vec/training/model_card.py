@@ -81,8 +81,9 @@ predictions = model(**inputs).predictions  # {shapes}
 _LISTEN = """from transformers import pipeline
 
 listen = pipeline("vocal-burst-analysis", model={name!r})
-listen("burst.wav")
+listen({clips})
 """
+_SPEAKERS_CLIPS = "[{'path': 'a.wav', 'speaker': 'S1'}, {'path': 'b.wav', 'speaker': 'S1'}]  # all clips of a speaker"
 
 # The steps that the clips went through in training need the package; the pipeline does them by itself.
 _APPLY = "waveform, _ = burst2vec.audio.apply_steps(waveform, 16000, extractor.preprocess)\n"
@@ -96,7 +97,7 @@ vectors = [find_feature_set(name).vector(waveform)[0] for name in extractor.feat
 """
 _PER_SPEAKER = (
     "Each speaker's vectors were centred and scaled by that speaker's own mean and deviation, over all clips of the "
-    "speaker at once: scores are for such clips, and the pipeline below refuses a recording alone."
+    "speaker at once: scores are for such clips, and the pipeline below takes lists of clips with their speakers."
 )
 
 
@@ -154,6 +155,7 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
         about += f" It receives vectors of {named}, which are computed of the recording."
     if record.get("normalise_per_speaker"):
         about += f" {_PER_SPEAKER}"
+    clips = _SPEAKERS_CLIPS if record.get("normalise_per_speaker") else '"burst.wav"'
     load = _LOAD.format(
         name=name,
         shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
@@ -168,7 +170,7 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
             tasks=_listed([_described(task) for task in tasks]),
             about=about,
             load=code_block(load, "python"),
-            listen=code_block(_LISTEN.format(name=name), "python"),
+            listen=code_block(_LISTEN.format(name=name, clips=clips), "python"),
             corpus="; and ".join(CORPORA[corpus] for corpus in record["corpora"]),
             reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
             clips=_clips(record["clips"]),

@@ -3,15 +3,18 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from datasets import Dataset
 from transformers import TrainerCallback, pipeline
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+from burst2vec.audio import AudioError
 from burst2vec.data.corpora import CorpusError
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.data.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
@@ -312,11 +315,70 @@ def test_vectors_on_their_speakers_scale_are_recorded_and_no_single_clip_is_hear
     model = Burst2VecForMultiTask.from_pretrained(tmp_path / "run")
     assert torch.allclose(model.encoder.mean, torch.zeros(3), atol=1e-4)
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
-    with pytest.raises(ValueError, match="a clip alone has not"):
-        hear(str(folder / "wav/00001.wav"))
-    assert "a clip alone has not" not in (tmp_path / "run/README.md").read_text()
+    one = str(folder / "wav/00001.wav")
+    for given, fault in (
+        (one, "a clip was given alone"),
+        ({"path": one, "speaker": "S1"}, "a clip was given alone"),
+        ([{"path": one, "speaker": "S1"}, one], r"clip 1 \(counted from 0\) has no speaker"),
+        ([{"path": one, "speaker": " "}], r"clip 0 \(counted from 0\) has no speaker"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"^{fault}, and this model .*'speaker': 'S1'}}, …\], or .*--model_path RUN"
+        ):
+            hear(given)
+    assert "'speaker': 'S1'}, {'path'" in (tmp_path / "run/README.md").read_text()
     again = execute(parse_run(command(tmp_path / "again", *EVALUATE, "--model_path", tmp_path / "run")))
     assert again["normalise_per_speaker"] is True
+
+
+@pytest.fixture(scope="module")
+def per_speaker(command, tmp_path_factory):
+    """The folder of a run on vectors on their speakers' scale, and the clips of its test split with their speakers."""
+    run = tmp_path_factory.mktemp("per_speaker") / "run"
+    execute(parse_run(command(run, "--normalise_per_speaker", "true")))
+    return run
+
+
+def ages_of(run, split="test"):
+    with (run / f"predictions_{split}.csv").open() as table:
+        return {row["file_id"]: float(row["age"]) for row in csv.DictReader(table)}
+
+
+def speakers_clips(folder, file_ids):
+    with (folder / "data_info.csv").open() as table:
+        speaker_of = {row["File_ID"].strip("[]"): row["Subject_ID"] for row in csv.DictReader(table)}
+    return [{"path": str(folder / "wav" / f"{clip}.wav"), "speaker": speaker_of[clip]} for clip in file_ids]
+
+
+def test_a_list_of_clips_with_speakers_has_the_answers_of_the_run(per_speaker, folder, tmp_path):
+    ages = ages_of(per_speaker)
+    hear = pipeline("vocal-burst-analysis", model=str(per_speaker))
+    clips = speakers_clips(folder, ages)
+    for given in (
+        clips,
+        clips[::-1],
+        (clip for clip in clips),
+        [{**clip, "path": Path(clip["path"])} for clip in clips],
+    ):
+        expected = list(ages.values())[:: -1 if given == clips[::-1] else 1]
+        assert [answer["age"] for answer in hear(given, batch_size=5)] == pytest.approx(expected, abs=1e-3)
+    waveform, rate = soundfile.read(clips[0]["path"], dtype="float32")
+    sounds = [{"array": waveform, "sampling_rate": rate, "speaker": clips[0]["speaker"]}, *clips[1:]]
+    assert hear(sounds)[0]["age"] == pytest.approx(ages[Path(clips[0]["path"]).stem], abs=1e-3)
+    assert hear([]) == []
+
+
+def test_a_bad_clip_among_a_speakers_costs_the_others_nothing(per_speaker, folder, tmp_path):
+    clips = speakers_clips(folder, ages_of(per_speaker))
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    hear = pipeline("vocal-burst-analysis", model=str(per_speaker))
+    alone = [answer["age"] for answer in hear(clips[1:])]
+    bad = {"path": str(tmp_path / "bad.wav"), "speaker": clips[0]["speaker"]}
+    with pytest.raises(AudioError, match=r"bad\.wav"):
+        hear([bad, *clips[1:]])
+    first, *others = hear([bad, *clips[1:]], on_error="nan")
+    assert "bad.wav" in first["error"] and [answer["age"] for answer in others] == alone
+    assert [answer["age"] for answer in hear([bad, *clips[1:]], on_error="skip")] == alone
 
 
 @pytest.mark.parametrize("change", [lambda clips: clips.remove_columns("speaker"), lambda clips: blank(clips)])
