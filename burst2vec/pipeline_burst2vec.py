@@ -29,7 +29,7 @@ _GIVE_SPEAKERS = (
     "{}, and this model takes vectors centred and scaled by their speaker's own mean and deviation, over all clips of "
     "the speaker at once; give a list of the clips with their speakers, [{{'path': 'a.wav', 'speaker': 'S1'}}, …], or "
     "predict a folder with a table of files and speakers: accelerate launch examples/run_exvo.py RUN/recipe.yaml "
-    "--do_train false --model_path RUN --corpus folder --data_dir FOLDER --output_dir NEW"
+    "--do_train false --model_path RUN --corpus folder --splits null --data_dir FOLDER --output_dir NEW"
 )
 
 

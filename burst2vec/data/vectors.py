@@ -13,6 +13,7 @@ from datasets import Dataset, List, Value
 from ..tasks import resolve_tasks
 from .collating import corpus_labels
 from .corpora import CorpusError
+from .corpora.splits import speaker_key
 from .features import FeatureTables
 from .sampling import Draw
 
@@ -112,7 +113,7 @@ def normalise_per_speaker(vectors: np.ndarray, speakers: Sequence[str]) -> np.nd
 
     Args:
         vectors: float32 (clips, features).
-        speakers: one name a clip.
+        speakers: one name a clip; spellings that the corpora take for one speaker's are one.
 
     Returns:
         float32 (clips, features).
@@ -120,7 +121,7 @@ def normalise_per_speaker(vectors: np.ndarray, speakers: Sequence[str]) -> np.nd
     >>> normalise_per_speaker(np.array([[1.0, 7.0], [3.0, 7.0], [5.0, 9.0]], "f"), ["A", "A", "B"]).tolist()
     [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
     """
-    _, speaker_of = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
+    _, speaker_of = np.unique([speaker_key(speaker) for speaker in speakers], return_inverse=True)
     counts = np.bincount(speaker_of)
     if alone := int((counts == 1).sum()):
         logger.warning("%d of %d speakers have one clip: its vector becomes zeros", alone, len(counts))

@@ -191,6 +191,6 @@ def _speakers(dataset: Dataset, split: str) -> list[str]:
     if unknown:
         raise RunError(
             f"normalise_per_speaker needs each clip's speaker, and {len(unknown):,} clips of {split} have none, the "
-            f"first is {unknown[0]!r}; leave it out, or say who speaks"
+            f"first is {unknown[0]!r}; say who speaks, in the table's column of speakers, or train a model without it"
         )
     return speakers

@@ -52,6 +52,11 @@ def tables(**file_ids):
     return FeatureTables("mine", ("up", "down"), {}, splits)
 
 
+def test_spellings_of_one_speaker_share_a_scale():
+    vectors = np.array([[1.0], [3.0], [5.0]], np.float32)
+    assert normalise_per_speaker(vectors, ["S1", "s1 ", "S2"])[:, 0].tolist() == [-1, 1, 0]
+
+
 def test_a_corpus_with_vectors_holds_them_instead_of_its_audio():
     audio = [{"bytes": b"sound", "path": None}] * 4
     heard = with_vectors(corpus(audio=audio), vectors())

@@ -368,6 +368,45 @@ def test_a_list_of_clips_with_speakers_has_the_answers_of_the_run(per_speaker, f
     assert hear([]) == []
 
 
+def new_folder(folder, place, file_ids):
+    """Clips as a user has them: files, and a table of who speaks, in whatever order."""
+    place.mkdir()
+    lines = ["file,speaker"]
+    for clip in speakers_clips(folder, sorted(file_ids, reverse=True)):
+        shutil.copy(clip["path"], place)
+        lines.append(f"{Path(clip['path']).name},{clip['speaker']}")
+    (place / "metadata.csv").write_text("\n".join(lines) + "\n")
+    return place
+
+
+def predict(run, place, output_dir, *more):
+    """The one command that the README gives."""
+    words = [run / "recipe.yaml", "--do_train", "false", "--model_path", run, "--corpus", "folder", "--splits", "null"]
+    return list(map(str, [*words, "--data_dir", place, "--output_dir", output_dir, *more]))
+
+
+def test_new_speakers_are_predicted_by_one_command_as_in_the_runs_own_test_split(per_speaker, folder, cache, tmp_path):
+    ages = ages_of(per_speaker)
+    new = new_folder(folder, tmp_path / "new", ages)
+    assert main(predict(per_speaker, new, tmp_path / "out", "--cache_dir", cache), None) == 0
+    assert ages_of(tmp_path / "out") == ages
+    one = speakers_clips(folder, ages)[0]["speaker"]
+    of_one = [Path(clip["path"]).stem for clip in speakers_clips(folder, ages) if clip["speaker"] == one]
+    assert 1 < len(of_one) < len(ages)
+    new = new_folder(folder, tmp_path / "one_speaker", of_one)
+    assert main(predict(per_speaker, new, tmp_path / "out_one", "--cache_dir", cache), None) == 0
+    assert ages_of(tmp_path / "out_one") == {clip: ages[clip] for clip in of_one}
+
+
+def test_clips_without_their_speakers_are_refused_where_the_model_needs_them(
+    per_speaker, folder, cache, tmp_path, capsys
+):
+    new = new_folder(folder, tmp_path / "new", ages_of(per_speaker))
+    (new / "metadata.csv").unlink()
+    message = refused(capsys, predict(per_speaker, new, tmp_path / "out", "--cache_dir", cache))
+    assert "say who speaks, in the table's column of speakers" in message.splitlines()[-1]
+
+
 def test_a_bad_clip_among_a_speakers_costs_the_others_nothing(per_speaker, folder, tmp_path):
     clips = speakers_clips(folder, ages_of(per_speaker))
     (tmp_path / "bad.wav").write_bytes(b"no audio")
