@@ -43,27 +43,32 @@ def main(arguments=None) -> int:
     args = parser.parse_args(arguments)
     out = Path(args.out)
     try:
-        claim_folder(out, resume=None)
-        systems = read_systems(args.runs)
-        first = next(iter(systems.values()))
-        data = data_of(first, args.data_dir, cache_dir=args.cache_dir, team=args.team, submission=args.submission)
-        having = {
-            split: [name for name, run in systems.items() if split in run.splits()] for split in ("validation", "test")
-        }
-        splits = {split: align(systems, split) for split, names in having.items() if len(names) == len(systems)}
-        for split, names in having.items():
-            if split not in splits and names:
-                lacking = ", ".join(name for name in systems if name not in names)
-                print(f"{split} is left out: no predictions_{split}.csv of {lacking}")
-        labelled = label_splits(splits, systems, data)
-        fusion = fuse(list(systems), first.tasks, labelled, args.way or "weights", args.folds)
-        print("\n" + write_fusion(fusion, systems, labelled, out, data))
+        with claim_folder(out, resume=None):
+            fuse_runs(args, out)
     except (*REFUSALS, SubmissionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    plot_fusion(fusion, out / "fusion.png")
     print(f"\neverything is in {out}")
     return 0
+
+
+def fuse_runs(args: argparse.Namespace, out: Path) -> None:
+    """Read the runs, fuse them and write everything into ``out``."""
+    systems = read_systems(args.runs)
+    first = next(iter(systems.values()))
+    data = data_of(first, args.data_dir, cache_dir=args.cache_dir, team=args.team, submission=args.submission)
+    having = {
+        split: [name for name, run in systems.items() if split in run.splits()] for split in ("validation", "test")
+    }
+    splits = {split: align(systems, split) for split, names in having.items() if len(names) == len(systems)}
+    for split, names in having.items():
+        if split not in splits and names:
+            lacking = ", ".join(name for name in systems if name not in names)
+            print(f"{split} is left out: no predictions_{split}.csv of {lacking}")
+    labelled = label_splits(splits, systems, data)
+    fusion = fuse(list(systems), first.tasks, labelled, args.way or "weights", args.folds)
+    print("\n" + write_fusion(fusion, systems, labelled, out, data))
+    plot_fusion(fusion, out / "fusion.png")
 
 
 if __name__ == "__main__":

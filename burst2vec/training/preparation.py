@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from accelerate import PartialState
 from safetensors import SafetensorError
 
 from ..audio import Step, read_steps
@@ -13,8 +13,12 @@ from ..configuration_burst2vec import Burst2VecConfig
 from ..data.features import FEATURE_FAMILIES, FEATURE_SETS, find_feature_set
 from ..data.vectors import public_name
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
+from ..files import remove_drafts
+from ..locks import LOCK
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..tasks import Task, resolve_tasks
+from .agreement import ask_main, locked_by_main
+from .checkpoints import find_checkpoint
 from .sections import ModelArguments
 
 
@@ -27,20 +31,47 @@ def resume_from(asked: str | None) -> str | bool | None:
     return {"true": True, "false": None, "": None}.get((asked or "").lower(), asked)
 
 
-def claim_folder(folder: Path, resume: str | bool | None) -> None:
-    """Refuse to mix two runs in one folder; every process looks before any writes.
+@contextmanager
+def claim_folder(folder: Path, resume: str | bool | None) -> Iterator[None]:
+    """The folder is this run's alone while the ``with`` block lasts, and holds no other run's files.
+
+    The main process locks it, then looks; the others receive its answer. A run that was killed holds no lock.
 
     Raises:
-        RunError: the folder holds files and the run does not resume.
+        RunError: a file; or the folder holds files and the run does not resume.
+        FolderInUseError: another living run writes into it.
+        WriteError: a folder that cannot be written into.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; give a folder with --output_dir")
-    if not resume and folder.exists() and any(folder.iterdir()):
+    with locked_by_main(folder):
+        ask_main(lambda: _clear_or_refuse(folder, resume))
+        yield
+
+
+def _clear_or_refuse(folder: Path, resume: str | bool | None) -> None:
+    if resume:
+        for place in (folder, folder / "plots"):
+            remove_drafts(place)  # which the run left when it was killed
+    elif any(path.name != LOCK for path in folder.iterdir()):
         raise RunError(
             f"output folder {folder} is not empty; go on with its run by --resume_from_checkpoint true, or give "
             "another folder with --output_dir"
         )
-    PartialState().wait_for_everyone()
+
+
+def checkpoint_to_resume(folder: Path, resume: str | bool | None, with_best: bool) -> Path | None:
+    """The whole checkpoint that a run will go on from, in every process; None where it starts at the beginning.
+
+    Args:
+        folder: of the run.
+        resume: as ``resume_from`` gives it.
+        with_best: whether the run is to end with its best checkpoint's weights.
+
+    Raises:
+        CheckpointError: the checkpoint asked for is not whole, or none is.
+    """
+    return ask_main(lambda: find_checkpoint(folder, resume, with_best)[0]) if resume else None
 
 
 def build_model(

@@ -14,15 +14,25 @@ from ..data.checking import check_corpus
 from ..data.corpora.tables import CorpusError
 from ..data.vectors import VECTOR
 from ..files import WriteError, write_whole
+from ..locks import FolderInUseError, check_lock
+from ..tasks import Task
 from .baseline import constant_of, to_record
-from .checkpoints import CheckpointError, checkpoint_steps
+from .checkpoints import CheckpointError
 from .corpora import choose_clips, prepare_clips, read_corpora
 from .measuring import estimate_statistics
 from .model_card import model_card
 from .outcomes import Outcome, versions, write_record
 from .plots import plot_losses
 from .prechecks import check_run, check_splits
-from .preparation import RunError, build_model, claim_folder, feature_names, refuse_other_tasks, resume_from
+from .preparation import (
+    RunError,
+    build_model,
+    checkpoint_to_resume,
+    claim_folder,
+    feature_names,
+    refuse_other_tasks,
+    resume_from,
+)
 from .progress import OneLineProgress
 from .recipes import RecipeError, Run, argument_parser, corpora_of, load_recipe, parse_run
 from .trainer import Burst2VecTrainer
@@ -38,6 +48,7 @@ REFUSALS = (
     StepError,
     FileExistsError,
     FloatingPointError,
+    FolderInUseError,
     WriteError,
 )
 
@@ -93,10 +104,15 @@ def execute(run: Run) -> dict:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
     """
     tasks = check_run(run)
-    training, folder = run.training, Path(run.training.output_dir)
-    resume = resume_from(training.resume_from_checkpoint)
-    claim_folder(folder, resume)
-    if checkpoint := _latest(folder) if resume is True else resume:
+    folder, resume = Path(run.training.output_dir), resume_from(run.training.resume_from_checkpoint)
+    with claim_folder(folder, resume):
+        return _execute(run, folder, resume, tasks)
+
+
+def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Task, ...]) -> dict:
+    training = run.training
+    checkpoint = checkpoint_to_resume(folder, resume, training.load_best_model_at_end)
+    if checkpoint is not None:
         refuse_other_tasks(checkpoint, tasks)
     with training.main_process_first(desc="reading the corpus"):
         corpus = read_corpora(run.data, tasks, for_prediction=not training.do_train)
@@ -140,6 +156,8 @@ def execute(run: Run) -> dict:
     if training.do_train:
         trainer.train(resume_from_checkpoint=resume)
         if is_main:
+            print(f"the model has the weights of step {trainer.step_of_weights} of {trainer.state.global_step}")
+            check_lock(folder)
             (folder / "metrics.json").unlink(missing_ok=True)  # of other weights than those saved now
         trainer.save_model(folder)
     outcome = Outcome(folder, tasks, constant_of(run, corpus, train_clips, tasks))
@@ -156,6 +174,7 @@ def execute(run: Run) -> dict:
         "normalise_per_speaker": extractor.normalise_per_speaker,
         "seed": training.seed,
         "steps": trainer.state.global_step,
+        "step_of_weights": trainer.step_of_weights if training.do_train else None,
         "clips": {split: chosen.counts for split, chosen in clips.items()},
         "scores": outcome.scores,
         "trivial": outcome.trivial,
@@ -183,10 +202,6 @@ def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
                 f"  {split}: its {len(corpus[split]):,} clips are not predicted; to predict all clips of a folder as "
                 "one split, leave out --splits, and its column of splits by --columns '{\"split\": null}'\n"
             )
-
-
-def _latest(folder: Path) -> Path | None:
-    return next(reversed(checkpoint_steps(folder).values()), None)
 
 
 def _shares_speakers(run: Run) -> bool:

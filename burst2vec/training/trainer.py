@@ -1,19 +1,14 @@
 """Batches → weights: transformers' Trainer, with one task a batch, losses by name and checkpoints to be trusted."""
 
 import logging
-import os
-import shutil
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list, gather_object
-from safetensors import SafetensorError
+from accelerate.utils import gather_object
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
-from transformers.trainer_callback import ExportableState
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 from ..data.clips import check_clips
 from ..data.collating import BurstCollator, DrawnClips, corpus_labels
@@ -25,29 +20,16 @@ from ..data.sampling import (
     streams_of,
 )
 from ..data.vectors import VectorClips, hears_vectors, vectors_of
-from ..files import drafts_of
 from ..scoring import score_tasks
-from ..weights import weights_not_finite
 from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
-from .checkpoints import (
-    CheckpointError,
-    begin_checkpoint,
-    checkpoint_folder,
-    checkpoint_steps,
-    choose_checkpoint,
-    keep_newest,
-    remove_leftovers,
-    saving_folder,
-    seal_checkpoint,
-    verify_checkpoint,
-)
 from .fingerprints import corpus_digest, run_fingerprint
 from .mixup import mix_batch
+from .resumable import ResumableTrainer
 
 logger = logging.getLogger(__name__)
 
 
-class Burst2VecTrainer(Trainer):
+class Burst2VecTrainer(ResumableTrainer):
     """Trains, evaluates and resumes a ``Burst2VecForMultiTask``.
 
     Args:
@@ -97,7 +79,7 @@ class Burst2VecTrainer(Trainer):
                 eval_dataset = {name: _with_lengths(corpus, on_bad_clip) for name, corpus in eval_dataset.items()}
             else:
                 eval_dataset = _with_lengths(eval_dataset, on_bad_clip)
-        callbacks = [*callbacks, FollowRun(self)]
+        callbacks = [*callbacks, FollowEpochs(self)]
         if args.early_stopping_patience and args.eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
         super().__init__(
@@ -116,7 +98,6 @@ class Burst2VecTrainer(Trainer):
         self.batch_sampler = None
         self._train_labels = corpus_labels(train_dataset, self.tasks) if train_dataset is not None else {}
         self._loss_parts = defaultdict(lambda: [0.0, 0])  # name → sum and count since the last log
-        self._resumed = False
         self._in_memory = {}  # data set of vectors, by its identity → itself and its tensors
 
     # ---- Training
@@ -269,63 +250,15 @@ class Burst2VecTrainer(Trainer):
 
     # ---- Checkpoints
 
-    def train(self, resume_from_checkpoint=None, **kwargs):
-        """Train, from the start or from a checkpoint.
-
-        Args:
-            resume_from_checkpoint: a checkpoint's folder; or True (or "true") for the newest whole one in
-                ``args.output_dir``, and from the start where there is none yet.
-            kwargs: as ``transformers.Trainer.train``.
-
-        Raises:
-            CheckpointError: the checkpoint is damaged, or was written by a run with other settings; or a new run was
-                started where an old one left checkpoints.
-            FloatingPointError: a loss that is not finite.
-        """
-        self._run = run_fingerprint(
+    def fingerprint(self) -> dict:
+        """What must stay the same for a resumed run to end as the uninterrupted one."""
+        return run_fingerprint(
             self.args,
             self.model.config,
             self.processing_class,
             self._digest(self.train_dataset),
             self._digest(self.eval_dataset),
         )
-        folder = self._choose_checkpoint(resume_from_checkpoint)
-        self._resumed = folder is not None
-        self._loss_parts.clear()
-        return super().train(resume_from_checkpoint=folder, **kwargs)
-
-    def _choose_checkpoint(self, asked) -> str | None:
-        """The main process looks and all processes hear the same answer, or raise the same error."""
-        folder = error = None
-        if self.accelerator.is_main_process:
-            try:
-                folder = self._look_for_checkpoint(asked)
-            except CheckpointError as refused:
-                error = str(refused)
-        folder, error = broadcast_object_list([folder, error])
-        if error is not None:
-            raise CheckpointError(error)
-        return folder
-
-    def _look_for_checkpoint(self, asked) -> str | None:
-        output_dir = self.args.output_dir
-        for name in remove_leftovers(output_dir):
-            logger.warning("%s: removed %s, which a killed run left unfinished", output_dir, name)
-        if not asked:
-            if checkpoint_steps(output_dir):
-                raise CheckpointError(
-                    f"{output_dir} holds checkpoints of an earlier run; resume it with resume_from_checkpoint=True, or "
-                    "give this run another output_dir"
-                )
-            return None
-        folder, skipped = choose_checkpoint(output_dir, True if str(asked).lower() == "true" else asked, self._run)
-        for reason in skipped:
-            logger.warning("%s: skipped %s", output_dir, reason)
-        if folder is None:
-            logger.warning("%s: there is no checkpoint yet; training starts at step 0", output_dir)
-            return None
-        logger.warning("resuming from %s", folder)
-        return str(folder)
 
     def _digest(self, corpus) -> str:
         if corpus is None:
@@ -336,93 +269,17 @@ class Burst2VecTrainer(Trainer):
         heard = vectors_of(corpus) if hears_vectors(corpus) else corpus["samples"][:]
         return corpus_digest(names, heard, *corpus_labels(corpus, self.tasks).values())
 
-    def _run_epoch(self, *args, **kwargs):
-        """An epoch; none where the resumed checkpoint was the run's last: transformers would take a step more."""
-        patience = [c for c in self.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
-        out_of_patience = any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in patience)
-        if self.state.global_step >= self.state.max_steps or (self._resumed and out_of_patience):
-            self.control.should_training_stop = True
-            return
-        self._resumed = False
-        super()._run_epoch(*args, **kwargs)
 
-    def _save_checkpoint(self, model, trial):
-        """Write a checkpoint beside its place, and put it there whole; see ``checkpoints``."""
-        run_dir, step = self._get_output_dir(trial), self.state.global_step
-        if self.state.best_global_step:
-            best = checkpoint_folder(run_dir, self.state.best_global_step)
-            if best.exists() or self.state.best_global_step == step:
-                self.state.best_model_checkpoint = str(best)
-        try:
-            if self.args.should_save:
-                begin_checkpoint(run_dir, step)
-            self.accelerator.wait_for_everyone()
-            folder = str(saving_folder(run_dir, step))
-            self.save_model(folder, _internal_call=True)
-            self._save_optimizer_and_scheduler(folder)
-            self._save_scaler(folder)
-            self._save_rng_state(folder)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                for callback in (*self.callback_handler.callbacks, self.control):
-                    if isinstance(callback, ExportableState):
-                        self.state.stateful_callbacks[type(callback).__name__] = callback.state()
-                self.state.save_to_json(os.path.join(folder, "trainer_state.json"))
-                seal_checkpoint(run_dir, step, self._run)
-                keep_newest(run_dir, self.args.save_total_limit, self.state.best_model_checkpoint)
-        except (OSError, RuntimeError, SafetensorError) as error:  # a full disk comes as any of these
-            free = shutil.disk_usage(run_dir).free / 2**30 if Path(run_dir).exists() else 0.0
-            raise CheckpointError(
-                f"checkpoint-{step} could not be written to {run_dir} ({free:.1f} GiB free): {error}. Older "
-                "checkpoints are whole: make room, lower save_total_limit, and resume"
-            ) from error
-        self.accelerator.wait_for_everyone()
-
-    def _save(self, output_dir=None, state_dict=None):
-        """Save weights (safetensors), configuration and feature extractor, all of them or none.
-
-        Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
-
-        Raises:
-            FloatingPointError: a parameter or buffer is not finite.
-        """
-        if not self.args.should_save:
-            return
-        model = self.accelerator.unwrap_model(self.model)
-        if wrong := weights_not_finite(model):
-            raise FloatingPointError(
-                f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
-                "model was not saved. Earlier checkpoints are whole"
-            )
-        folder = self.args.output_dir if output_dir is None else output_dir
-        with drafts_of(folder, last="config.json") as drafts:
-            model.save_pretrained(drafts, state_dict=state_dict)
-            if self.processing_class is not None:
-                self.processing_class.save_pretrained(drafts)
-
-    def _load_best_model(self):
-        """End with the best weights, after a look at whether they are still as they were written."""
-        try:
-            verify_checkpoint(self.state.best_model_checkpoint)
-        except CheckpointError as error:
-            raise CheckpointError(f"the best checkpoint {self.state.best_model_checkpoint}: {error}") from error
-        super()._load_best_model()
-
-
-class FollowRun(TrainerCallback):
-    """Brings along what a resume would lose."""
+class FollowEpochs(TrainerCallback):
+    """Each training logs its own losses; its batch sampler is told the epoch, which nothing else does in mid-epoch."""
 
     def __init__(self, trainer: Burst2VecTrainer):
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """A run whose folder was moved finds its best checkpoint where it is now."""
-        if state.best_global_step:
-            best = checkpoint_folder(args.output_dir, state.best_global_step)
-            state.best_model_checkpoint = str(best) if best.exists() else state.best_model_checkpoint
+        self.trainer._loss_parts.clear()
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        """The batch sampler hears its epoch: in mid-epoch, with several processes, nothing else tells it."""
         self.trainer.batch_sampler.set_epoch(int(state.epoch))
 
 

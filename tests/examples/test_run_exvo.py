@@ -1,11 +1,15 @@
 """run_exvo from end to end: what it writes, what it refuses, and that it can go on."""
 
 import csv
+import errno
 import json
+import os
 import re
 import runpy
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
+from burst2vec.locks import lock_folder
 from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.training.publishing import find_secrets, published_files
 from burst2vec.training.recipes import load_recipe
@@ -178,6 +183,71 @@ def test_a_run_goes_on_from_its_last_checkpoint_to_the_same_scores(workplace, co
     (tmp_path / "run" / "model.safetensors").unlink()
     assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true"), RECIPES) == 0
     assert metrics_of(tmp_path / "run")["scores"] == metrics_of(workplace / "run")["scores"]
+
+
+def test_damaged_checkpoints_are_passed_over_by_name_before_the_corpus_is_read(workplace, command, tmp_path, caplog):
+    shutil.copytree(workplace / "run", tmp_path / "run")
+    older, newest = sorted((tmp_path / "run").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    (newest / "config.json").write_text('{"tasks": ')
+    (tmp_path / "run" / "checkpoint-99999").mkdir()
+    assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true"), RECIPES) == 0
+    assert f"skipped {newest.name}: config.json is not as it was written" in caplog.text
+    assert (
+        "skipped checkpoint-99999: it has no manifest.json" in caplog.text and f"resuming from {older}" in caplog.text
+    )
+    assert metrics_of(tmp_path / "run")["scores"] == metrics_of(workplace / "run")["scores"]
+
+
+def test_where_no_checkpoint_is_whole_the_run_is_refused_in_one_line(workplace, command, tmp_path, capsys):
+    for checkpoint in (workplace / "run").glob("checkpoint-*"):
+        shutil.copytree(checkpoint, tmp_path / "run" / checkpoint.name)
+        (tmp_path / "run" / checkpoint.name / "config.json").write_text("{}")
+    arguments = command(tmp_path / "run", "--resume_from_checkpoint", "true")
+    assert main([*arguments, "--data_dir", str(tmp_path / "no corpus")], RECIPES) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(r"error: .*no checkpoint is whole: checkpoint-\d+: config.json is not as it was written", message)
+
+
+def test_a_second_run_in_the_folder_of_a_living_one_is_refused_in_one_line(command, tmp_path, capsys):
+    told, tell = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with lock_folder(tmp_path / "run"):
+            os.write(tell, b"1")
+            time.sleep(60)
+        os._exit(0)
+    os.read(told, 1)
+    try:
+        for more in ([], ["--resume_from_checkpoint", "true"]):
+            assert main(command(tmp_path / "run", *more), RECIPES) == 2
+            told_user = rf"error: {tmp_path}/run: process {holder} on \S+ is writing into it; .*\n"
+            assert re.fullmatch(told_user, capsys.readouterr().err)
+    finally:
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+
+
+def test_a_run_that_meets_a_full_disk_looks_unfinished_and_can_be_resumed(command, tmp_path, monkeypatch, capsys):
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == "metrics.json":
+            assert (tmp_path / "run" / "README.md").is_file()  # metrics.json is the last
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        assert main(command(tmp_path / "run", "--max_steps", "1"), RECIPES) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"error: .*metrics\.json could not be written: No space left on device \(.* GiB free\)", message
+    )
+    assert "metrics.json" not in {path.name for path in (tmp_path / "run").iterdir()}
+    assert not [path for path in (tmp_path / "run").rglob(".*")]
+    again = ["--max_steps", "1", "--resume_from_checkpoint", "true"]
+    assert main(command(tmp_path / "run", *again), RECIPES) == 0
+    assert metrics_of(tmp_path / "run")["step_of_weights"] == 1
 
 
 def test_a_folder_that_is_not_empty_is_refused_with_the_mending_call(workplace, command, capsys):

@@ -8,6 +8,7 @@ PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
     {"files"},
+    {"locks"},
     {"tasks", "version", "waveforms", "drawing", "markdown", "weights"},
     {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
     {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec"},

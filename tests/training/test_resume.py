@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,25 +23,43 @@ KILLED = -signal.SIGKILL
 pytestmark = pytest.mark.xdist_group("killed_runs")  # they share one server and the uninterrupted run
 
 
+class Server:
+    """A process that forks another for each run: ``begin`` starts one, ``end`` waits and says how it ended."""
+
+    def __init__(self):
+        program = [sys.executable, str(HERE / "tiny_run.py"), "serve"]
+        self.process = subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+
+    def begin(self, output_dir, **arguments):
+        self.process.stdin.write(json.dumps({"output_dir": str(output_dir), **arguments}) + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        return int(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
 @pytest.fixture(scope="module")
-def launch():
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def launch(server):
     """Make a run in a process of its own and return how it ended: 0, 1, or minus a signal."""
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "tiny_run.py"), "serve"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
 
     def make(output_dir, **arguments):
-        server.stdin.write(json.dumps({"output_dir": str(output_dir), **arguments}) + "\n")
-        server.stdin.flush()
-        return int(server.stdout.readline())
+        server.begin(output_dir, **arguments)
+        return server.end()
 
-    yield make
-    server.stdin.close()
-    server.wait()
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +127,41 @@ def test_a_checkpoint_with_one_flipped_bit_is_skipped_with_a_message(launch, uni
     assert launch(folder, resume=True, save_total_limit=3) == 0
     assert "skipped checkpoint-12: optimizer.pt is not as it was written" in Path(f"{folder}.log").read_text()
     assert final_weights(folder) == uninterrupted
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_without_its_optimizer_scheduler_or_random_state_is_skipped(launch, uninterrupted, tmp_path, name):
+    folder = tmp_path / "run"
+    assert launch(folder, kill_at_step=14, save_total_limit=3) == KILLED
+    (folder / "checkpoint-12" / name).unlink()
+    (folder / "checkpoint-999").mkdir()
+    assert launch(folder, resume=True, save_total_limit=3) == 0
+    log = Path(f"{folder}.log").read_text()
+    assert f"skipped checkpoint-12: {name} is missing" in log and "skipped checkpoint-999: it has no manifest" in log
+    assert final_weights(folder) == uninterrupted
+
+
+def test_of_two_runs_at_once_in_a_folder_one_is_refused_and_the_other_ends_as_alone(
+    server, launch, uninterrupted, tmp_path
+):
+    other = Server()
+    other.begin(tmp_path / "ready", max_steps=1)
+    assert other.end() == 0
+    refused = 0
+    for race in range(4):
+        folder, same = tmp_path / f"run{race}", tmp_path / f"same{race}"
+        assert launch(folder, kill_at_step=6) == KILLED
+        same.symlink_to(folder)  # by another name, for a log of its own
+        server.begin(folder, resume=True)
+        other.begin(same, resume=True)
+        ends = sorted([server.end(), other.end()])
+        log = Path(f"{folder}.log").read_text() + Path(f"{same}.log").read_text()
+        told = re.findall(r"FolderInUseError: .*: process \d+ on \S+ is writing into it; wait for it", log)
+        assert ends == [0, len(told)]  # a run that was done before the other began refuses nobody
+        assert final_weights(folder) == uninterrupted
+        refused += len(told)
+    assert refused
+    other.close()
 
 
 def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch, tmp_path):

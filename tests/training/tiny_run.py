@@ -23,8 +23,7 @@ from datasets import Dataset
 from transformers import HubertConfig, TrainerCallback
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
-from burst2vec.training import Burst2VecTrainer, Burst2VecTrainingArguments, checkpoints
-from burst2vec.training import trainer as trainer_module
+from burst2vec.training import Burst2VecTrainer, Burst2VecTrainingArguments, checkpoints, resumable
 
 torch.set_num_threads(1)
 
@@ -126,7 +125,7 @@ def kill_in_save(point, step):
 
         torch.save = half
     elif point in ("no manifest yet", "not renamed yet", "renamed", "half deleted"):
-        seal = trainer_module.seal_checkpoint
+        seal = resumable.seal_checkpoint
 
         def deadly_seal(output_dir, saved_step, run):
             if saved_step == step:
@@ -140,7 +139,7 @@ def kill_in_save(point, step):
             if saved_step == step and point == "renamed":
                 die()
 
-        trainer_module.seal_checkpoint = deadly_seal
+        resumable.seal_checkpoint = deadly_seal
     else:
         raise ValueError(point)
 

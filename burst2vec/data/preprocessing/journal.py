@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...files import WriteError
+from ...locks import try_lock
 from ..corpora import CorpusError
 
 JOURNAL = "preprocessing.jsonl"
@@ -84,14 +85,8 @@ class Journal:
             raise WriteError(self.target / JOURNAL, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def _lock(self) -> None:
-        import fcntl  # of POSIX systems only
-
-        try:  # not flock, which the worker processes would hold on to when this one is killed
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            raise CorpusError(f"{self.target}: another run is writing into it; wait for it, or end it") from error
+        if not try_lock(self._descriptor):
+            raise CorpusError(f"{self.target}: another run is writing into it; wait for it, or end it")
 
     def _read(self) -> None:
         content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)

@@ -1,0 +1,190 @@
+"""A Trainer whose runs may be killed at any moment: whole checkpoints, one run per folder, never other weights."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback, Trainer
+from transformers.trainer_callback import ExportableState
+
+from ..files import WriteError, drafts_of
+from ..locks import check_lock
+from ..weights import weights_not_finite
+from .agreement import ask_main, locked_by_main
+from .checkpoints import (
+    STATE,
+    CheckpointError,
+    begin_checkpoint,
+    best_checkpoint,
+    checkpoint_folder,
+    checkpoint_steps,
+    choose_checkpoint,
+    keep_newest,
+    remove_leftovers,
+    saving_folder,
+    seal_checkpoint,
+    verify_checkpoint,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class ResumableTrainer(Trainer):
+    """transformers' Trainer, with checkpoints that are whole and resumed only by the run that wrote them."""
+
+    def fingerprint(self) -> dict:
+        """What must stay the same for a resumed run to end as the uninterrupted one: name → JSON value."""
+        raise NotImplementedError
+
+    def train(self, resume_from_checkpoint=None, **kwargs):
+        """Train, from the start or from a checkpoint.
+
+        Args:
+            resume_from_checkpoint: a checkpoint's folder; or True (or "true") for the newest whole one in
+                ``args.output_dir``, and from the start where there is none yet.
+            kwargs: as ``transformers.Trainer.train``.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, or was written by a run with other settings; or a new run was
+                started where an old one left checkpoints.
+            FolderInUseError: another living run writes into ``args.output_dir``.
+            FloatingPointError: a loss that is not finite.
+        """
+        self._run = self.fingerprint()
+        with locked_by_main(self.args.output_dir):
+            self._from = ask_main(lambda: self._look_for_checkpoint(resume_from_checkpoint))
+            self._resumed = self._from is not None
+            output = super().train(resume_from_checkpoint=self._from, **kwargs)
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
+            logger.warning(
+                "%s: no validation gave a finite %s to choose by; the run ends with the weights of its last step, %d",
+                self.args.output_dir,
+                self.args.metric_for_best_model,
+                self.state.global_step,
+            )
+        return output
+
+    @property
+    def step_of_weights(self) -> int:
+        """The step after which the model had the weights that training ended with: its best, or its last."""
+        has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
+        return self.state.best_global_step if has_best else self.state.global_step
+
+    def _look_for_checkpoint(self, asked) -> str | None:
+        output_dir = self.args.output_dir
+        for name in remove_leftovers(output_dir):
+            logger.warning("%s: removed %s, which a killed run left unfinished", output_dir, name)
+        if not asked:
+            if checkpoint_steps(output_dir):
+                raise CheckpointError(
+                    f"{output_dir} holds checkpoints of an earlier run; resume it with resume_from_checkpoint=True, or "
+                    "give this run another output_dir"
+                )
+            return None
+        asked = True if str(asked).lower() == "true" else asked
+        folder, skipped = choose_checkpoint(output_dir, asked, self._run, self.args.load_best_model_at_end)
+        for reason in skipped:
+            logger.warning("%s: skipped %s", output_dir, reason)
+        if folder is None:
+            logger.warning("%s: there is no checkpoint yet; training starts at step 0", output_dir)
+            return None
+        logger.warning("resuming from %s", folder)
+        return str(folder)
+
+    def _init_training_state(self, *args, **kwargs):
+        """A run whose folder was moved finds its best checkpoint where it is now; transformers would forget it."""
+        progress = super()._init_training_state(*args, **kwargs)
+        if self._from is not None and (best := best_checkpoint(self._from)) is not None and best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+        return progress
+
+    def _run_epoch(self, *args, **kwargs):
+        """An epoch; none where the resumed checkpoint was the run's last: transformers would take a step more."""
+        patience = [c for c in self.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+        out_of_patience = any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in patience)
+        if self.state.global_step >= self.state.max_steps or (self._resumed and out_of_patience):
+            self.control.should_training_stop = True
+            return
+        self._resumed = False
+        super()._run_epoch(*args, **kwargs)
+
+    def _determine_best_metric(self, *args, **kwargs) -> bool:
+        """Weights that the run may end with are saved when they are found, and not only at the next save_steps."""
+        is_best = super()._determine_best_metric(*args, **kwargs)
+        self.control.should_save |= is_best and self.args.load_best_model_at_end
+        return is_best
+
+    def _save_checkpoint(self, model, trial):
+        """Write a checkpoint beside its place, and put it there whole; see ``checkpoints``."""
+        run_dir, step = self._get_output_dir(trial), self.state.global_step
+        if self.state.best_global_step:
+            best = checkpoint_folder(run_dir, self.state.best_global_step)
+            if best.exists() or self.state.best_global_step == step:
+                self.state.best_model_checkpoint = str(best)
+        folder = saving_folder(run_dir, step)
+        check_lock(self.args.output_dir)
+        try:
+            if self.args.should_save:
+                begin_checkpoint(run_dir, step)
+            self.accelerator.wait_for_everyone()
+            self.save_model(str(folder), _internal_call=True)
+            self._save_optimizer_and_scheduler(str(folder))
+            self._save_scaler(str(folder))
+            self._save_rng_state(str(folder))
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                for callback in (*self.callback_handler.callbacks, self.control):
+                    if isinstance(callback, ExportableState):
+                        self.state.stateful_callbacks[type(callback).__name__] = callback.state()
+                self.state.save_to_json(os.path.join(folder, STATE))
+                seal_checkpoint(run_dir, step, self._run)
+                keep_newest(run_dir, self.args.save_total_limit, self.state.best_model_checkpoint, step)
+        except (OSError, RuntimeError, SafetensorError) as error:  # a full disk comes as any of these
+            shutil.rmtree(folder, ignore_errors=True)  # room for what is to be saved yet
+            free = shutil.disk_usage(run_dir).free / 2**30 if Path(run_dir).exists() else 0.0
+            raise CheckpointError(
+                f"checkpoint-{step} could not be written to {run_dir} ({free:.1f} GiB free): {error}. Older "
+                "checkpoints are whole: make room, lower save_total_limit, and resume"
+            ) from error
+        self.accelerator.wait_for_everyone()
+
+    def _save(self, output_dir=None, state_dict=None):
+        """Save weights (safetensors), configuration and feature extractor, all of them or none.
+
+        Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
+
+        Raises:
+            FloatingPointError: a parameter or buffer is not finite.
+            WriteError: a full disk, for example; a model that was there stays.
+        """
+        if not self.args.should_save:
+            return
+        model = self.accelerator.unwrap_model(self.model)
+        if wrong := weights_not_finite(model):
+            raise FloatingPointError(
+                f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
+                "model was not saved. Earlier checkpoints are whole"
+            )
+        folder = self.args.output_dir if output_dir is None else output_dir
+        with drafts_of(folder, last="config.json") as drafts:
+            try:
+                model.save_pretrained(drafts, state_dict=state_dict)
+            except SafetensorError as error:  # of a full disk, without a number
+                raise WriteError(folder, error) from error
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(drafts)
+
+    def _load_best_model(self):
+        """End with the best weights, after a look at whether they are still as they were written."""
+        best = self.state.best_model_checkpoint
+        try:
+            verify_checkpoint(best)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"the best checkpoint {best}: {error}. The run should have ended with its weights: resume it by "
+                "--resume_from_checkpoint true, which goes back to an older one, or with --load_best_model_at_end "
+                "false to end with the last weights"
+            ) from error
+        super()._load_best_model()
