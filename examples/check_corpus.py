@@ -22,7 +22,7 @@ from burst2vec.data.checking.tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
 from burst2vec.training.corpora import read_corpora, tasks_of
 from burst2vec.training.recipes import corpora_of, parse_run
-from burst2vec.training.runs import REFUSALS
+from burst2vec.training.runs import REFUSALS, refused
 from burst2vec.training.sections import CorpusArguments
 
 
@@ -97,8 +97,7 @@ def main(arguments: list[str]) -> int:
             print("\n".join(f"wrote {path}" for path in write_report(found, options.out, title, formats, options.seed)))
         found.raise_if_refused()
     except REFUSALS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     return found.status
 
 

@@ -21,7 +21,7 @@ from burst2vec.data.features import FEATURE_FAMILIES, FEATURE_SETS, WrittenFeatu
 from burst2vec.data.processes import usable_cores
 from burst2vec.training.corpora import prepare_clips, read_corpora, tasks_of
 from burst2vec.training.recipes import parse_run
-from burst2vec.training.runs import REFUSALS
+from burst2vec.training.runs import REFUSALS, refused
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,8 +83,7 @@ def main(arguments: list[str]) -> int:
         for feature_set in dict.fromkeys(options.features):
             print(describe(feature_set, write_features(clips, feature_set, options.out, options.num_proc)))
     except (*REFUSALS, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     print(f"{len(bad):,} clips cannot be read and are left out")
     for clip in bad[:5]:
         print(f"failed: {clip.reason}".encode(errors="replace").decode())

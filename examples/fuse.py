@@ -17,7 +17,7 @@ from burst2vec.scoring.submission import SubmissionError
 from burst2vec.training.comparison_plots import plot_fusion
 from burst2vec.training.fusing import align, data_of, fuse, label_splits, read_systems, write_fusion
 from burst2vec.training.preparation import claim_folder
-from burst2vec.training.runs import REFUSALS
+from burst2vec.training.runs import REFUSALS, refused
 
 
 def main(arguments=None) -> int:
@@ -46,8 +46,7 @@ def main(arguments=None) -> int:
         with claim_folder(out, resume=None):
             fuse_runs(args, out)
     except (*REFUSALS, SubmissionError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     print(f"\neverything is in {out}")
     return 0
 

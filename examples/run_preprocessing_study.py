@@ -19,7 +19,7 @@ from pathlib import Path
 
 from burst2vec.training.plots import plot_study
 from burst2vec.training.recipes import load_recipe
-from burst2vec.training.runs import REFUSALS
+from burst2vec.training.runs import REFUSALS, refused
 from burst2vec.training.study import read_stages, run_study, write_study
 
 
@@ -38,8 +38,7 @@ def main(arguments=None) -> int:
         out = Path(args.out or Path("runs", f"study-{recipe.name}"))
         study = run_study(args.recipe, read_stages(args.stages), args.seeds, out, options, args.split)
     except REFUSALS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     print("\n" + write_study(study, out, f"{recipe.name}, {args.split}"))
     plot_study(study, out / "study.png")
     print(f"\neverything is in {out}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from burst2vec.training.finished import read_run
 from burst2vec.training.recipes import RecipeError, parse_run
 from burst2vec.training.reporting import PRINTED_SPLIT, find_runs, format_rows, rows_of
-from burst2vec.training.runs import REFUSALS
+from burst2vec.training.runs import REFUSALS, refused
 from burst2vec.training.study import run_or_read
 
 
@@ -46,8 +46,7 @@ def main(arguments=None) -> int:
             folders.append(above / f"seed-{seed}")
             run_or_read(args.recipe, {}, seed, folders[-1], options)
     except REFUSALS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     runs, skipped = find_runs(folders)
     for split, rows in rows_of(runs).items():
         print("\n" + format_rows(rows, split))

@@ -89,9 +89,14 @@ def main(arguments: list[str], recipes: Path | None = None) -> int:
     try:
         execute(parse_run(arguments))
     except REFUSALS as error:
-        print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)  # on one line
-        return 2
+        return refused(error)
     return 0
+
+
+def refused(error: Exception) -> int:
+    """Say why a command line is refused, in one line on stderr; gives the exit status."""
+    print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)
+    return 2
 
 
 def execute(run: Run) -> dict:

@@ -147,7 +147,7 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         (["--lr_scheduler_type", "cosine_with_min_lr"], "lr_scheduler_type .*cosine_with_min_lr.*min_lr"),
         (
             ["--lr_scheduler_kwargs", "factor"],
-            "lr_scheduler_kwargs must be a mapping of names to values, or null, got 'factor'",
+            "lr_scheduler_kwargs must be a mapping of names to values, .*got 'factor'",
         ),
         (["--report_to", "weights_and_biases"], "weights_and_biases is not supported"),
         (
@@ -259,3 +259,13 @@ def test_a_corpus_that_a_run_cannot_use_is_refused_in_one_line(refusal, lines, o
 def test_a_recipe_that_says_what_cannot_be_is_refused_in_one_line(refusal, section, keys, message):
     line = refusal(**{section: keys})
     assert re.search(message, line), line
+
+
+def test_a_training_that_diverges_ends_in_one_line(monkeypatch, tmp_path, capsys):
+    def diverge(run):
+        raise FloatingPointError("step 3: the loss is nan\n  try a lower learning_rate")
+
+    monkeypatch.setattr(runs, "execute", diverge)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    assert runs.main([str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "error: step 3: the loss is nan try a lower learning_rate\n"
