@@ -7,8 +7,8 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from ..files import write_whole
-from ..tasks import resolve_tasks
 from .model_card import model_card
+from .preparation import load_model
 
 PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
 PUBLISHED += ("metrics.json", "recipe.yaml", "plots/*.png", "*.py", "features/*/*.safetensors")
@@ -67,7 +67,8 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
         The commit's address.
 
     Raises:
-        ValueError: no ``metrics.json``; a public repository for a licensed corpus; a token or a local path in a file.
+        ValueError: no ``metrics.json``; a model that lacks weights, or has some that are not finite; a public
+            repository for a licensed corpus; a token or a local path in a file.
     """
     folder = Path(folder)
     if not (folder / "metrics.json").is_file():
@@ -78,7 +79,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
         raise ValueError(
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
         )
-    tasks = resolve_tasks(json.loads((folder / "config.json").read_text(encoding="utf-8"))["tasks"])
+    tasks = load_model(folder).config.task_records
     write_whole(folder / "README.md", str(model_card(repo_id, record, tasks)))  # whose code now names the repository
     files = published_files(folder)
     for path in files:

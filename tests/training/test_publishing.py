@@ -4,7 +4,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.tasks import AGE
 from burst2vec.training.publishing import find_secrets, publish, published_files
 
@@ -43,11 +46,14 @@ def run_folder(tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "checkpoint-8").mkdir()
     (tmp_path / "metrics.json").write_text(json.dumps(RECORD))
-    (tmp_path / "config.json").write_text(json.dumps({"tasks": [AGE.to_dict()]}))
-    header = b'{"heads.bias":{"dtype":"F32"}}'
-    (tmp_path / "model.safetensors").write_bytes(
-        len(header).to_bytes(8, "little") + header + b"/home/chance/in/weights"
+    model = Burst2VecForMultiTask(
+        Burst2VecConfig(encoder_config={"kind": "vector", "features": 6}, tasks=[AGE], trunk="straight")
     )
+    model.encoder.mean.copy_(torch.frombuffer(bytearray(b"/home/chance/in/weights/"), dtype=torch.float32))
+    model.save_pretrained(tmp_path)
+    assert b"/home/chance/in/weights/" in (tmp_path / "model.safetensors").read_bytes()
+    for code in tmp_path.glob("*.py"):
+        code.unlink()
     for name in ("README.md", "recipe.yaml", "training_args.bin", "predictions_test.csv", "plots/losses.png"):
         (tmp_path / name).write_bytes(b"harmless")
     (tmp_path / "checkpoint-8" / "model.safetensors").write_bytes(b"x" * 16)
@@ -61,6 +67,20 @@ def test_only_listed_files_are_published(run_folder):
         *("README.md", "config.json", "metrics.json", "model.safetensors", "plots/losses.png", "recipe.yaml")
     ]
     assert api.created == {"repo_id": "someone/model", "private": True}
+
+
+@pytest.mark.parametrize(("name", "message"), [("heads.age.output.bias", "not finite,"), (None, "lacks 1 weights,")])
+def test_a_broken_model_is_not_published(run_folder, name, message):
+    weights = load_file(run_folder / "model.safetensors")
+    if name is None:
+        del weights["heads.age.output.bias"]
+    else:
+        weights[name] = weights[name] * float("nan")
+    save_file(weights, run_folder / "model.safetensors", metadata={"format": "pt"})
+    api = RecordingApi()
+    with pytest.raises(ValueError, match=f"{message}.* such as heads.age.output.bias"):
+        publish(run_folder, "someone/model", api=api)
+    assert api.created is None and api.uploaded is None
 
 
 @pytest.mark.parametrize(
