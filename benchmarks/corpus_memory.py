@@ -59,7 +59,7 @@ def measure(folder: Path) -> dict[str, tuple[float, float]]:
     """In this process: import, load, check with report, read through; the peaks after each."""
     from burst2vec.data import load_bursts
     from burst2vec.data.checking import check_corpus
-    from burst2vec.data.checking.report import write_report
+    from burst2vec.data.checking.check_report import write_report
     from burst2vec.data.clips import read_clip
 
     found = {"import": peaks()}

@@ -25,8 +25,8 @@ from rounds import describe, ratio, time_by_turns
 from transformers import AutoModel, HubertConfig, Wav2Vec2FeatureExtractor
 
 from burst2vec.data.clips import read_clip
-from burst2vec.data.features import extract_features, find_feature_set, vectors_in_batches
 from burst2vec.data.processes import bf16_is_native
+from burst2vec.features import extract_features, find_feature_set, vectors_in_batches
 
 
 def bare_passes(bare, stacked: torch.Tensor, batches: list[int]) -> dict:

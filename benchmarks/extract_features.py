@@ -16,7 +16,7 @@ from datasets import Dataset
 from read_audio import write_bursts
 from rounds import describe, ratio, time_by_turns
 
-from burst2vec.data.features import FEATURE_SETS, extract_features
+from burst2vec.features import FEATURE_SETS, extract_features
 
 
 def main():

@@ -19,11 +19,11 @@ import torch
 from read_audio import write_bursts
 from rounds import describe, ratio, time_by_turns
 
-from burst2vec.audio import apply_steps, read_audio, read_steps
+from burst2vec.audio import apply_transforms, read_audio, read_transforms
 from burst2vec.audio.encode import encode_wav
 from burst2vec.data.preprocessing import preprocess_folder
 
-CHAIN = read_steps(["mono", "resample", "highpass", "mmse_stsa", "normalise_level"])
+CHAIN = read_transforms(["mono", "resample", "highpass", "mmse_stsa", "normalise_level"])
 
 
 def in_one_thread(paths: list[Path]) -> tuple[dict[str, float], float, float]:
@@ -37,7 +37,7 @@ def in_one_thread(paths: list[Path]) -> tuple[dict[str, float], float, float]:
         took["decode"] += (now := time.process_time()) - before
         for step in CHAIN:
             before = now
-            waveform, rate = apply_steps(waveform, rate, [step])
+            waveform, rate = apply_transforms(waveform, rate, [step])
             took[str(step)] += (now := time.process_time()) - before
         encode_wav(waveform, rate)
         took["encode"] += time.process_time() - now

@@ -33,12 +33,12 @@ from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback
 
 from burst2vec.data.vectors import with_vectors
+from burst2vec.experiment.building import build_model
+from burst2vec.experiment.normalisation_statistics import estimate_statistics
+from burst2vec.experiment.recipes import parse_run
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 from burst2vec.training import Burst2VecTrainer
-from burst2vec.training.measuring import estimate_statistics
-from burst2vec.training.preparation import build_model
 from burst2vec.training.progress import OneLineProgress
-from burst2vec.training.recipes import parse_run
 
 CLIPS, FEATURES, BATCH, MANY = 19_990, 6_373, 8, 256
 WARM_UP = 20  # steps

@@ -84,8 +84,8 @@ class Burst2VecConfig(_StrictConfig):
         pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,
             ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling a task).
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
-            adversaries; ``"shared"``, one small network for all tasks; ``"separate"``, one for each task;
-            ``"straight"``, nothing.
+            adversaries; ``"shared"``, one small network for all tasks; ``"per_task"``, one for each task;
+            ``"identity"``, nothing.
         projection_size: of the trunk shared_private, width of the projection between pooling and extractors.
         extractor_size: of the trunk shared_private, width of the shared extractor, of each task's own, and of their
             combination.
@@ -106,7 +106,7 @@ class Burst2VecConfig(_StrictConfig):
     >>> config = Burst2VecConfig(tasks="emogator", discriminator_weight=0.0, adversary_weight=0.0)
     >>> [task.name for task in config.task_records]
     ['emotion', 'category']
-    >>> Burst2VecConfig(trunk="straight").discriminator_weight
+    >>> Burst2VecConfig(trunk="identity").discriminator_weight
     0.0
     """
 
@@ -145,7 +145,7 @@ class Burst2VecConfig(_StrictConfig):
                 "hidden_sizes",
                 hidden_sizes,
                 "a list of one or more positive whole numbers, such as [128, 64]; a model without hidden layers has "
-                "trunk='straight'",
+                "trunk='identity'",
                 isinstance(hidden_sizes, (list, tuple)) and len(hidden_sizes) and all(map(_is_width, hidden_sizes)),
             ),
             ("dropout", dropout, "in 0..1", _is_number(dropout) and 0 <= dropout < 1),

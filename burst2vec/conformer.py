@@ -44,9 +44,9 @@ class ConformerEncoder(nn.Module):
         kernel: of the convolution module, in frames of 40 ms; odd.
         dropout: everywhere in the blocks, and before them.
         time_masks: how many spans of time training hides in a clip.
-        time_mask_share: the longest of them as a share of the clip, 0..1.
+        time_mask_ratio: the longest of them as a share of the clip, 0..1.
         channel_masks: how many spans of channels (of ``strf``: of its places) training hides in a clip.
-        channel_mask_share: the widest of them as a share of all channels, 0..1.
+        channel_mask_ratio: the widest of them as a share of all channels, 0..1.
 
     Raises:
         ValueError: an argument out of its range, by name.
@@ -70,9 +70,9 @@ class ConformerEncoder(nn.Module):
         kernel: int = 31,
         dropout: float = 0.1,
         time_masks: int = 0,
-        time_mask_share: float = 0.1,
+        time_mask_ratio: float = 0.1,
         channel_masks: int = 0,
-        channel_mask_share: float = 0.2,
+        channel_mask_ratio: float = 0.2,
     ):
         super().__init__()
         if frontend not in FRONTENDS:
@@ -93,8 +93,8 @@ class ConformerEncoder(nn.Module):
                 raise ValueError(f"{name} is {number!r}; give a whole number of {least} or more")
         for name, share in (
             ("dropout", dropout),
-            ("time_mask_share", time_mask_share),
-            ("channel_mask_share", channel_mask_share),
+            ("time_mask_ratio", time_mask_ratio),
+            ("channel_mask_ratio", channel_mask_ratio),
         ):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; give a number in 0..1")
@@ -103,8 +103,8 @@ class ConformerEncoder(nn.Module):
         if kernel % 2 == 0:
             raise ValueError(f"kernel is {kernel}; a kernel has a middle, so take an odd number such as {kernel + 1}")
         self.size = size
-        self.time_masks, self.time_mask_share = time_masks, time_mask_share
-        self.channel_masks, self.channel_mask_share = channel_masks, channel_mask_share
+        self.time_masks, self.time_mask_ratio = time_masks, time_mask_ratio
+        self.channel_masks, self.channel_mask_ratio = channel_masks, channel_mask_ratio
         self.frontend = FRONTENDS[frontend](channels=channels, **ripples)
         self.maps = 2 * len(self.frontend.rate) if isinstance(self.frontend, GaborSTRF) else 1
         places = self.frontend.size // self.maps
@@ -170,10 +170,10 @@ class ConformerEncoder(nn.Module):
         batch, _, frames, places = planes.shape
         lengths = torch.full((batch,), frames, device=planes.device) if frame_mask is None else frame_mask.sum(dim=1)
         for _ in range(self.time_masks):
-            hidden = random_spans(lengths, frames, self.time_mask_share)
+            hidden = random_spans(lengths, frames, self.time_mask_ratio)
             planes = planes.masked_fill(hidden[:, None, :, None], 0.0)
         for _ in range(self.channel_masks):
-            hidden = random_spans(torch.full_like(lengths, places), places, self.channel_mask_share)
+            hidden = random_spans(torch.full_like(lengths, places), places, self.channel_mask_ratio)
             planes = planes.masked_fill(hidden[:, None, None, :], 0.0)
         return planes
 

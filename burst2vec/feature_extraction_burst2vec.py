@@ -4,7 +4,8 @@ import numpy as np
 from transformers import BatchFeature
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 
-from .waveforms import LEVEL_DBFS, SAMPLING_RATE, WaveformError, check_waveform, normalise_level
+from .errors import WaveformError
+from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, check_waveform, normalise_level
 
 
 class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
@@ -12,11 +13,12 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
 
     Args:
         sampling_rate: of the clips, Hz; resample before (``burst2vec.audio.load_audio`` does).
-        level_dbfs: root-mean-square level in dB of full scale that every clip is brought to, never clipped;
+        target_rms_dbfs: root-mean-square level in dB of full scale that every clip is brought to, never clipped;
             None leaves levels as they are.
-        preprocess: what was done to the clips before this, in training: steps as ``burst2vec.audio.read_steps`` takes
-            them. They are recorded here and not done here: the steps need the package, which does not travel with the
-            weights. The pipeline does them; elsewhere, ``burst2vec.audio.apply_steps`` comes first.
+        preprocess: what was done to the clips before this, in training: transforms, as
+            ``burst2vec.audio.read_transforms`` takes them. They are recorded here and not done here: they need the
+            package, which does not travel with the weights. The pipeline does them; elsewhere,
+            ``burst2vec.audio.apply_transforms`` comes first.
         features: of a model that hears vectors, the feature sets that make them, by name and in their order, such as
             ``["compare", "egemaps"]``. Recorded here and not computed here, like the steps; the pipeline does. The
             vectors take the place of the clips, ``feature_size`` numbers each, and are neither levelled nor padded.
@@ -37,14 +39,14 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         feature_size=1,
         sampling_rate=SAMPLING_RATE,
         padding_value=0.0,
-        level_dbfs=LEVEL_DBFS,
+        target_rms_dbfs=TARGET_RMS_DBFS,
         preprocess=(),
         features=(),
         normalise_per_speaker=False,
         **kwargs,
     ):
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
-        self.level_dbfs = level_dbfs
+        self.target_rms_dbfs = target_rms_dbfs
         self.preprocess = list(preprocess)
         self.features = list(features)
         self.normalise_per_speaker = normalise_per_speaker
@@ -80,8 +82,8 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
             vectors = [self._check_vector(clip, name) for clip, name in zip(clips, names, strict=True)]
             return BatchFeature({"input_values": np.stack(vectors)}, tensor_type=return_tensors)
         waveforms = [check_waveform(clip, name) for clip, name in zip(clips, names, strict=True)]
-        if self.level_dbfs is not None:
-            waveforms = [normalise_level(waveform, self.level_dbfs) for waveform in waveforms]
+        if self.target_rms_dbfs is not None:
+            waveforms = [normalise_level(waveform, self.target_rms_dbfs) for waveform in waveforms]
         longest = max(waveform.size for waveform in waveforms)
         values = np.full((len(waveforms), longest), self.padding_value, dtype=np.float32)
         mask = np.zeros((len(waveforms), longest), dtype=np.int64)

@@ -27,7 +27,7 @@ class Burst2VecOutput(ModelOutput):
 
     Attributes:
         loss: scalar, the sum of the parts below with the weights of Eq. 8; None without labels.
-        loss_parts: each part by name, unweighted and detached: ``<task>_shared``, ``<task>_specific`` and
+        loss_parts: each part by name, unweighted and detached: ``<task>_shared``, ``<task>_private`` and
             ``<task>_combined`` (Eq. 5), ``discriminator`` (Eq. 6) and ``adversary`` (Eq. 7), these two summed over the
             tasks that the batch trains. A trunk with one view has ``<task>_combined`` only.
         predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
@@ -253,7 +253,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
     def _adversary_loss(self, views, labels, all_views):
         """Eq. 7: how well a task's head reads its labels from the other tasks' own views, summed over the others."""
         return sum(
-            task_loss(self.tasks[name], self.heads[name](reverse_gradient(other.specific)), labels[name])
+            task_loss(self.tasks[name], self.heads[name](reverse_gradient(other.private)), labels[name])
             for name in views
             for other_name, other in all_views.items()
             if other_name != name

@@ -13,18 +13,18 @@ from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils.hub import cached_file
 
-from .audio import AudioError, StepError, apply_steps, read_steps, resample
+from .audio import apply_transforms, read_transforms, resample
 from .audio.recordings import read_recording
-from .data.corpora import CorpusError
-from .data.features import FeatureSet, find_feature_set, fitted_file, folder_name, refuse_unplaced
-from .data.vectors import normalise_per_speaker, public_name
-from .waveforms import MIN_SAMPLES, WaveformError, check_waveform
+from .data.vectors import normalise_per_speaker
+from .errors import AudioError, CorpusError, TransformError, WaveformError
+from .features import FeatureSet, find_feature_set, fitted_file, folder_name, public_name, refuse_unplaced
+from .waveforms import MIN_SAMPLES, check_waveform
 from .weights import refuse_not_finite
 
 logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip", "nan")
-_CLIP_FAULTS = (AudioError, WaveformError, StepError)
+_CLIP_FAULTS = (AudioError, WaveformError, TransformError)
 _GIVE_SPEAKERS = (
     "{}, and this model takes vectors centred and scaled by their speaker's own mean and deviation, over all clips of "
     "the speaker at once; give a list of the clips with their speakers, [{{'path': 'a.wav', 'speaker': 'S1'}}, …], or "
@@ -68,7 +68,7 @@ class Burst2VecPipeline(Pipeline):
         CorpusError: feature sets that are not found by the names that the model knows; says to give ``features``.
         ValueError: a model with a weight that is not finite, or one that answers so; a clip without its speaker, for a
             model that needs it.
-        burst2vec.audio.AudioError: a file that is missing or is no recording, by its path, or by its place in the list.
+        AudioError: a file that is missing or is no recording, by its path, or by its place in the list.
         WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers, by its
             path or place.
     """
@@ -145,8 +145,8 @@ class Burst2VecPipeline(Pipeline):
         wanted = self.feature_extractor.sampling_rate
         name = "clip" if place is None else f"clip {place} (counted from 0)"
         waveform, rate, name = read_recording(clip, wanted, name)
-        if steps := read_steps(self.feature_extractor.preprocess):
-            waveform, rate = apply_steps(waveform, rate, steps, name)
+        if steps := read_transforms(self.feature_extractor.preprocess):
+            waveform, rate = apply_transforms(waveform, rate, steps, name)
         if rate != wanted:
             waveform = resample(waveform, rate, wanted)
         if sets is None:

@@ -20,8 +20,8 @@ class SpectrogramCNN(nn.Module):
         channels: of the log-mel spectrum.
         width: maps of the first block.
         masks: spans of channels, and as many of frames, that are masked in training.
-        channel_mask_share: the widest span of channels, as a share of all, 0..1.
-        time_mask_share: the longest span of frames, as a share of the clip's, 0..1.
+        channel_mask_ratio: the widest span of channels, as a share of all, 0..1.
+        time_mask_ratio: the longest span of frames, as a share of the clip's, 0..1.
         shift: the most channels that a clip's spectrum is moved by in training, up or down.
 
     >>> encoder = SpectrogramCNN(channels=32, width=4).eval()
@@ -35,22 +35,22 @@ class SpectrogramCNN(nn.Module):
         channels: int = 64,
         width: int = 16,
         masks: int = 0,
-        channel_mask_share: float = 0.2,
-        time_mask_share: float = 0.2,
+        channel_mask_ratio: float = 0.2,
+        time_mask_ratio: float = 0.2,
         shift: int = 0,
     ):
         super().__init__()
         for name, value, fits, allowed in (
             ("width", width, width >= 1, "1 or more"),
             ("masks", masks, masks >= 0, "0 or more"),
-            ("channel_mask_share", channel_mask_share, 0 <= channel_mask_share <= 1, "in 0..1"),
-            ("time_mask_share", time_mask_share, 0 <= time_mask_share <= 1, "in 0..1"),
+            ("channel_mask_ratio", channel_mask_ratio, 0 <= channel_mask_ratio <= 1, "in 0..1"),
+            ("time_mask_ratio", time_mask_ratio, 0 <= time_mask_ratio <= 1, "in 0..1"),
             ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {value}; it must be {allowed}")
         self.masks, self.shift = masks, shift
-        self.channel_mask_share, self.time_mask_share = channel_mask_share, time_mask_share
+        self.channel_mask_ratio, self.time_mask_ratio = channel_mask_ratio, time_mask_ratio
         self.log_mel = LogMel(channels)
         self.stem = NormalisedConvolution(1, width, kernel=5, stride=(2, 2))
         self.blocks = nn.ModuleList(
@@ -91,8 +91,8 @@ class SpectrogramCNN(nn.Module):
         lengths = torch.full((batch,), frames, device=device) if mask is None else mask.sum(dim=1)
         for _ in range(self.masks):
             of_all = torch.full((batch,), channels, device=device)
-            channel_spans = random_spans(of_all, channels, self.channel_mask_share)
-            frame_spans = random_spans(lengths, frames, self.time_mask_share)
+            channel_spans = random_spans(of_all, channels, self.channel_mask_ratio)
+            frame_spans = random_spans(lengths, frames, self.time_mask_ratio)
             spectrum = spectrum.masked_fill(channel_spans[:, None, :] | frame_spans[:, :, None], 0.0)
         return spectrum
 

@@ -20,7 +20,7 @@ class Views(NamedTuple):
     """Three views of a batch of clips for one task, each (batch, extractor_size)."""
 
     shared: torch.Tensor
-    specific: torch.Tensor
+    private: torch.Tensor
     combined: torch.Tensor
 
     @property
@@ -112,7 +112,7 @@ class SharedPrivateTrunk(nn.Module):
         super().__init__()
         self.projection = extractor(input_size, projection_size, dropout)
         self.shared = extractor(projection_size, extractor_size, dropout)
-        self.specific = TaskModules({name: extractor(projection_size, extractor_size, dropout) for name in task_names})
+        self.private = TaskModules({name: extractor(projection_size, extractor_size, dropout) for name in task_names})
         self.combine = TaskModules({name: nn.Linear(2 * extractor_size, extractor_size) for name in task_names})
         self.output_size = extractor_size
 
@@ -120,9 +120,9 @@ class SharedPrivateTrunk(nn.Module):
         """Three views of the clips for each named task; the shared one is the same for all if the clips are."""
         views = {}
         for name, (projected, shared) in for_each_task(self._share, clips, task_names).items():
-            specific = self.specific[name](projected)
-            combined = self.combine[name](torch.cat([shared, specific], dim=-1))
-            views[name] = Views(shared, specific, combined)
+            private = self.private[name](projected)
+            combined = self.combine[name](torch.cat([shared, private], dim=-1))
+            views[name] = Views(shared, private, combined)
         return views
 
     def _share(self, clips):
@@ -160,7 +160,7 @@ class SharedTrunk(nn.Module):
         return {name: OneView(view) for name, view in views.items()}
 
 
-class SeparateTrunk(nn.Module):
+class PerTaskTrunk(nn.Module):
     """Nothing shared: each task's own small network between its pooled clips and its head, layers as [`SharedTrunk`]'s.
 
     Args:
@@ -184,10 +184,10 @@ class SeparateTrunk(nn.Module):
         return {name: self.networks[name](clips[name], [name])[name] for name in task_names}
 
 
-class StraightTrunk(nn.Module):
+class IdentityTrunk(nn.Module):
     """Nothing between pooling and heads; it has no parameters.
 
-    >>> StraightTrunk(2, ["age"])(torch.tensor([[1.0, 2.0]]), ["age"])["age"].combined.tolist()
+    >>> IdentityTrunk(2, ["age"])(torch.tensor([[1.0, 2.0]]), ["age"])["age"].combined.tolist()
     [[1.0, 2.0]]
     """
 
@@ -205,6 +205,6 @@ class StraightTrunk(nn.Module):
 TRUNKS = {
     "shared_private": SharedPrivateTrunk,
     "shared": SharedTrunk,
-    "separate": SeparateTrunk,
-    "straight": StraightTrunk,
+    "per_task": PerTaskTrunk,
+    "identity": IdentityTrunk,
 }

@@ -6,14 +6,12 @@ refuse and level a clip by the same lines.
 
 import numpy as np
 
+from .errors import WaveformError
+
 SAMPLING_RATE = 16_000  # Hz, of every encoder this package drives
 MIN_SAMPLES = 400  # 25 ms: the receptive field of the encoders' convolutions; below it they have no frame
 MAX_SAMPLES = 60 * SAMPLING_RATE  # 60 s; attention grows with the square of the length, and no burst is longer
-LEVEL_DBFS = -3.0  # Burst2Vec, section 4.1
-
-
-class WaveformError(ValueError):
-    """A waveform that cannot be a burst; the message names it, the value and what is allowed."""
+TARGET_RMS_DBFS = -3.0  # Burst2Vec, section 4.1
 
 
 def check_waveform(waveform, name: str = "waveform") -> np.ndarray:
@@ -61,7 +59,7 @@ def real_samples(waveform: np.ndarray, name: str = "waveform") -> np.ndarray:
     return waveform
 
 
-def normalise_level(waveform: np.ndarray, dbfs: float = LEVEL_DBFS) -> np.ndarray:
+def normalise_level(waveform: np.ndarray, dbfs: float = TARGET_RMS_DBFS) -> np.ndarray:
     """Scale a waveform to a root-mean-square level, in float and never clipped (Burst2Vec, section 4.1).
 
     Args:

@@ -17,13 +17,13 @@ import io
 import sys
 
 from burst2vec.data.checking import CorpusCheck, check_corpus
-from burst2vec.data.checking.report import FORMATS, write_report
-from burst2vec.data.checking.tables import contents_table, sound_table
+from burst2vec.data.checking.check_report import FORMATS, write_report
+from burst2vec.data.checking.check_tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
-from burst2vec.training.corpora import read_corpora, tasks_of
-from burst2vec.training.recipes import corpora_of, parse_run
-from burst2vec.training.runs import REFUSALS, refused
-from burst2vec.training.sections import CorpusArguments
+from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.inputs import read_corpora, tasks_of
+from burst2vec.experiment.recipes import corpora_of, parse_run
+from burst2vec.experiment.sections import CorpusArguments
 
 
 def parser() -> argparse.ArgumentParser:

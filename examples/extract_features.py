@@ -14,14 +14,14 @@ from collections.abc import Mapping
 
 from datasets import Dataset
 
-from burst2vec.audio import read_steps
+from burst2vec.audio import read_transforms
 from burst2vec.data.clips import BadClip, check_clips
 from burst2vec.data.corpora import CORPORA, load_bursts
-from burst2vec.data.features import FEATURE_FAMILIES, FEATURE_SETS, WrittenFeatures, folder_name, write_features
 from burst2vec.data.processes import usable_cores
-from burst2vec.training.corpora import prepare_clips, read_corpora, tasks_of
-from burst2vec.training.recipes import parse_run
-from burst2vec.training.runs import REFUSALS, refused
+from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.inputs import prepare_clips, read_corpora, tasks_of
+from burst2vec.experiment.recipes import parse_run
+from burst2vec.features import FEATURE_FAMILIES, FEATURE_SETS, WrittenFeatures, folder_name, write_features
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +50,9 @@ def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list
         settings["preprocessing_num_workers"] = options.num_proc
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
         run = parse_run([options.recipe, *words])
-        prepared = prepare_clips(read_corpora(run.data, tasks_of(run)), run.data, read_steps(run.data.preprocess or ()))
+        prepared = prepare_clips(
+            read_corpora(run.data, tasks_of(run)), run.data, read_transforms(run.data.preprocess or ())
+        )
         clips = {split: made.dataset for split, made in prepared.items()}
         return clips, [bad for made in prepared.values() for bad in made.skipped]
     # Of no matter here: nothing is trained.

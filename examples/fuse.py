@@ -13,11 +13,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.scoring.submission import SubmissionError
-from burst2vec.training.comparison_plots import plot_fusion
-from burst2vec.training.fusing import align, data_of, fuse, label_splits, read_systems, write_fusion
-from burst2vec.training.preparation import claim_folder
-from burst2vec.training.runs import REFUSALS, refused
+from burst2vec.comparison.fusing import align, data_of, fuse, label_splits, read_systems, write_fusion
+from burst2vec.comparison.pictures import plot_fusion
+from burst2vec.errors import SubmissionError
+from burst2vec.experiment.building import claim_folder
+from burst2vec.experiment.execute import REFUSALS, refused
 
 
 def main(arguments=None) -> int:

@@ -10,8 +10,8 @@ Magimai-Doss and Collobert (2019): the sum of the filters' spectra, each divided
 import argparse
 import sys
 
-from burst2vec.training.frequency_response import plot_frequency_responses
-from burst2vec.training.preparation import RunError
+from burst2vec.comparison.filter_response import plot_frequency_responses
+from burst2vec.errors import RunError
 
 
 def main(arguments=None) -> int:
@@ -23,7 +23,7 @@ def main(arguments=None) -> int:
     args = parser.parse_args(arguments)
     try:
         print(plot_frequency_responses(args.models, args.out))
-    except (RunError, OSError) as error:
+    except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

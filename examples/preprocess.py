@@ -12,9 +12,9 @@ import re
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
-from burst2vec.audio.steps import STEPS, StepError, step_options
-from burst2vec.data.corpora.tables import CorpusError
+from burst2vec.audio.transforms import TRANSFORMS, transform_options
 from burst2vec.data.preprocessing import FAILURES, preprocess_folder
+from burst2vec.errors import CorpusError, TransformError
 
 # Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than a voice
 # goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is
@@ -31,12 +31,12 @@ and then data_dir=HUME-VB-clean. What could not be read or cleaned stands in HUM
 """
 
 
-def list_of_steps() -> str:
+def list_of_transforms() -> str:
     """Each step with its options and their defaults, and what its docstring says first, without the source."""
     lines = ["steps, in any order, each as often as wanted:"]
-    for name, step in STEPS.items():
+    for name, step in TRANSFORMS.items():
         sentence = " ".join(inspect.getdoc(step).split("\n\n")[0].split())
-        options = ",".join(f"{option}={default}" for option, default in step_options(name).items())
+        options = ",".join(f"{option}={default}" for option, default in transform_options(name).items())
         lines.append(f"  {name}{':' if options else ''}{options}")
         lines.append("      " + re.split(r"[.:] | \(", sentence)[0].replace("``", "").rstrip(".") + ".")
     return "\n".join(lines)
@@ -46,7 +46,7 @@ def main(arguments=None) -> int:
     """Returns 0; 1 where more than half of the recordings failed; 2 where the command cannot be done."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=list_of_steps() + "\n" + WORKED_EXAMPLE,
+        epilog=list_of_transforms() + "\n" + WORKED_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("in_dir", help="wav, flac, ogg, mp3, webm, m4a, at any depth")
@@ -60,7 +60,7 @@ def main(arguments=None) -> int:
         parser.error(f"--num_proc {options.num_proc}: give 1 or more")
     try:
         done = preprocess_folder(options.in_dir, options.out_dir, options.steps, options.num_proc)
-    except (CorpusError, StepError, ImportError, OSError, BrokenProcessPool) as error:
+    except (CorpusError, TransformError, ImportError, OSError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{done.made} made, {done.kept} kept from before, {len(done.failures)} failed")

@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.training.comparison_plots import plot_report
-from burst2vec.training.reporting import find_runs, rows_of, write_report
+from burst2vec.comparison.pictures import plot_report
+from burst2vec.comparison.report import find_runs, rows_of, write_report
 
 
 def main(arguments=None) -> int:
@@ -28,13 +28,9 @@ def main(arguments=None) -> int:
         print(f"error: no finished run in {', '.join(args.folders)}{reasons}", file=sys.stderr)
         return 2
     rows = rows_of(runs)
-    try:
-        print(write_report(rows, skipped, out))
-        for split, of_split in rows.items():
-            plot_report(of_split, out / f"report_{split}.png")
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(write_report(rows, skipped, out))
+    for split, of_split in rows.items():
+        plot_report(of_split, out / f"report_{split}.png")
     print(f"\neverything is in {out}")
     return 0
 

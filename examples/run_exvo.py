@@ -8,7 +8,7 @@ Any key of the recipe's sections can be changed on the command line; without arg
 import sys
 from pathlib import Path
 
-from burst2vec.training.runs import main
+from burst2vec.experiment.execute import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], recipes=Path(__file__).parent / "recipes"))

@@ -7,7 +7,7 @@ It writes a run for each stage and seed, and study.md, study.csv, study.json and
 where it was interrupted. Without --stages the chain is: as recorded, high-pass, gain, denoised, trimmed. A file of your
 own has one line a stage, with any keys of a recipe:
 
-    as recorded: {preprocess: [], level_dbfs: "off"}
+    as recorded: {preprocess: [], target_rms_dbfs: "off"}
     denoised: {preprocess: [mmse_stsa]}
 
 Every other option is a key of the recipe, for all stages.
@@ -17,10 +17,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.training.plots import plot_study
-from burst2vec.training.recipes import load_recipe
-from burst2vec.training.runs import REFUSALS, refused
-from burst2vec.training.study import read_stages, run_study, write_study
+from burst2vec.comparison.study import read_stages, run_study, write_study
+from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.plots import plot_study
+from burst2vec.experiment.recipes import load_recipe
 
 
 def main(arguments=None) -> int:
@@ -37,10 +37,10 @@ def main(arguments=None) -> int:
         recipe = load_recipe(args.recipe)
         out = Path(args.out or Path("runs", f"study-{recipe.name}"))
         study = run_study(args.recipe, read_stages(args.stages), args.seeds, out, options, args.split)
-        print("\n" + write_study(study, out, f"{recipe.name}, {args.split}"))
-        plot_study(study, out / "study.png")
     except REFUSALS as error:
         return refused(error)
+    print("\n" + write_study(study, out, f"{recipe.name}, {args.split}"))
+    plot_study(study, out / "study.png")
     print(f"\neverything is in {out}")
     return 0
 

@@ -12,11 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.training.finished import read_run
-from burst2vec.training.recipes import RecipeError, parse_run
-from burst2vec.training.reporting import PRINTED_SPLIT, find_runs, format_rows, rows_of
-from burst2vec.training.runs import REFUSALS, refused
-from burst2vec.training.study import run_or_read
+from burst2vec.comparison.report import PRINTED_SPLIT, find_runs, format_rows, rows_of
+from burst2vec.comparison.study import run_or_read
+from burst2vec.errors import RecipeError
+from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.finished import read_run
+from burst2vec.experiment.recipes import parse_run
 
 
 def best_of(folders: list[Path], score: str, greater_is_better: bool) -> str:

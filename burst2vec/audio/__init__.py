@@ -2,22 +2,20 @@
 
 from ..waveforms import normalise_level
 from .channels import mono
-from .decode import AudioError, load_audio, read_audio
+from .decode import load_audio, read_audio
 from .denoise import mmse_stsa, mmse_stsa_gain
 from .highpass import highpass
 from .level import normalise_peak
 from .resampling import resample
 from .speed import change_speed
-from .steps import STEPS, Step, StepError, apply_steps, read_steps
+from .transforms import TRANSFORMS, Transform, apply_transforms, read_transforms
 from .voice_activity import trim_silence
 from .zero_frequency import zero_frequency_filter
 
 __all__ = [
-    "AudioError",
-    "STEPS",
-    "Step",
-    "StepError",
-    "apply_steps",
+    "TRANSFORMS",
+    "Transform",
+    "apply_transforms",
     "change_speed",
     "highpass",
     "load_audio",
@@ -27,7 +25,7 @@ __all__ = [
     "normalise_level",
     "normalise_peak",
     "read_audio",
-    "read_steps",
+    "read_transforms",
     "resample",
     "trim_silence",
     "zero_frequency_filter",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..waveforms import WaveformError
+from ..errors import WaveformError
 from .samples import MAX_CHANNELS, check_samples, check_values
 
 

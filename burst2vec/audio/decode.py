@@ -12,6 +12,7 @@ import stat
 import numpy as np
 import soundfile
 
+from ..errors import AudioError
 from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
 from .channels import mix_down
 from .mpeg import MOST_BYTES_PER_SECOND, mpeg_sound
@@ -25,10 +26,6 @@ ALLOWED = "wav, flac, ogg, mp3, and with burst2vec[webm] also webm and m4a"
 
 MAX_SECONDS = MAX_SAMPLES / SAMPLING_RATE
 BLOCK_VALUES = 1 << 22  # decode at most 16 MB of float32 at a time: 22 s of 96 kHz stereo
-
-
-class AudioError(ValueError):
-    """An audio file that cannot be a burst; the message names it, what was found and what is allowed."""
 
 
 def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | None = None) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 import scipy.fft
 from scipy.special import i0e, i1e
 
-from ..waveforms import SAMPLING_RATE, WaveformError
+from ..errors import WaveformError
+from ..waveforms import SAMPLING_RATE
 from .samples import check_rate, check_samples
 
 SMOOTHING = 0.98  # alpha of Ephraim and Malah

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..waveforms import LEVEL_DBFS
+from ..waveforms import TARGET_RMS_DBFS
 from .samples import check_samples
 
 
-def normalise_peak(waveform, dbfs: float = LEVEL_DBFS) -> np.ndarray:
+def normalise_peak(waveform, dbfs: float = TARGET_RMS_DBFS) -> np.ndarray:
     """Scale a clip so that its highest absolute sample stands at a level: at 0 dB or below, none passes full scale.
 
     Args:

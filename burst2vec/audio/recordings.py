@@ -5,7 +5,8 @@ import os
 
 import numpy as np
 
-from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE, WaveformError, real_samples
+from ..errors import WaveformError
+from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE, real_samples
 from .decode import read_audio
 from .samples import MAX_CHANNELS, MAX_RATE, MIN_RATE, check_samples
 

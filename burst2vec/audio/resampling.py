@@ -3,7 +3,7 @@
 import numpy as np
 import soxr
 
-from ..waveforms import WaveformError
+from ..errors import WaveformError
 from .samples import check_rate, check_samples
 
 

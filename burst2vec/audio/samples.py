@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..waveforms import WaveformError
+from ..errors import WaveformError
 
 MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 MAX_CHANNELS = 8
@@ -21,7 +21,7 @@ def check_samples(waveform, name: str = "waveform") -> np.ndarray:
     dtype('float32')
     >>> check_samples(np.zeros((2, 100)))
     Traceback (most recent call last):
-    burst2vec.waveforms.WaveformError: waveform: expected one channel of shape (samples,), got shape (2, 100);
+    burst2vec.errors.WaveformError: waveform: expected one channel of shape (samples,), got shape (2, 100);
     mix down first: mono(waveform) takes (samples, channels)
     """
     waveform = np.asarray(waveform)

@@ -11,9 +11,10 @@ import xxhash
 from datasets import Dataset, Features, Value
 from datasets.fingerprint import Hasher
 
-from ..audio import AudioError, load_audio
+from ..audio import load_audio
 from ..audio.headers import contradiction
-from ..waveforms import SAMPLING_RATE, WaveformError, check_waveform
+from ..errors import AudioError, WaveformError
+from ..waveforms import SAMPLING_RATE, check_waveform
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ FINDINGS = Features(
         "peak": Value("float32"),
         "rms": Value("float32"),
         "clipped": Value("int32"),
-        "silent_share": Value("float32"),
+        "silent_ratio": Value("float32"),
         "silent": Value("bool"),
         "digest": Value("int64"),
         "doubt": Value("string"),
@@ -158,14 +159,14 @@ def examine_waveform(waveform: np.ndarray) -> dict:
         ``rms``: root mean square, linear; a constant 1.0 has 1.
         ``clipped``: how many samples have an absolute value of 0.999 or more; 0 where the peak is over 1.41 (3 dBFS),
         which no recorder leaves: such a clip was scaled since, and where it was clipped cannot be seen.
-        ``silent_share``: 0 to 1, the share of 20 ms frames whose root mean square is below -60 dBFS; a last frame that
+        ``silent_ratio``: 0 to 1, the share of 20 ms frames whose root mean square is below -60 dBFS; a last frame that
         is shorter counts as one.
         ``silent``: whether every frame is.
         ``digest``: xxHash (XXH3, 64 bits) of the samples, as a signed integer: equal for clips that sound the same.
         Among the 59,201 clips of HUME-VB two different ones share it with a chance of 1e-10.
 
     >>> found = examine_waveform(np.array([1.0] * 320 + [0.0] * 960, dtype=np.float32))
-    >>> [found[name] for name in ("samples", "peak", "rms", "clipped", "silent_share", "silent")]
+    >>> [found[name] for name in ("samples", "peak", "rms", "clipped", "silent_ratio", "silent")]
     [1280, 1.0, 0.5, 320, 0.75, False]
     """
     peak = max(float(waveform.max()), -float(waveform.min()))
@@ -187,7 +188,7 @@ def examine_waveform(waveform: np.ndarray) -> dict:
         "peak": peak,
         "rms": (energy / waveform.size) ** 0.5,
         "clipped": int(np.count_nonzero(np.abs(waveform) >= CLIPPED_FROM)) if may_be_clipped else 0,
-        "silent_share": silent_frames / number_of_frames,
+        "silent_ratio": silent_frames / number_of_frames,
         "silent": bool(silent_frames == number_of_frames),
         "digest": int.from_bytes(xxhash.xxh3_64_digest(np.ascontiguousarray(waveform)), "big", signed=True),
     }

@@ -1,9 +1,8 @@
-"""Clips as vectors: taken from tables by name, put on their speaker's scale, and dealt from memory in whole batches."""
+"""Clips as vectors: a column of a corpus, put on their speaker's scale, and taken from memory in whole batches."""
 
 import logging
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +11,7 @@ from datasets import Dataset, List, Value
 
 from ..tasks import resolve_tasks
 from .collating import corpus_labels
-from .corpora import CorpusError
 from .corpora.splits import speaker_key
-from .features import FeatureTables
 from .sampling import Draw
 
 logger = logging.getLogger(__name__)
@@ -22,18 +19,7 @@ logger = logging.getLogger(__name__)
 VECTOR = "vector"
 
 
-def public_name(feature_set: str) -> str:
-    """A feature set's name as it may be published: of a file or folder on this machine its last part alone.
-
-    >>> public_name("compare"), public_name("embedding:facebook/hubert-large-ll60k")
-    ('compare', 'embedding:facebook/hubert-large-ll60k')
-    """
-    family, colon, argument = feature_set.partition(":")
-    place = Path(argument).expanduser()
-    return f"{family}:{place.resolve().name}" if colon and (place.is_absolute() or place.exists()) else feature_set
-
-
-def hears_vectors(corpus) -> bool:
+def has_vectors(corpus) -> bool:
     """Whether a corpus holds a vector of each clip, as ``with_vectors`` puts it there."""
     return VECTOR in getattr(corpus, "column_names", ())
 
@@ -69,39 +55,6 @@ def vectors_of(corpus: Dataset, column: str = VECTOR) -> np.ndarray:
             raise ValueError(f"column {column!r}: every clip needs a vector of the same length, without a hole")
         pieces.append(values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(chunk), width))
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-
-
-def look_up(tables: FeatureTables, split: str, file_ids: Sequence[str], where) -> np.ndarray:
-    """The vectors of clips in tables that may hold many more, in whatever split.
-
-    Args:
-        tables: of one feature set.
-        split: of these clips; of two vectors by one name, the one of this split is theirs.
-        file_ids: of the clips.
-        where: the folder of the tables, for the error.
-
-    Returns:
-        float32 (clips, features), in the order of ``file_ids``.
-
-    Raises:
-        CorpusError: a clip has no vector; names it and the folder.
-    """
-    places = {}
-    for name in sorted(tables.splits, key=lambda name: name == split):  # its own split last, so that it stands
-        places.update((file_id, (name, row)) for row, file_id in enumerate(tables.splits[name]["file_id"][:]))
-    missing = [file_id for file_id in file_ids if file_id not in places]
-    if missing:
-        raise CorpusError(
-            f"{where}: holds no vector of {len(missing):,} of the {len(file_ids):,} clips of {split}, the first is "
-            f"{missing[0]!r}; the tables are of other clips, or of clips under other names"
-        )
-    vectors = np.empty((len(file_ids), len(tables.names)), np.float32)
-    for name, of_split in tables.splits.items():
-        wanted = np.array([place for place, file_id in enumerate(file_ids) if places[file_id][0] == name], np.int64)
-        if len(wanted):
-            rows = [places[file_ids[place]][1] for place in wanted]
-            vectors[wanted] = vectors_of(of_split.select(rows), "features")
-    return vectors
 
 
 def normalise_per_speaker(vectors: np.ndarray, speakers: Sequence[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """From predictions to numbers, with numpy only: scores, their trivial baselines, reports and submission files."""
 
-from .reports import format_report, score_tasks
+from .constant_baseline import baseline_predictions
+from .score_report import format_report, score_tasks
 from .scores import (
     concordance_cc,
     concordance_cc_per_label,
@@ -11,17 +12,9 @@ from .scores import (
     weighted_average_recall,
 )
 from .significance import cochrans_q
-from .submission import (
-    SubmissionError,
-    answers_exvo_multi,
-    submission_name,
-    validate_exvo_multi,
-    write_exvo_multi,
-)
-from .trivial import trivial_predictions
+from .submission import answers_exvo_multi, submission_name, validate_exvo_multi, write_exvo_multi
 
 __all__ = [
-    "SubmissionError",
     "answers_exvo_multi",
     "cochrans_q",
     "concordance_cc",
@@ -32,7 +25,7 @@ __all__ = [
     "s_mtl",
     "score_tasks",
     "submission_name",
-    "trivial_predictions",
+    "baseline_predictions",
     "unweighted_average_recall",
     "validate_exvo_multi",
     "weighted_average_recall",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .reports import score_tasks
+from .score_report import score_tasks
 from .scores import as_numbers
 
 STEP = 0.05  # of the weights that are tried; our choice, finer than validation can tell apart

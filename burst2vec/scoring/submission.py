@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import SubmissionError
 from ..files import write_whole
 from ..tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS, resolve_tasks
 from .scores import as_numbers
@@ -25,15 +26,6 @@ NAME = re.compile(r"ExVo-Multi_[A-Za-z0-9-]+_[1-5]\.csv")
 FILE_ID = re.compile(r"[A-Za-z0-9_-]+")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 SHOWN = 10  # problems in an error's message; all are in its ``problems``
-
-
-class SubmissionError(ValueError):
-    """No valid submission; ``problems`` lists everything found, each with file, line, column and value."""
-
-    def __init__(self, problems: list[str]):
-        self.problems = problems
-        more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        super().__init__("\n".join(problems[:SHOWN] + more))
 
 
 def submission_name(team: str, number: int) -> str:

@@ -1,7 +1,6 @@
 """From batches to weights: the trainer, its arguments and its checkpoints."""
 
 from .arguments import Burst2VecTrainingArguments
-from .checkpoints import CheckpointError
 from .trainer import Burst2VecTrainer
 
-__all__ = ["Burst2VecTrainer", "Burst2VecTrainingArguments", "CheckpointError"]
+__all__ = ["Burst2VecTrainer", "Burst2VecTrainingArguments"]

@@ -13,7 +13,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, Scheduler
 from transformers.training_args import OptimizerNames, trainer_log_levels
 
 from ..data.processes import bf16_is_native, usable_cores
-from ..scoring.reports import war_name
+from ..scoring.score_report import war_name
 from .ranges import Range, refuse_out_of_range
 
 # "gradient_" until transformers 5.20, the last for Python 3.10; later releases deprecate that name.
@@ -81,7 +81,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
         "alternate: each batch trains one task, in turns (Burst2Vec); joint: each batch trains all of them.",
     )
     oversample: bool = _default(False, "Draw clips of rare combinations of labels several times an epoch (V7).")
-    oversample_most: int = _default(4, "The most often that oversampling draws one clip in an epoch.")
+    max_repeats: int = _default(4, "The most often that oversampling draws one clip in an epoch.")
     speed_perturbation: list[float] | None = _default(
         None, "Play each drawn clip at one of these speeds, such as 0.9 1.0 1.1 (Ko et al. 2015); null: as recorded."
     )
@@ -157,7 +157,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 "push_to_hub",
                 self.push_to_hub,
                 "it would upload training_args.bin, a pickle that holds hub_token; publish the finished model with "
-                "burst2vec.training.publishing.publish(folder, repo_id)",
+                "burst2vec.experiment.publishing.publish(folder, repo_id)",
             ),
             ("save_on_each_node", self.save_on_each_node, "give all nodes one shared output_dir"),
             (

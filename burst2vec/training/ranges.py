@@ -59,7 +59,7 @@ RANGES = {
     "preprocessing_num_workers": Range(1, PROCESSES),
     "submission": Range(1, 5),
     # model; Burst2VecConfig and the encoders check their own
-    "level_dbfs": Range(-120, 20),
+    "target_rms_dbfs": Range(-120, 20),
     # training
     "per_device_train_batch_size": Range(1, 2**16),
     "per_device_eval_batch_size": Range(1, 2**16),
@@ -86,7 +86,7 @@ RANGES = {
     "dataloader_prefetch_factor": Range(1, 2**16),
     "ddp_bucket_cap_mb": Range(1, 2**16),
     "ddp_timeout": Range(1, COUNT),
-    "oversample_most": Range(1, 10**4),
+    "max_repeats": Range(1, 10**4),
     "mixup_alpha": Range(0, 10**6, without_low=True),
     "early_stopping_patience": Range(1, COUNT),
 }

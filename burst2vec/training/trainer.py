@@ -19,12 +19,12 @@ from ..data.sampling import (
     oversampled_copies,
     streams_of,
 )
-from ..data.vectors import VectorClips, hears_vectors, vectors_of
+from ..data.vectors import VectorClips, has_vectors, vectors_of
 from ..scoring import score_tasks
 from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
-from .fingerprints import corpus_digest, run_fingerprint
 from .mixup import mix_batch
 from .resumable import ResumableTrainer
+from .run_fingerprint import corpus_digest, run_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ class Burst2VecTrainer(ResumableTrainer):
         args = self.args
         copies = None
         if args.oversample:
-            copies = oversampled_copies(cross_label_cells(self.tasks, self._train_labels), args.oversample_most)
-        vectors = hears_vectors(self.train_dataset)
+            copies = oversampled_copies(cross_label_cells(self.tasks, self._train_labels), args.max_repeats)
+        vectors = has_vectors(self.train_dataset)
         if vectors and args.speed_perturbation:
             raise ValueError(f"speed_perturbation {args.speed_perturbation}: a vector cannot be played; give null")
         self.batch_sampler = TaskAlternatingBatchSampler(
@@ -138,9 +138,7 @@ class Burst2VecTrainer(ResumableTrainer):
 
     def _get_dataloader(self, dataset, *args, **kwargs) -> DataLoader:
         """Evaluation takes batches of vectors from memory too."""
-        return super()._get_dataloader(
-            self._tensors_of(dataset) if hears_vectors(dataset) else dataset, *args, **kwargs
-        )
+        return super()._get_dataloader(self._tensors_of(dataset) if has_vectors(dataset) else dataset, *args, **kwargs)
 
     def _tensors_of(self, corpus) -> VectorClips:
         if id(corpus) not in self._in_memory:
@@ -266,7 +264,7 @@ class Burst2VecTrainer(ResumableTrainer):
         if isinstance(corpus, dict):
             return corpus_digest([f"{name} {self._digest(of_name)}" for name, of_name in sorted(corpus.items())])
         names = [str(name) for name in corpus["file_id"]] if "file_id" in corpus.column_names else []
-        heard = vectors_of(corpus) if hears_vectors(corpus) else corpus["samples"][:]
+        heard = vectors_of(corpus) if has_vectors(corpus) else corpus["samples"][:]
         return corpus_digest(names, heard, *corpus_labels(corpus, self.tasks).values())
 
 
@@ -285,13 +283,13 @@ class FollowEpochs(TrainerCallback):
 
 def longest_first(corpus) -> list[int] | None:
     """The rows of a corpus from its longest clip to its shortest; None where lengths are not known."""
-    if "samples" not in getattr(corpus, "column_names", ()) or hears_vectors(corpus):
+    if "samples" not in getattr(corpus, "column_names", ()) or has_vectors(corpus):
         return None
     return np.argsort(-np.asarray(corpus["samples"][:]), kind="stable").tolist()
 
 
 def _with_lengths(corpus, on_bad_clip):
     """The corpus with its column ``samples``; where it is missing, clips are read once, and the bad ones counted."""
-    if corpus is None or "samples" in corpus.column_names or hears_vectors(corpus):
+    if corpus is None or "samples" in corpus.column_names or has_vectors(corpus):
         return corpus
     return check_clips(corpus, on_bad_clip=on_bad_clip)[0]

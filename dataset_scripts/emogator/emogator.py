@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from burst2vec.data import load_bursts
-from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
+from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
 
 
 def main(arguments=None):

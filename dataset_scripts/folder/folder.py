@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 
 from burst2vec.data import load_bursts
-from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
-from burst2vec.training.recipes import load_recipe
+from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
+from burst2vec.experiment.recipes import load_recipe
 
 KEYS = ("table", "columns", "splits", "allow_shared_speakers")
 

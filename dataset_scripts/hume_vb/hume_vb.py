@@ -12,7 +12,7 @@ from pathlib import Path
 from burst2vec.data import load_bursts
 from burst2vec.data.corpora.hume_vb import AUDIO_PLACES
 from burst2vec.data.corpora.hume_vb_tables import LABELS
-from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
+from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
 
 
 def main(arguments=None):

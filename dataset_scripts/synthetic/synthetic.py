@@ -11,7 +11,7 @@ from pathlib import Path
 
 from burst2vec.data import load_bursts
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
-from burst2vec.data.publishing import upload_corpus, write_parquet_corpus
+from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
 
 
 def main(arguments=None):

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from burst2vec.audio import load_audio, mono
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 
 def noise(*shape):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.audio import AudioError, load_audio
+from burst2vec.audio import load_audio
+from burst2vec.errors import AudioError
 
 EMOGATOR = Path(os.environ.get("EMOGATOR_DIR", Path(__file__).parents[2].parent / "shared/emogator"))
 

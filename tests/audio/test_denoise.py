@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from burst2vec.audio import denoise, load_audio, mmse_stsa, mmse_stsa_gain
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 EMOGATOR = Path(os.environ.get("EMOGATOR_DIR", Path(__file__).parents[2].parent / "shared/emogator"))
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.audio import AudioError, load_audio
+from burst2vec.audio import load_audio
 from burst2vec.data.preprocessing import preprocess_folder
+from burst2vec.errors import AudioError
 
 RATE = 48_000
 ONSET, END = 0.3, 0.9  # seconds

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.audio import AudioError, load_audio
+from burst2vec.audio import load_audio
 from burst2vec.data.clips import check_clips
+from burst2vec.errors import AudioError
 from tests.audio.test_decode import encoded_by_pyav, tone
 from tests.data.corpora_on_disk import write_wav
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from burst2vec.audio import highpass
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from burst2vec.audio import normalise_level, normalise_peak
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 CLIP = np.array([0.1, -0.4, 0.2], dtype=np.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from burst2vec.audio import change_speed
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 
 def tone(frequency, samples=16_000):

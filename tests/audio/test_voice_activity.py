@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 from burst2vec.audio import load_audio, resample, trim_silence
 from burst2vec.audio.level import normalise_peak
 from burst2vec.audio.voice_activity import load_network, one_thread, voice_probabilities
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 EMOGATOR = Path(os.environ.get("EMOGATOR_DIR", Path(__file__).parents[2].parent / "shared/emogator"))
 

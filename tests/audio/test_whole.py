@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.audio import AudioError, read_audio
+from burst2vec.audio import read_audio
 from burst2vec.audio.mpeg import mpeg_sound
+from burst2vec.errors import AudioError
 
 RATES = (8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000)  # of MPEG-1, -2 and -2.5
 ID3V2 = b"ID3\4\0\0\0\0\1\0" + bytes(128)

@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 from burst2vec.audio import zero_frequency_filter
 from burst2vec.audio.zero_frequency import resonator_taps
-from burst2vec.waveforms import WaveformError
+from burst2vec.errors import WaveformError
 
 
 def as_defined(clip: list[int], half_window: int) -> list[Fraction]:

@@ -9,8 +9,8 @@ import soundfile
 from datasets import Dataset
 
 from burst2vec import load_bursts
-from burst2vec.audio import AudioError
 from burst2vec.data.clips import FINDINGS, BadClip, check_clips, examine_clips, examine_waveform, read_clip
+from burst2vec.errors import AudioError
 
 from .corpora_on_disk import ROWS, write_hume_vb, write_wav
 
@@ -161,7 +161,7 @@ def test_what_is_measured_agrees_with_the_plain_way():
     assert found["samples"] == 15_990 and found["peak"] == 1.25
     assert found["rms"] == pytest.approx(np.sqrt(np.mean(waveform.astype(np.float64) ** 2)), rel=1e-6)
     assert found["clipped"] == sum(abs(float(sample)) >= np.float32(0.999) for sample in waveform) >= 10
-    assert found["silent_share"] == sum(quiet) / 50 and not found["silent"]
+    assert found["silent_ratio"] == sum(quiet) / 50 and not found["silent"]
 
 
 @pytest.mark.parametrize("level", [1e15, 1e20, 1e30, 3e38])
@@ -173,8 +173,8 @@ def test_absurd_samples_have_a_finite_level(level):
 @pytest.mark.parametrize("tail", [0, 80])
 def test_a_frame_is_silent_below_minus_60_dbfs(tail):
     below, above = (np.full(640 + tail, level, dtype=np.float32) for level in (0.0009, 0.0011))
-    assert examine_waveform(below)["silent"] and examine_waveform(below)["silent_share"] == 1.0
-    assert not examine_waveform(above)["silent"] and examine_waveform(above)["silent_share"] == 0.0
+    assert examine_waveform(below)["silent"] and examine_waveform(below)["silent_ratio"] == 1.0
+    assert not examine_waveform(above)["silent"] and examine_waveform(above)["silent_ratio"] == 0.0
 
 
 def test_a_clip_of_zeros_is_silent_and_measured_without_a_warning():

@@ -130,7 +130,7 @@ def test_the_task_and_the_speed_of_a_draw_go_with_its_rows():
 
 
 def test_a_clip_is_heard_at_the_speed_of_its_draw():
-    collate = BurstCollator(Burst2VecFeatureExtractor(level_dbfs=None), [AGE])
+    collate = BurstCollator(Burst2VecFeatureExtractor(target_rms_dbfs=None), [AGE])
     row = {"file_id": "a", "audio": clip(16_500), "age": 30.0}
     batch = collate([row, {**row, "speed": 1.1}])
     assert batch["attention_mask"].sum(dim=1).tolist() == [16_500, 15_000]

@@ -17,13 +17,14 @@ import soundfile
 from datasets import Audio, Dataset
 
 from burst2vec import load_bursts
-from burst2vec.audio import STEPS, AudioError, StepError, apply_steps, load_audio, read_audio, read_steps
+from burst2vec.audio import TRANSFORMS, apply_transforms, load_audio, read_audio, read_transforms
 from burst2vec.audio.encode import encode_wav
 from burst2vec.data.clips import check_clips, read_clip
-from burst2vec.data.corpora.tables import CorpusError
-from burst2vec.data.preprocessing import clips, folders, preprocess_corpus, preprocess_folder
-from burst2vec.data.preprocessing.clips import VERSION
+from burst2vec.data.preprocessing import corpus as clips
+from burst2vec.data.preprocessing import folders, preprocess_corpus, preprocess_folder
+from burst2vec.data.preprocessing.corpus import VERSION
 from burst2vec.data.preprocessing.journal import JOURNAL, Journal
+from burst2vec.errors import AudioError, CorpusError, TransformError
 
 from .corpora_on_disk import write_hume_vb
 
@@ -75,7 +76,7 @@ def test_every_recording_becomes_a_wav_in_the_same_place(source, target):
     assert (done.made, done.kept, done.failures, done.left_alone, done.links) == (4, 0, (), 0, 0)
     assert done.sound_seconds == pytest.approx(0.2 + 0.21 + 0.22 + 0.23, abs=0.05) and done.seconds > 0
     for name, path in files_in(source).items():
-        expected, rate = apply_steps(*read_audio(path), CHAIN)
+        expected, rate = apply_transforms(*read_audio(path), CHAIN)
         assert rate == 16_000
         np.testing.assert_array_equal(load_audio(target / name.replace(".mp3", ".wav")), expected)
 
@@ -158,7 +159,7 @@ def test_what_was_made_of_a_recording_goes_when_the_recording_breaks(source, tar
 
 
 def test_steps_that_leave_too_little_are_a_failure(source, target, monkeypatch):
-    monkeypatch.setitem(STEPS, "behead", lambda waveform: waveform[-100:])
+    monkeypatch.setitem(TRANSFORMS, "behead", lambda waveform: waveform[-100:])
     done = preprocess_folder(source, target, ["behead"], num_proc=1)
     assert len(done.failures) == 4 and done.mostly_failed
     assert "speaker0/000.wav: the steps leave 0.006 s of 0.200 s" in done.failures[0].reason
@@ -218,7 +219,7 @@ def test_without_pyav_a_webm_ends_the_run_with_what_to_install(source, target, m
 
 
 def test_a_killed_worker_is_told_from_a_bad_clip(source, target, monkeypatch):
-    monkeypatch.setitem(STEPS, "die", lambda waveform: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setitem(TRANSFORMS, "die", lambda waveform: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(BrokenProcessPool, match="a worker process was killed.*smaller num_proc goes on from there"):
         preprocess_folder(source, target, ["die"], num_proc=1)
     assert set(files_in(target)) == {JOURNAL}
@@ -228,7 +229,7 @@ def test_a_killed_worker_is_told_from_a_bad_clip(source, target, monkeypatch):
 
 
 def test_an_unknown_step_is_refused_before_anything_is_written(source, target):
-    with pytest.raises(StepError, match="did you mean 'highpass'"):
+    with pytest.raises(TransformError, match="did you mean 'highpass'"):
         preprocess_folder(source, target, ["hihgpass"])
     assert not target.exists()
 
@@ -306,7 +307,7 @@ def test_a_folder_that_another_run_writes_into_is_refused(source, target):
     locked, done = FORK.Event(), FORK.Event()
 
     def hold():
-        with Journal(target, VERSION, [str(step) for step in read_steps(CHAIN)]):
+        with Journal(target, VERSION, [str(step) for step in read_transforms(CHAIN)]):
             locked.set()
             done.wait()
 
@@ -326,7 +327,7 @@ def test_a_folder_that_another_run_writes_into_is_refused(source, target):
 def test_what_is_made_is_kept(source, target):
     preprocess_folder(source, target, CHAIN, num_proc=2)
     before = {name: path.stat().st_mtime_ns for name, path in files_in(target).items() if name != JOURNAL}
-    done = preprocess_folder(str(source), str(target), read_steps(CHAIN))
+    done = preprocess_folder(str(source), str(target), read_transforms(CHAIN))
     assert (done.made, done.kept, done.sound_seconds) == (0, 4, 0.0)
     assert before == {name: path.stat().st_mtime_ns for name, path in files_in(target).items() if name != JOURNAL}
 
@@ -336,7 +337,7 @@ def test_a_changed_recording_is_made_anew_and_only_that(source, target):
     soundfile.write(source / "speaker0" / "000.wav", tone(frequency=880), 16_000)  # as long as it was
     done = preprocess_folder(source, target, CHAIN, num_proc=1)
     assert (done.made, done.kept) == (1, 3)
-    expected, _ = apply_steps(*read_audio(source / "speaker0" / "000.wav"), CHAIN)
+    expected, _ = apply_transforms(*read_audio(source / "speaker0" / "000.wav"), CHAIN)
     np.testing.assert_array_equal(load_audio(target / "speaker0" / "000.wav"), expected)
     assert preprocess_folder(source, target, CHAIN, num_proc=1).kept == 4
 
@@ -363,14 +364,16 @@ def test_no_place_of_this_machine_is_written(source, target, tmp_path):
     for name in (JOURNAL, "failures.csv"):
         assert str(tmp_path) not in (target / name).read_text()
     lines = [json.loads(line) for line in (target / JOURNAL).read_text().splitlines()]
-    assert lines[0] == {"version": 1, "steps": [str(step) for step in read_steps(CHAIN)]}
+    assert lines[0] == {"version": 1, "steps": [str(step) for step in read_transforms(CHAIN)]}
     assert sorted(line["file"] for line in lines[1:])[0] == "speaker0/000.wav"
 
 
 @pytest.mark.parametrize("cut", [5, 1, 0])
 def test_a_journal_cut_in_its_first_or_last_line_is_gone_on_with(source, target, cut):
     target.mkdir()
-    (target / JOURNAL).write_text(json.dumps({"version": 1, "steps": [str(step) for step in read_steps(CHAIN)]})[:cut])
+    (target / JOURNAL).write_text(
+        json.dumps({"version": 1, "steps": [str(step) for step in read_transforms(CHAIN)]})[:cut]
+    )
     assert preprocess_folder(source, target, CHAIN, num_proc=1).made == 4
     content = (target / JOURNAL).read_bytes()
     (target / JOURNAL).write_bytes(content[:-9])
@@ -388,7 +391,7 @@ def states(folder):
 
 def test_a_run_killed_at_any_moment_is_gone_on_with(tmp_path, target, monkeypatch):
     source = write_recordings(tmp_path / "many", clips=60)
-    monkeypatch.setitem(STEPS, "dawdle", lambda waveform: time.sleep(0.03) or waveform)
+    monkeypatch.setitem(TRANSFORMS, "dawdle", lambda waveform: time.sleep(0.03) or waveform)
     steps = ["resample", "dawdle", "normalise_level"]
     preprocess_folder(source, tmp_path / "uninterrupted", steps, num_proc=2)
     whole = made_in(tmp_path / "uninterrupted")
@@ -437,7 +440,7 @@ def test_a_run_killed_between_journal_and_file_loses_nothing(source, target, mon
     assert killed.exitcode == -signal.SIGKILL
     done = preprocess_folder(source, target, CHAIN, num_proc=1)
     assert (done.made, done.kept) == (1, 3)
-    expected, _ = apply_steps(*read_audio(source / "speaker0" / "002.wav"), CHAIN)
+    expected, _ = apply_transforms(*read_audio(source / "speaker0" / "002.wav"), CHAIN)
     np.testing.assert_array_equal(load_audio(target / "speaker0" / "002.wav"), expected)
 
 
@@ -447,7 +450,7 @@ def test_the_workers_of_a_killed_run_end(source, target, monkeypatch, tmp_path):
         time.sleep(0.05)
         return waveform
 
-    monkeypatch.setitem(STEPS, "report", report)
+    monkeypatch.setitem(TRANSFORMS, "report", report)
     run = FORK.Process(target=preprocess_folder, args=(source, target, ["report"], 2))
     run.start()
     while not (workers := [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]):
@@ -485,8 +488,8 @@ def test_clips_of_a_corpus_go_through_the_steps(corpus):
     processed = preprocess_corpus(clips, steps)
     assert processed.column_names == clips.column_names and processed.features == clips.features
     for row, before in zip(processed, clips, strict=True):
-        expected, rate = apply_steps(*read_audio(before["audio"]["path"]), steps)
-        expected, rate = apply_steps(expected, rate, ["resample"])
+        expected, rate = apply_transforms(*read_audio(before["audio"]["path"]), steps)
+        expected, rate = apply_transforms(expected, rate, ["resample"])
         np.testing.assert_array_equal(read_clip(row["audio"], row["file_id"]), expected)
         assert row["audio"]["path"] == f"{row['file_id']}.wav" and row["samples"] == expected.size
         others = [name for name in row if name not in ("audio", "samples")]
@@ -549,8 +552,8 @@ def test_processed_clips_outlive_their_recordings(corpus, tmp_path):
 
 def test_a_clip_of_a_corpus_that_fails_is_named(corpus, monkeypatch):
     load, wav = corpus
-    monkeypatch.setitem(STEPS, "behead", lambda waveform: waveform[-100:])
-    with pytest.raises(StepError, match=r"00001 \(.*00001\.wav\): the steps leave 0\.006 s"):
+    monkeypatch.setitem(TRANSFORMS, "behead", lambda waveform: waveform[-100:])
+    with pytest.raises(TransformError, match=r"00001 \(.*00001\.wav\): the steps leave 0\.006 s"):
         preprocess_corpus(load()["train"], ["behead"])
     (wav / "00003.wav").write_bytes(b"")
     with pytest.raises(AudioError, match=r"00003 \(.*00003\.wav\): the file is empty"):

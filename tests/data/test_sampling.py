@@ -114,7 +114,7 @@ def test_no_task_runs_ahead_of_its_share(counts):
             assert abs(turns[:position].count(task) - position * count / total) <= len(counts)
 
 
-def padding_share(batches, lengths):
+def padding_ratio(batches, lengths):
     padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in batches)
     return 1 - sum(lengths[row] for rows in batches for row in rows) / padded
 
@@ -124,7 +124,7 @@ def test_clips_of_like_length_share_a_batch():
     grouped = [[draw.row for draw in batch] for batch in sampler]
     shuffled = np.random.default_rng(0).permutation(501)
     at_random = [shuffled[first : first + 16] for first in range(0, 501, 16)]
-    assert padding_share(grouped, lengths) < 0.25 < 0.4 < padding_share(at_random, lengths)
+    assert padding_ratio(grouped, lengths) < 0.25 < 0.4 < padding_ratio(at_random, lengths)
 
 
 def test_the_longest_clip_comes_in_the_first_group():

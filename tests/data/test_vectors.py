@@ -10,19 +10,11 @@ from datasets import Dataset, DatasetDict, List, Value
 from torch.utils.data import DataLoader
 
 from burst2vec.data.collating import BurstCollator
-from burst2vec.data.corpora import CorpusError
-from burst2vec.data.features import FeatureTables
-from burst2vec.data.features.extraction import vector_features
 from burst2vec.data.sampling import Draw
-from burst2vec.data.vectors import (
-    VectorClips,
-    hears_vectors,
-    look_up,
-    normalise_per_speaker,
-    public_name,
-    vectors_of,
-    with_vectors,
-)
+from burst2vec.data.vectors import VectorClips, has_vectors, normalise_per_speaker, vectors_of, with_vectors
+from burst2vec.errors import CorpusError
+from burst2vec.features import FeatureTables, look_up, public_name
+from burst2vec.features.extraction import vector_features
 from burst2vec.tasks import resolve_tasks
 
 TASKS = [task for task in resolve_tasks("exvo") if task.name != "emotion"]
@@ -60,7 +52,7 @@ def test_spellings_of_one_speaker_share_a_scale():
 def test_a_corpus_with_vectors_holds_them_instead_of_its_audio():
     audio = [{"bytes": b"sound", "path": None}] * 4
     heard = with_vectors(corpus(audio=audio), vectors())
-    assert hears_vectors(heard) and not hears_vectors(corpus())
+    assert has_vectors(heard) and not has_vectors(corpus())
     assert "audio" not in heard.column_names and heard["age"][:] == [20.0, 21.0, 22.0, 23.0]
     assert np.array_equal(vectors_of(heard), vectors())
 

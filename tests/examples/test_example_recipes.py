@@ -13,14 +13,14 @@ from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 from burst2vec import Burst2VecConfig
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
-from burst2vec.data.features import FEATURE_SETS
 from burst2vec.encoders import build_encoder
+from burst2vec.experiment import execute as runs
+from burst2vec.experiment.building import build_model
+from burst2vec.experiment.execute import execute
+from burst2vec.experiment.recipes import load_recipe, parse_run
+from burst2vec.features import FEATURE_SETS
 from burst2vec.scoring import s_mtl
 from burst2vec.tasks import resolve_tasks
-from burst2vec.training import runs
-from burst2vec.training.preparation import build_model
-from burst2vec.training.recipes import load_recipe, parse_run
-from burst2vec.training.runs import execute
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_webm
 
@@ -149,16 +149,20 @@ def test_a_recipe_says_in_a_sentence_what_it_is(path):
 @each_recipe
 def test_the_printed_parts_give_the_printed_s_mtl(path):
     recipe = load_recipe(path)
-    if "s_mtl" in recipe.expects:
-        parts = s_mtl(recipe.expects["emotion_ccc"], recipe.expects["country_uar"], recipe.expects["age_mae"])
-        assert parts == pytest.approx(recipe.expects["s_mtl"], abs=0.001)
+    if "s_mtl" in recipe.reported_scores:
+        parts = s_mtl(
+            recipe.reported_scores["emotion_ccc"],
+            recipe.reported_scores["country_uar"],
+            recipe.reported_scores["age_mae"],
+        )
+        assert parts == pytest.approx(recipe.reported_scores["s_mtl"], abs=0.001)
 
 
 @each_recipe
 def test_what_is_expected_is_a_score_of_the_recipes_tasks(path):
     recipe = load_recipe(path)
     scores = {task.score_name for task in resolve_tasks(recipe.model["tasks"])} | {"s_mtl"}
-    assert set(recipe.expects) <= scores
+    assert set(recipe.reported_scores) <= scores
 
 
 @pytest.fixture
@@ -220,4 +224,4 @@ def test_the_last_system_is_the_fourth_with_other_audio_and_oversampling():
     v4 = load_recipe(RECIPES / "burst2vec" / "v4_hubert_large.yaml")
     v7 = load_recipe(RECIPES / "burst2vec" / "v7_oversampling.yaml")
     assert v7.model == v4.model
-    assert v7.training == {**v4.training, "oversample": True, "oversample_most": 4}
+    assert v7.training == {**v4.training, "oversample": True, "max_repeats": 4}

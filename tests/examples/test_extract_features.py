@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from burst2vec.data.features import read_features
+from burst2vec.features import read_features
 from tests.data.corpora_on_disk import write_hume_vb, write_wav
-from tests.data.test_embeddings import save_encoder
+from tests.features.test_embeddings import save_encoder
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "extract_features.py"
 

@@ -12,7 +12,7 @@ from burst2vec.data import load_bursts
 from burst2vec.data.collating import corpus_labels
 from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.tasks import TASK_PRESETS
-from tests.training.finished_runs import write_run
+from tests.comparison.finished_runs import write_run
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "fuse.py"
 DATA = {"corpus": "synthetic", "synthetic_clips": 48, "synthetic_speakers": 12, "synthetic_seed": 0}

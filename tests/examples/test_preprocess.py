@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from burst2vec.audio import STEPS, load_audio
+from burst2vec.audio import TRANSFORMS, load_audio
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "preprocess.py"
 FEW = ["--steps", "mono", "resample", "normalise_level:dbfs=-20", "--num_proc", "1"]
@@ -99,7 +99,7 @@ def test_fewer_processes_than_one_are_refused(preprocess, recordings, capsys):
 
 def test_help_lists_every_step_with_its_options_and_an_example():
     said = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
-    for step in STEPS:
+    for step in TRANSFORMS:
         assert f"\n  {step}" in said
     assert "normalise_level:dbfs=-3.0\n" in said and "resample:new_rate=16000" in said
     assert "python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav" in said

@@ -27,8 +27,8 @@ from accelerate.commands.launch import launch_command_parser
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
-from burst2vec.training.preparation import build_model
-from burst2vec.training.recipes import parse_run
+from burst2vec.experiment.building import build_model
+from burst2vec.experiment.recipes import parse_run
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_avb, write_hume_vb, write_wav, write_webm
 

@@ -20,11 +20,11 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
+from burst2vec.experiment.execute import main
+from burst2vec.experiment.publishing import find_secrets, published_files
+from burst2vec.experiment.recipes import load_recipe
 from burst2vec.locks import lock_folder
 from burst2vec.scoring.submission import validate_exvo_multi
-from burst2vec.training.publishing import find_secrets, published_files
-from burst2vec.training.recipes import load_recipe
-from burst2vec.training.runs import main
 from tests.conftest import TINY, tiny_encoder_config
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
@@ -89,7 +89,7 @@ def test_clips_that_cannot_be_heard_are_skipped_and_counted(workplace):
 def test_the_record_holds_scores_beside_trivial_ones(workplace):
     record = metrics_of(workplace / "run")
     for split in ("validation", "test"):
-        scores, trivial = record["scores"][split], record["trivial"][split]
+        scores, trivial = record["scores"][split], record["baseline"][split]
         assert {"emotion_ccc", "emotion_ccc/Awe", "age_mae", "country_uar", "s_mtl"} <= scores.keys() == trivial.keys()
         assert trivial["country_uar"] == 0.25 and trivial["emotion_ccc"] == 0
     assert record["seed"] == 42 and record["corpora"] == ["synthetic"] and "torch" in record["versions"]
@@ -171,7 +171,7 @@ def test_evaluating_the_saved_model_gives_the_same_scores(workplace, command, tm
     assert main(command(tmp_path / "again", *saved), RECIPES) == 0
     first, again = metrics_of(workplace / "run"), metrics_of(tmp_path / "again")
     assert again["scores"] == first["scores"]
-    assert again["trivial"].keys() == first["trivial"].keys()
+    assert again["baseline"].keys() == first["baseline"].keys()
     assert not (tmp_path / "again" / "model.safetensors").exists()
 
 
@@ -289,7 +289,7 @@ def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path,
     [
         (["--tasks", "emogator"], r"has no labels for the tasks \['category'\]"),
         (["--corpus", "hume_vb"], "synthetic_seed: only the synthetic corpus is made to order; for hume_vb"),
-        (["--trunk", "straight"], "the recipe's model: .*only the trunk 'shared_private' has views"),
+        (["--trunk", "identity"], "the recipe's model: .*only the trunk 'shared_private' has views"),
         (["--learning_rate", "-1"], "learning_rate must be a number above 0, up to 100, got -1.0"),
         (["--model_path", "/nowhere"], "no config.json"),
     ],

@@ -1,24 +1,29 @@
 """The code's own laws: who may import whom, and what may travel to the Hub."""
 
 import ast
+import re
+from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"files"},
+    {"version", "errors", "files"},
     {"locks"},
-    {"tasks", "version", "waveforms", "drawing", "markdown", "weights"},
+    {"tasks", "waveforms", "drawing", "markdown", "weights"},
     {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
-    {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec"},
-    {"encoders"},
+    {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec", "data"},
+    {"encoders", "training"},
     {"modeling_burst2vec"},
-    {"data", "generation"},
+    {"features"},
     {"pipeline_burst2vec"},
-    {"training"},
+    {"experiment"},
+    {"comparison"},
 ]
-ROOMS = {"audio", "data", "training", "scoring", "generation"}
+ROOMS = {"audio", "scoring", "data", "training", "features", "experiment", "comparison"}
+SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec"}
 
@@ -108,3 +113,24 @@ def test_scores_are_numpy_only():
 def test_no_file_is_too_long_to_read_in_one_sitting():
     long = {str(p.relative_to(ROOT)): n for p in PACKAGE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 450}
     assert not long, long
+
+
+def test_the_picture_of_the_architecture_is_true():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    tree = text[text.index("    burst2vec/") : text.index("    metrics/")]
+    drawn = {
+        name
+        for line in tree.splitlines()[1:]
+        for name in takewhile(lambda word: word.endswith((".py", "/")), line.split())
+    }
+    there = {path.name for path in PACKAGE.glob("*.py")} | {f"{room}/" for room in ROOMS}
+    assert drawn == there
+    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", text, flags=re.MULTILINE))
+    assert {int(layer): set(re.findall(r"`(\w+)/?`", names)) for layer, names in rows.items()} == dict(
+        enumerate(LAYERS)
+    )
+
+
+def test_files_have_names_of_their_own():
+    stems = Counter(path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
+    assert not {stem: count for stem, count in stems.items() if count > 1 and stem not in SAME_STEM}

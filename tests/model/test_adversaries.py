@@ -57,7 +57,7 @@ def naive_views(model, batch):
             clips = (importance / importance.sum(1, keepdim=True) * frames).sum(1)
         projected = layer(model.trunk.projection, clips)
         shared[task] = layer(model.trunk.shared, projected)
-        specific[task] = layer(model.trunk.specific[task], projected)
+        specific[task] = layer(model.trunk.private[task], projected)
         combine = model.trunk.combine[task]
         combined[task] = torch.cat([shared[task], specific[task]], 1) @ combine.weight.T + combine.bias
     return shared, specific, combined
@@ -156,7 +156,7 @@ def test_a_batch_of_one_task_moves_its_own_head_and_every_extractor(pooling):
     model = tiny_model(pooling=pooling)
     model(torch.randn(4, 4000), labels={"age": exvo_labels(4)["age"]}, task="age").loss.backward()
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
-    assert {task for task in TASKS if f"trunk.specific.{task}.1.weight" in moved} == set(TASKS)
+    assert {task for task in TASKS if f"trunk.private.{task}.1.weight" in moved} == set(TASKS)
     assert {task for task in TASKS if f"heads.{task}.output.weight" in moved} == {"age"}
     assert {task for task in TASKS if f"trunk.combine.{task}.weight" in moved} == {"age"}
     if pooling == "attentive":
@@ -166,9 +166,9 @@ def test_a_batch_of_one_task_moves_its_own_head_and_every_extractor(pooling):
 def test_parts_are_named_and_add_up_with_the_weights_of_equation_8():
     model = tiny_model()
     output = model(torch.randn(4, 4000), labels=exvo_labels(4), task="age")
-    assert list(output.loss_parts) == ["age_shared", "age_specific", "age_combined", "discriminator", "adversary"]
+    assert list(output.loss_parts) == ["age_shared", "age_private", "age_combined", "discriminator", "adversary"]
     parts = output.loss_parts
-    views = parts["age_shared"] + parts["age_specific"] + parts["age_combined"]
+    views = parts["age_shared"] + parts["age_private"] + parts["age_combined"]
     total = views + 0.5 * parts["discriminator"] + 0.25 * parts["adversary"]
     assert float(output.loss) == pytest.approx(float(total), rel=1e-6)
 
@@ -177,7 +177,7 @@ def test_without_adversaries_nothing_of_them_is_built_or_named():
     model = tiny_model(discriminator_weight=0.0, adversary_weight=0.0)
     assert not any("discriminator" in name for name, _ in model.named_parameters())
     parts = model(torch.randn(4, 4000), labels=exvo_labels(4)).loss_parts
-    assert set(parts) == {f"{task}_{view}" for task in TASKS for view in ("shared", "specific", "combined")}
+    assert set(parts) == {f"{task}_{view}" for task in TASKS for view in ("shared", "private", "combined")}
 
 
 @pytest.mark.parametrize("labels", [exvo_labels(9), single_labels()], ids=["every label", "one label a clip"])

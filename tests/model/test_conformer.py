@@ -32,7 +32,7 @@ def model_of(frontend, **arguments):
     torch.manual_seed(0)
     ripples = {name: list(values) for name, values in RIPPLES.items()} if frontend == "strf" else {}
     encoder = {"kind": "conformer", "frontend": frontend, **SMALL, **ripples}
-    arguments = {"trunk": "straight", "pooling": "attentive", "initializer_range": 0.3, **arguments}
+    arguments = {"trunk": "identity", "pooling": "attentive", "initializer_range": 0.3, **arguments}
     return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **arguments)).eval()
 
 
@@ -181,7 +181,7 @@ def test_what_a_checkpoint_lacks_starts_as_new(tmp_path):
 
 
 def test_masks_hide_spans_of_time_and_places_in_training_only():
-    encoder = encoder_of("log_mel", layers=1, time_masks=2, time_mask_share=0.3, channel_masks=1)
+    encoder = encoder_of("log_mel", layers=1, time_masks=2, time_mask_ratio=0.3, channel_masks=1)
     seen = []
     encoder.subsampling[0].register_forward_hook(lambda _, inputs, output: seen.append(inputs[0][:, 0]))
     waveforms = torch.randn(64, 4000)
@@ -207,7 +207,7 @@ def test_masks_hide_spans_of_time_and_places_in_training_only():
         ({"kernel": 30}, "take an odd number such as 31"),
         ({"time_masks": -1}, "time_masks is -1"),
         ({"dropout": 1.5}, "dropout is 1.5; give a number in 0..1"),
-        ({"channel_mask_share": -0.1}, "channel_mask_share is -0.1"),
+        ({"channel_mask_ratio": -0.1}, "channel_mask_ratio is -0.1"),
     ],
 )
 def test_an_argument_out_of_its_range_is_named(arguments, message):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from burst2vec import Burst2VecFeatureExtractor
-from burst2vec.waveforms import WaveformError, check_waveform, normalise_level
+from burst2vec.errors import WaveformError
+from burst2vec.waveforms import check_waveform, normalise_level
 
 EXTRACT = Burst2VecFeatureExtractor()
 
@@ -35,7 +36,7 @@ def test_silence_stays_silence():
 
 def test_no_level_leaves_the_clip_as_it_is():
     clip = np.linspace(-0.2, 0.3, 500, dtype="f")
-    np.testing.assert_array_equal(Burst2VecFeatureExtractor(level_dbfs=None)(clip)["input_values"][0], clip)
+    np.testing.assert_array_equal(Burst2VecFeatureExtractor(target_rms_dbfs=None)(clip)["input_values"][0], clip)
 
 
 def test_integers_are_scaled_by_their_range():

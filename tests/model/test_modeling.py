@@ -168,10 +168,10 @@ print(json.dumps({{name: values.tolist() for name, values in output.predictions.
 
 
 def test_the_feature_extractor_loads_by_auto_class(tmp_path):
-    Burst2VecFeatureExtractor(level_dbfs=-9.0).save_pretrained(tmp_path)
+    Burst2VecFeatureExtractor(target_rms_dbfs=-9.0).save_pretrained(tmp_path)
     Burst2VecConfig(encoder_config=tiny_encoder_config()).save_pretrained(tmp_path)
     loaded = AutoFeatureExtractor.from_pretrained(tmp_path)
-    assert isinstance(loaded, Burst2VecFeatureExtractor) and loaded.level_dbfs == -9.0
+    assert isinstance(loaded, Burst2VecFeatureExtractor) and loaded.target_rms_dbfs == -9.0
 
 
 @pytest.mark.parametrize("family", ["hubert", "wav2vec2", "wavlm"])

@@ -6,8 +6,8 @@ import soundfile
 from transformers import pipeline
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
-from burst2vec.audio import AudioError, apply_steps
-from burst2vec.waveforms import WaveformError
+from burst2vec.audio import apply_transforms
+from burst2vec.errors import AudioError, WaveformError
 from tests.conftest import noise_clips, tiny_model
 
 
@@ -96,13 +96,13 @@ def test_an_unknown_argument_is_named(hear):
 def test_a_clip_goes_through_the_steps_that_training_clips_went_through(tmp_path):
     steps = [{"highpass": {}}, {"normalise_peak": {"dbfs": -6.0}}]
     tiny_model().save_pretrained(tmp_path)
-    Burst2VecFeatureExtractor(level_dbfs=None, preprocess=steps).save_pretrained(tmp_path)
+    Burst2VecFeatureExtractor(target_rms_dbfs=None, preprocess=steps).save_pretrained(tmp_path)
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path))
     clip = noise_clips(8000)[0] / 10 + 0.5  # an offset that the high-pass takes away
     heard = hear.preprocess({"array": clip, "sampling_rate": 16000})["input_values"][0].numpy()
     assert abs(float(heard.mean())) < 1e-3
     assert float(np.abs(heard).max()) == pytest.approx(10 ** (-6 / 20), rel=1e-4)
-    expected, _ = apply_steps(clip, 16000, steps)
+    expected, _ = apply_transforms(clip, 16000, steps)
     assert np.array_equal(heard, expected)
 
 

@@ -11,8 +11,8 @@ import torch
 from transformers import pipeline
 
 from burst2vec import Burst2VecFeatureExtractor
-from burst2vec.audio import STEPS, AudioError
-from burst2vec.waveforms import WaveformError
+from burst2vec.audio import TRANSFORMS
+from burst2vec.errors import AudioError, WaveformError
 from tests.audio.test_fuzz import recording
 from tests.conftest import noise_clips, tiny_model
 
@@ -196,7 +196,7 @@ def test_a_step_that_fails_on_a_clip_is_the_clips_fault(tmp_path, good, monkeypa
             raise ZeroDivisionError("too loud for it")
         return waveform
 
-    monkeypatch.setitem(STEPS, "normalise_peak", only_quiet)
+    monkeypatch.setitem(TRANSFORMS, "normalise_peak", only_quiet)
     tiny_model().save_pretrained(tmp_path)
     Burst2VecFeatureExtractor(preprocess=["normalise_peak"]).save_pretrained(tmp_path)
     listen = pipeline("vocal-burst-analysis", model=str(tmp_path))

@@ -16,7 +16,7 @@ SMALL = {"kind": "spectrogram_cnn", "channels": 16, "width": 2}
 
 def model(pooling="statistics", **arguments):
     torch.manual_seed(0)
-    config = Burst2VecConfig(encoder_config={**SMALL, **arguments}, pooling=pooling, trunk="straight")
+    config = Burst2VecConfig(encoder_config={**SMALL, **arguments}, pooling=pooling, trunk="identity")
     made = Burst2VecForMultiTask(config).eval()
     made.encoder.estimate_statistics(noise_clips(8000, 9000))
     return made
@@ -105,7 +105,7 @@ def test_what_a_file_lacks_comes_back_initialised(tmp_path, lost):
 
 
 def test_evaluation_knows_no_chance_and_training_does():
-    encoder = SpectrogramCNN(channels=16, width=2, masks=2, channel_mask_share=0.4, time_mask_share=0.5, shift=3).eval()
+    encoder = SpectrogramCNN(channels=16, width=2, masks=2, channel_mask_ratio=0.4, time_mask_ratio=0.5, shift=3).eval()
     clip = torch.randn(1, 16000)
     assert torch.equal(encoder(clip)[0], encoder(clip)[0])
     encoder.train()
@@ -114,7 +114,7 @@ def test_evaluation_knows_no_chance_and_training_does():
 
 def test_masks_leave_the_rest_of_a_spectrum_as_it_was():
     torch.manual_seed(0)
-    encoder = SpectrogramCNN(channels=16, masks=2, channel_mask_share=0.25, time_mask_share=0.3)
+    encoder = SpectrogramCNN(channels=16, masks=2, channel_mask_ratio=0.25, time_mask_ratio=0.3)
     spectrum = torch.randn(64, 20, 16)
     mask = torch.arange(20) < torch.randint(5, 21, (64, 1))
     masked = encoder._mask(spectrum, mask)
@@ -137,7 +137,7 @@ def test_a_shift_moves_the_spectrum_and_lets_nothing_in():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 0}, {"masks": -1}, {"channel_mask_share": 1.5}, {"time_mask_share": -0.1}, {"shift": -1}]
+    "wrong", [{"width": 0}, {"masks": -1}, {"channel_mask_ratio": 1.5}, {"time_mask_ratio": -0.1}, {"shift": -1}]
 )
 def test_an_argument_out_of_range_is_named(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.pooling import POOLINGS
-from burst2vec.trunks import TRUNKS, OneView, SeparateTrunk, SharedPrivateTrunk, SharedTrunk, StraightTrunk, Views
+from burst2vec.trunks import TRUNKS, IdentityTrunk, OneView, PerTaskTrunk, SharedPrivateTrunk, SharedTrunk, Views
 from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config, tiny_model
 
 TASKS = ["emotion", "age", "country"]
@@ -82,7 +82,7 @@ def test_a_model_can_be_exported_for_any_number_of_clips_and_samples(pooling, tr
         torch.testing.assert_close(exported(clips, mask).predictions[task], values, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("trunk", ["shared", "separate", "straight"])
+@pytest.mark.parametrize("trunk", ["shared", "per_task", "identity"])
 def test_a_trunk_with_one_view_has_one_loss_a_task_and_no_adversaries(trunk):
     model = tiny_model(trunk=trunk)
     assert (model.config.discriminator_weight, model.config.adversary_weight) == (0.0, 0.0)
@@ -94,7 +94,7 @@ def test_a_trunk_with_one_view_has_one_loss_a_task_and_no_adversaries(trunk):
 
 def test_the_default_keeps_the_names_of_saved_models():
     names = {name for name, _ in tiny_model(tasks="emogator").named_parameters() if not name.startswith("encoder.")}
-    layers = ["projection", "shared", "specific.emotion", "specific.category"]
+    layers = ["projection", "shared", "private.emotion", "private.category"]
     expected = [f"trunk.{layer}.{place}" for layer in layers for place in (1, 3)]
     expected += [f"{part}.{task}" for part in ("trunk.combine",) for task in ("emotion", "category")]
     expected += ["heads.emotion.output", "heads.category.output", "discriminator"]
@@ -102,7 +102,7 @@ def test_the_default_keeps_the_names_of_saved_models():
 
 
 def test_each_task_listens_through_its_own_attention():
-    model = tiny_model(pooling="attentive", trunk="straight")
+    model = tiny_model(pooling="attentive", trunk="identity")
     clips = torch.randn(2, 8000)
     before = model(clips)
     assert before.embeddings.shape == (2, 3 * 32)
@@ -145,7 +145,7 @@ def test_the_shared_trunk_is_linear_norm_leaky_relu_layer_by_layer():
 
 def test_each_network_of_the_separate_trunk_hears_its_own_task_only():
     torch.manual_seed(0)
-    trunk = SeparateTrunk(4, TASKS, [6, 3], dropout=0.0)
+    trunk = PerTaskTrunk(4, TASKS, [6, 3], dropout=0.0)
     clips = torch.randn(5, 4)
     views = trunk(clips, ["emotion", "age"])
     assert list(views) == ["emotion", "age"] and trunk.output_size == 3
@@ -158,7 +158,7 @@ def test_each_network_of_the_separate_trunk_hears_its_own_task_only():
 
 
 def test_the_embedding_of_separate_networks_is_all_of_them():
-    model = tiny_model(pooling="mean", trunk="separate", hidden_sizes=[12, 6])
+    model = tiny_model(pooling="mean", trunk="per_task", hidden_sizes=[12, 6])
     clips = torch.randn(2, 8000)
     whole = model(clips).embeddings
     assert whole.shape == (2, 3 * 6) and torch.equal(model(clips, task="age").embeddings, whole[:, 6:12])
@@ -166,7 +166,7 @@ def test_the_embedding_of_separate_networks_is_all_of_them():
 
 def test_the_straight_trunk_gives_each_task_its_clips_untouched():
     clips = {name: torch.randn(2, 4) for name in TASKS}
-    views = StraightTrunk(4, TASKS)(clips, ["age"])
+    views = IdentityTrunk(4, TASKS)(clips, ["age"])
     assert list(views) == ["age"] and views["age"].combined is clips["age"]
 
 
@@ -174,7 +174,7 @@ def config(**arguments):
     return Burst2VecConfig(encoder_config=tiny_encoder_config(), **arguments)
 
 
-@pytest.mark.parametrize("trunk", ["shared", "straight"])
+@pytest.mark.parametrize("trunk", ["shared", "identity"])
 @pytest.mark.parametrize("weight", ["discriminator_weight", "adversary_weight"])
 def test_a_weight_for_players_that_the_trunk_has_not_is_refused(trunk, weight):
     with pytest.raises(ValueError, match=f"{weight}=0.1 with trunk='{trunk}': only the trunk 'shared_private'"):
@@ -206,7 +206,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"trunk": "private"}, r"trunk 'private' is not one of \['separate', 'shared', 'shared_private', 'straight'\]"),
+        ({"trunk": "private"}, r"trunk 'private' is not one of \['per_task', 'shared', 'shared_private', 'identity'\]"),
         (
             {"pooling": "median"},
             r"'median' is not one of \['attentive', 'first', 'last', 'max', 'mean', 'statistics'\]",

@@ -31,7 +31,7 @@ def model_of(**arguments):
     torch.manual_seed(0)
     encoder = {"kind": "waveform_cnn", **SMALL, **arguments}
     return Burst2VecForMultiTask(
-        Burst2VecConfig(encoder_config=encoder, pooling="statistics", trunk="straight", initializer_range=0.3)
+        Burst2VecConfig(encoder_config=encoder, pooling="statistics", trunk="identity", initializer_range=0.3)
     ).eval()
 
 

@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from burst2vec.scoring import SubmissionError, submission_name, validate_exvo_multi, write_exvo_multi
+from burst2vec.errors import SubmissionError
+from burst2vec.scoring import submission_name, validate_exvo_multi, write_exvo_multi
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS, Task
 
 HEADER = "File_ID,Country,Age,Awe,Excitement,Amusement,Awkwardness,Fear,Horror,Distress,Triumph,Sadness,Surprise"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import HfArgumentParser
 
+from burst2vec.experiment.recipes import SECTIONS
 from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native
 from burst2vec.training.ranges import RANGES
-from burst2vec.training.recipes import SECTIONS
 
 
 def test_the_defaults_are_those_of_the_paper(tmp_path):
@@ -82,7 +82,7 @@ def test_without_validation_the_last_model_is_the_result(tmp_path):
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be in 1..65536, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, up to 100, got 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, up to 100, got nan"),
-        ({"oversample_most": 0}, "oversample_most must be in 1..10000, got 0"),
+        ({"max_repeats": 0}, "max_repeats must be in 1..10000, got 0"),
         ({"early_stopping_patience": 0}, "early_stopping_patience must be in 1..1000000000, or null, got 0"),
         (
             {"speed_perturbation": [1.0, 3.0]},

@@ -14,10 +14,11 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 from burst2vec import Burst2VecFeatureExtractor
+from burst2vec.errors import CheckpointError
 from burst2vec.files import WriteError
 from burst2vec.locks import FolderInUseError, lock_folder
 from burst2vec.training import Burst2VecTrainer
-from burst2vec.training.checkpoints import CheckpointError, checkpoint_steps, verify_checkpoint
+from burst2vec.training.checkpoints import checkpoint_steps, verify_checkpoint
 from tests.training.tiny_run import tiny_arguments, tiny_corpus, tiny_model, tiny_trainer
 
 
@@ -201,14 +202,6 @@ def test_a_training_whose_folder_was_deleted_and_taken_does_not_write_into_the_o
     with pytest.raises(FolderInUseError, match="was deleted or emptied while this run wrote into it"):
         scripted(tmp_path / "run", [0.1, 0.2], {2: delete}).train()
     assert list((tmp_path / "run").iterdir()) == []
-
-
-def test_a_checkpoint_without_the_scale_of_the_loss_does_not_resume_a_run_in_fp16(finished):
-    folder, _ = finished
-    trainer = scripted(folder, [0.1, 0.9, 0.3])
-    trainer.accelerator.scaler = torch.amp.GradScaler("cpu")
-    with pytest.raises(CheckpointError, match=r"checkpoint-6 cannot be resumed: scaler\.pt is missing"):
-        trainer.train(resume_from_checkpoint=True)
 
 
 def test_the_log_of_a_new_training_starts_anew(tmp_path, caplog):

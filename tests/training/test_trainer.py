@@ -9,14 +9,15 @@ from datasets import ClassLabel
 from transformers import TrainingArguments
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecForMultiTask
+from burst2vec.errors import CheckpointError
 from burst2vec.scoring import score_tasks
 from burst2vec.tasks import TASK_PRESETS
-from burst2vec.training import Burst2VecTrainer, CheckpointError
+from burst2vec.training import Burst2VecTrainer
 from burst2vec.training.arguments import CHECKPOINTING
 from tests.training.tiny_run import tiny_arguments, tiny_corpus, tiny_model, tiny_trainer
 
 EMOTION, AGE, COUNTRY = TASK_PRESETS["exvo"]
-PARTS = {f"{task}_{view}" for task in ("emotion", "age", "country") for view in ("shared", "specific", "combined")}
+PARTS = {f"{task}_{view}" for task in ("emotion", "age", "country") for view in ("shared", "private", "combined")}
 
 
 def weights(model):
@@ -99,7 +100,7 @@ def test_oversampling_draws_rare_cells_more_often(tmp_path):
     drawn = torch.cat(
         [batch["labels"]["country"] for batch in trainer.get_train_dataloader() if batch["task"] == "age"]
     )
-    assert drawn.tolist().count(0) == 23 and drawn.tolist().count(1) == trainer.args.oversample_most == 4
+    assert drawn.tolist().count(0) == 23 and drawn.tolist().count(1) == trainer.args.max_repeats == 4
 
 
 def test_three_accumulated_batches_of_two_are_one_batch_of_six(tmp_path):

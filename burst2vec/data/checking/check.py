@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow as pa
 from datasets import Dataset
 
+from ...errors import CorpusError
 from ...tasks import Task, resolve_tasks
 from ..clips import CLIPPED_FROM, examine_clips, unexamined
+from ..corpora.label_tables import Lost
 from ..corpora.splits import speaker_key
-from ..corpora.tables import CorpusError, Lost
 from ..processes import usable_cores
 from .duplicates import find_duplicates
 from .facts import LOUDEST_DBFS, clip_table, column_of, labels_of, split_facts

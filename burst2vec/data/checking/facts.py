@@ -23,7 +23,7 @@ def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
     Returns:
         ``split`` and ``speaker``, categories, ``speaker`` missing where nobody is named; ``readable``, ``silent``,
         ``doubtful`` (its header contradicts itself), bool; ``seconds``; ``level_dbfs``, of the root mean square, NaN
-        for a clip of zeros; ``peak``, ``clipped``, ``silent_share``. A clip that is unreadable, or was not examined,
+        for a clip of zeros; ``peak``, ``clipped``, ``silent_ratio``. A clip that is unreadable, or was not examined,
         has NaN for all that is measured.
     """
     examined = findings["samples"].to_numpy() > 0
@@ -33,7 +33,7 @@ def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
     measured = {
         "seconds": findings["samples"].to_numpy() / SAMPLING_RATE,
         "level_dbfs": 20 * np.log10(rms, where=rms > 0, out=np.full(len(rms), np.nan)),
-        **{name: findings[name].to_numpy() for name in ("peak", "clipped", "silent_share")},
+        **{name: findings[name].to_numpy() for name in ("peak", "clipped", "silent_ratio")},
     }
     return pd.DataFrame(
         {

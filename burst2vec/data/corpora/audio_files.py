@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from ...errors import CorpusError
 from .inside import leads_out
-from .tables import CorpusError
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".webm", ".m4a")  # in capitals too
 PLACES = ("", "audio/", "wav/")  # where a file is looked for that its table does not place

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from datasets import ClassLabel, DatasetDict
 
+from ...errors import CorpusError
 from ...tasks import Task
 from ..collating import label_array
-from .tables import CorpusError
 
 SUFFIX = "_class"  # emotion_class is derived from emotion
 

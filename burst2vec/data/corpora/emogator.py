@@ -12,10 +12,10 @@ from pathlib import Path
 
 import datasets
 
+from ...errors import CorpusError
 from ...tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
 from .inside import scan_inside
-from .tables import CorpusError
 
 TASKS = TASK_PRESETS["emogator"]
 

@@ -21,14 +21,15 @@ from pathlib import Path
 import datasets
 import pyarrow as pa
 
+from ...errors import CorpusError, TableError
 from ...tasks import LOSSES, METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, shown, without_ending
 from .columns import burst_features, burst_table, parts_of
 from .inside import leads_out, refuse_links_out
 from .label_columns import RESERVED, TableColumns, choose_columns
+from .label_tables import Lost, Row, read_table
 from .splits import SPELLINGS, SPLITS, SpeakersSeen, speaker_key, split_speakers
 from .sub_folders import guess_task, lost_files, rows_of_sub_folders
-from .tables import CorpusError, Lost, Row, TableError, read_table
 
 logger = logging.getLogger(__name__)
 

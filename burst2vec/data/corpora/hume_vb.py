@@ -17,11 +17,11 @@ from pathlib import Path
 import datasets
 import pyarrow as pa
 
+from ...errors import CorpusError
 from .columns import burst_features, label_column, parts_of
 from .hume_vb_clips import SPLITS, join_tables
 from .hume_vb_tables import EXVO, label_tables, label_tasks
 from .inside import scan_inside
-from .tables import CorpusError
 
 logger = logging.getLogger(__name__)
 

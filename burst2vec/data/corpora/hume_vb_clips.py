@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...errors import TableError
 from .hume_vb_tables import EXVO, LabelTable
+from .label_tables import Lost, Row, read_table
 from .splits import SpeakersSeen
-from .tables import Lost, Row, TableError, read_table
 
 logger = logging.getLogger(__name__)
 

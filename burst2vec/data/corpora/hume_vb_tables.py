@@ -16,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ...errors import CorpusError, TableError
 from ...tasks import EXVO_COUNTRIES, TASK_PRESETS, Task
 from .inside import refuse_links_out
-from .tables import CorpusError, Row, TableError
+from .label_tables import Row
 
 _EMOTION, _AGE, _ = TASK_PRESETS["exvo"]
 _HIGH, _TWO, _CULTURE, _TYPE = TASK_PRESETS["avb"]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .tables import CorpusError
+from ...errors import CorpusError
 
 
 def leads_out(path, folder) -> bool:

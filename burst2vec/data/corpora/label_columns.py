@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...errors import TableError
 from ...tasks import Task
-from .tables import Row, TableError
+from .label_tables import Row
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import datasets
 
+from ...errors import CorpusError
 from ...tasks import TASK_PRESETS, Task
 from . import emogator, hume_vb
 from .audio_files import shown
-from .fingerprints import corpus_fingerprint
 from .folder import Folder, folder_config, guess_tasks, lost_in_folder, tasks_or_none
 from .hume_vb_clips import join_tables
 from .hume_vb_tables import EXVO, label_tables, label_tasks
+from .label_tables import Lost
+from .source_hash import corpus_fingerprint
 from .splits import ALL_TEST, split_speakers
-from .tables import CorpusError, Lost
 
 
 def load_bursts(

@@ -7,12 +7,12 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 from datasets.fingerprint import Hasher
 
+from ...errors import CorpusError
 from ...tasks import Task, resolve_tasks
 from ..collating import label_array
 from ..sampling import labels_present
 from .columns import burst_features, label_column
 from .splits import SPLITS
-from .tables import CorpusError
 
 
 def mix_corpora(

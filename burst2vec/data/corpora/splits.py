@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from .tables import CorpusError
+from ...errors import CorpusError
 
 SPLITS = ("train", "validation", "test")
 SPELLINGS = {  # of a split, in any capitals

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ...errors import CorpusError
 from ...tasks import Task
 from .audio_files import ENDINGS, AudioFiles, has_ending, shown, without_ending
 from .label_columns import no_labels
+from .label_tables import Lost
 from .splits import SPELLINGS, SPLITS
-from .tables import CorpusError, Lost
 
 
 class SubFolders(NamedTuple):

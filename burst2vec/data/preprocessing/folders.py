@@ -27,14 +27,14 @@ import threadpoolctl  # comes with scikit-learn
 import torch
 from tqdm.auto import tqdm
 
-from ...audio import AudioError, Step, StepError, read_steps
+from ...audio import Transform, read_transforms
 from ...audio.encode import encode_wav
+from ...errors import AudioError, CorpusError, TransformError
 from ...files import WriteError, write_whole
 from ..cells import as_cell
-from ..corpora import CorpusError
 from ..corpora.inside import leads_out
 from ..processes import usable_cores
-from .clips import VERSION, process_recording
+from .corpus import VERSION, process_recording
 from .journal import Journal, Recording
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".webm", ".m4a")
@@ -91,7 +91,7 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
     Args:
         source: folder with wav, flac, ogg, mp3, webm or m4a, at any depth.
         target: folder to write into: new, empty, or written before with the same steps.
-        steps: as ``read_steps`` takes them; without ``resample`` each file keeps its sampling rate.
+        steps: as ``read_transforms`` takes them; without ``resample`` each file keeps its sampling rate.
         num_proc: processes, each of one thread; by default as many as there are cores.
 
     Returns:
@@ -101,12 +101,12 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
     Raises:
         CorpusError: no such source, no recording in it, two recordings that would become one file, one folder inside
             the other, a target that holds something else or that another run is writing into.
-        StepError: an unknown step or option.
+        TransformError: an unknown step or option.
         ImportError: webm or m4a files where PyAV is not installed.
         BrokenProcessPool: a worker process was killed.
     """
     started = time.monotonic()
-    steps = read_steps(steps)
+    steps = read_transforms(steps)
     source, target = _check_folders(Path(source), Path(target))
     recordings, left_alone, links = find_recordings(source)
     if not recordings:
@@ -194,7 +194,7 @@ def _refuse_clashes(recordings: list[Recording]) -> None:
 
 
 def _make_all(
-    source: Path, todo: list[Recording], journal: Journal, steps: tuple[Step, ...], num_proc: int, bar: tqdm
+    source: Path, todo: list[Recording], journal: Journal, steps: tuple[Transform, ...], num_proc: int, bar: tqdm
 ) -> tuple[list[Failure], float]:
     """The failures, sorted, and the seconds of sound of what was made."""
     target = journal.target
@@ -228,14 +228,16 @@ def _make_all(
     return sorted(failures), sound_seconds
 
 
-def _make_drafts(source: Path, drafts: Path, start: int, recordings: list[Recording], steps: tuple[Step, ...]) -> list:
+def _make_drafts(
+    source: Path, drafts: Path, start: int, recordings: list[Recording], steps: tuple[Transform, ...]
+) -> list:
     """In a worker: of each recording itself, where its processed clip was written, and a line about it or why not."""
     outcomes = []
     for number, recording in enumerate(recordings, start):
         draft = drafts / f"{number}.wav"
         try:
             waveform, rate, seconds = process_recording(source / recording.file, steps, recording.file)
-        except (AudioError, StepError) as error:
+        except (AudioError, TransformError) as error:
             outcomes.append((recording, draft, str(error)))
             continue
         content = encode_wav(waveform, rate)

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from ...errors import CorpusError
 from ...files import WriteError
 from ...locks import try_lock
-from ..corpora import CorpusError
 
 JOURNAL = "preprocessing.jsonl"
 

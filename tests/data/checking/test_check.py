@@ -11,11 +11,12 @@ from datasets import Dataset, IterableDataset
 
 from burst2vec import Task
 from burst2vec.data.checking import check_corpus
+from burst2vec.data.checking.check_plots import draw_corpus
+from burst2vec.data.checking.check_report import write_report
+from burst2vec.data.checking.check_tables import contents_table, label_table, sound_table
 from burst2vec.data.checking.duplicates import find_duplicates
-from burst2vec.data.checking.plots import draw_corpus
-from burst2vec.data.checking.report import write_report
-from burst2vec.data.checking.tables import contents_table, label_table, sound_table
-from burst2vec.data.corpora.tables import CorpusError, Lost
+from burst2vec.data.corpora.label_tables import Lost
+from burst2vec.errors import CorpusError
 
 TASKS = (
     Task("emotion", kind="regression", labels=("Awe", "Fear", "Joy")),
@@ -430,7 +431,7 @@ def test_one_seed_draws_one_map(reported):
 
 
 def test_a_map_draws_at_most_so_many_clips_and_says_so(reported, monkeypatch):
-    monkeypatch.setattr("burst2vec.data.checking.plots.MOST_POINTS", 55)
+    monkeypatch.setattr("burst2vec.data.checking.check_plots.MOST_POINTS", 55)
     picture = next(picture for picture in draw_corpus(reported[0]) if picture.name == "emotion_map")
     assert "55 of 62 clips, drawn and placed by seed 0" in picture.caption
 

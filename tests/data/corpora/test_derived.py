@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from datasets import DatasetDict
 
-from burst2vec.data.corpora import CorpusError, load_bursts
+from burst2vec.data.corpora import load_bursts
 from burst2vec.data.corpora.derived import derive_classes, derived_tasks, strongest
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
+from burst2vec.errors import CorpusError, RunError
+from burst2vec.experiment.inputs import read_corpora
+from burst2vec.experiment.sections import DataArguments
 from burst2vec.tasks import EXVO_EMOTIONS, TASK_PRESETS, Task
-from burst2vec.training.corpora import read_corpora
-from burst2vec.training.preparation import RunError
-from burst2vec.training.sections import DataArguments
 from tests.training.tiny_run import tiny_corpus
 
 NAN = float("nan")

@@ -3,7 +3,8 @@
 import pytest
 
 from burst2vec import load_bursts
-from burst2vec.data.corpora.emogator import CorpusError, find_clips
+from burst2vec.data.corpora.emogator import find_clips
+from burst2vec.errors import CorpusError
 from burst2vec.tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 
 from ..corpora_on_disk import EMOGATOR, write_emogator

@@ -15,7 +15,7 @@ from burst2vec.data.clips import check_clips
 from burst2vec.data.corpora import corpus_tasks, known_tasks, lost_in_reading
 from burst2vec.data.corpora.audio_files import AudioFiles
 from burst2vec.data.corpora.folder import read_folder
-from burst2vec.data.corpora.tables import CorpusError, TableError
+from burst2vec.errors import CorpusError, TableError
 
 from ..corpora_on_disk import write_wav
 

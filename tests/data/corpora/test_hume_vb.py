@@ -7,7 +7,7 @@ import pytest
 from burst2vec import load_bursts
 from burst2vec.data.corpora import lost_in_reading
 from burst2vec.data.corpora.hume_vb import COLUMNS, read_hume_vb
-from burst2vec.data.corpora.tables import CorpusError, TableError
+from burst2vec.errors import CorpusError, TableError
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
 from ..corpora_on_disk import AVB_ROWS, COLUMNS_16, ROWS, rows_16, with_field, write_avb, write_hume_vb

@@ -5,7 +5,7 @@ import pytest
 
 from burst2vec import load_bursts
 from burst2vec.data.corpora.hume_vb import read_hume_vb
-from burst2vec.data.corpora.tables import CorpusError, TableError
+from burst2vec.errors import CorpusError, TableError
 from burst2vec.tasks import AVB_CULTURES, AVB_TYPES
 
 from ..corpora_on_disk import AVB_COLUMNS, AVB_ROWS, ROWS, with_field, write_avb, write_hume_vb

@@ -7,10 +7,10 @@ import pytest
 
 from burst2vec import load_bursts
 from burst2vec.data.corpora.inside import leads_out, refuse_links_out
-from burst2vec.data.corpora.tables import CorpusError, TableError
-from burst2vec.data.features import read_challenge_features, read_features
 from burst2vec.data.preprocessing import preprocess_folder
-from burst2vec.training.vectors import tables_folder
+from burst2vec.errors import CorpusError, TableError
+from burst2vec.experiment.feature_inputs import tables_folder
+from burst2vec.features import read_challenge_features, read_features
 from tests.data.corpora.test_folder import AGE, TASKS, write_folder
 from tests.data.corpora_on_disk import write_avb, write_emogator, write_hume_vb, write_wav
 

@@ -9,7 +9,7 @@ from datasets import Audio, IterableDatasetDict
 from burst2vec import load_bursts
 from burst2vec.data.corpora import corpus_tasks
 from burst2vec.data.corpora.columns import burst_features
-from burst2vec.data.corpora.tables import CorpusError
+from burst2vec.errors import CorpusError
 from burst2vec.tasks import TASK_PRESETS
 
 from ..corpora_on_disk import AVB_ROWS, with_field, write_avb, write_emogator, write_hume_vb, write_wav

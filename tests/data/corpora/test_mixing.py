@@ -10,7 +10,7 @@ from burst2vec.data.clips import check_clips
 from burst2vec.data.collating import BurstCollator, corpus_labels
 from burst2vec.data.corpora.columns import burst_features
 from burst2vec.data.corpora.mixing import mix_corpora
-from burst2vec.data.corpora.tables import CorpusError
+from burst2vec.errors import CorpusError
 from burst2vec.tasks import AGE, EXVO_EMOTIONS, TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer
 from tests.training.tiny_run import tiny_arguments, tiny_model
@@ -239,4 +239,4 @@ def test_clips_with_labels_of_one_corpus_train_the_other_tasks_extractor_against
         output = model(**collate([row for row in mixed if row["file_id"].startswith(f"{corpus_name}/")]))
         output.loss.backward()
         assert output.loss_parts["adversary"] > 0
-        assert model.trunk.specific[other][1].weight.grad.any()
+        assert model.trunk.private[other][1].weight.grad.any()

@@ -3,7 +3,7 @@
 import pytest
 
 from burst2vec.data.corpora.splits import split_speakers
-from burst2vec.data.corpora.tables import CorpusError
+from burst2vec.errors import CorpusError
 
 SIX = [f"{number:06d}" for number in range(1, 7)]
 

@@ -1,0 +1,247 @@
+"""Many finished runs in one table: a row a recipe, mean and spread over its seeds, beside what its paper printed.
+
+Every figure is read from a run's ``metrics.json``; nothing is typed by hand.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..data.cells import as_cell
+from ..errors import RunError
+from ..experiment.finished import RECORD, FinishedRun, names_of, read_run
+from ..files import write_whole
+from ..markdown import markdown_table, markdown_text
+
+PRINTED_SPLIT = "validation"  # what a recipe's ``reported_scores`` holds
+PRINTED = "printed, on HUME-VB"
+LISTENLESS = "without listening"
+OTHERS = "Other systems"
+
+
+@dataclass
+class Row:
+    """Runs of one recipe on one corpus, but for their seeds.
+
+    Attributes:
+        paper: whose system it is; ``OTHERS`` where the recipe names none.
+        name: the row of the paper's table, or the recipe's description, and what tells it from rows alike.
+        corpora, clips: what it was measured on: names, and how many clips of the split.
+        scores: by score name, one number a run.
+        trivial: the same of the guesses without listening.
+        printed: by score name, what the paper printed.
+        runs, seeds: of each run, in the order of the scores.
+    """
+
+    paper: str
+    name: str
+    corpora: tuple[str, ...]
+    clips: int
+    printed: dict[str, float]
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    trivial: dict[str, list[float]] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+
+    @property
+    def measured_on(self) -> str:
+        return f"{' + '.join(self.corpora)}, {self.clips:,} clips"
+
+
+def find_runs(folders: Sequence[str | Path]) -> tuple[dict[str, FinishedRun], dict[str, str]]:
+    """Every finished run in the folders, however deep, by name; and what was skipped, with the reason.
+
+    A folder with checkpoints and no record is an unfinished run; a run of the same recipe and seed on the same clips as
+    another counts once, because it would make the spread over seeds too small.
+    """
+    found, skipped = [], {}
+    for folder in map(Path, folders):
+        records = sorted(path.parent for path in folder.rglob(RECORD))
+        unfinished = {path.parent for path in folder.rglob("checkpoint-*") if not (path.parent / RECORD).is_file()}
+        found += [
+            path for path in [*records, *sorted(unfinished)] if path.resolve() not in {p.resolve() for p in found}
+        ]
+        if not records and not unfinished:
+            skipped[str(folder)] = f"no {RECORD} in it" if folder.is_dir() else "no such folder"
+    runs: dict[str, FinishedRun] = {}
+    first_of: dict[str, str] = {}
+    for name, folder in zip(names_of(found), found, strict=True):
+        try:
+            run = read_run(folder)
+            identity = json.dumps([_identity(run), run.record["seed"]], sort_keys=True)
+            if not any(isinstance(scores, dict) and scores for scores in run.record["scores"].values()):
+                raise RunError("it has no scores: its corpus has no labels")
+        except RunError as error:
+            unfinished = not (folder / RECORD).is_file()
+            skipped[name] = f"unfinished: checkpoints and no {RECORD}" if unfinished else str(error)
+            continue
+        if identity in first_of:
+            again = "" if runs[first_of[identity]].record["scores"] == run.record["scores"] else ", but other scores"
+            skipped[name] = f"same recipe, seed and clips as {first_of[identity]}{again}; counted once"
+            continue
+        first_of[identity], runs[name] = name, run
+    return runs, skipped
+
+
+def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
+    """By split, a row for each recipe, in the order of paper and name."""
+    groups: dict[str, dict[str, FinishedRun]] = {}
+    for name, run in runs.items():
+        groups.setdefault(json.dumps(_identity(run), sort_keys=True), {})[name] = run
+    labels = _labels([next(iter(group.values())) for group in groups.values()])
+    rows: dict[str, list[Row]] = {}
+    for (paper, label), group in zip(labels, groups.values(), strict=True):
+        record = next(iter(group.values())).record
+        for split in record["scores"]:
+            printed = record["recipe"].get("reported_scores", {}) if split == PRINTED_SPLIT else {}
+            corpora, clips = tuple(record["corpora"]), record["clips"].get(split, {}).get("used", 0)
+            row = Row(paper, label, corpora, clips, printed)
+            for name, run in group.items():
+                row.runs.append(name)
+                row.seeds.append(run.record["seed"])
+                for given, kept in ((run.record["scores"], row.scores), (run.record["baseline"], row.baseline)):
+                    for score, value in given.get(split, {}).items():
+                        if "/" not in score:
+                            kept.setdefault(score, []).append(value)
+            rows.setdefault(split, []).append(row)
+    return {
+        split: sorted(found, key=lambda row: (row.paper == OTHERS, row.paper, row.name))
+        for split, found in rows.items()
+    }
+
+
+def _identity(run: FinishedRun) -> list:
+    """What runs have in common that differ by nothing but their seed."""
+    recipe = json.loads(json.dumps(run.record["recipe"]))
+    recipe.get("training", {}).pop("seed", None)
+    return [recipe, run.record["corpora"], run.record.get("preprocess"), run.record["clips"]]
+
+
+def _labels(runs: Sequence[FinishedRun]) -> list[tuple[str, str]]:
+    """Paper and name of each group; names that would be alike get the keys in which they differ."""
+    plain = []
+    for run in runs:
+        paper, comma, place = (run.record["recipe"].get("paper") or "").partition(", ")
+        described = run.record["recipe"].get("description") or run.folder.resolve().name
+        plain.append((paper or OTHERS, place if comma else described))
+    flat = [{**_preparation(run.record), **_flat(run.record["recipe"])} for run in runs]
+    labels = []
+    for place, label in enumerate(plain):
+        alike = [flat[other] for other, of_other in enumerate(plain) if of_other == label]
+        keys = [
+            key
+            for key in dict.fromkeys(key for one in alike for key in one)
+            if len({one.get(key) for one in alike}) > 1
+        ]
+        differs = ", ".join(f"{key.rpartition('.')[2]} {flat[place].get(key, 'not set')}" for key in keys)
+        labels.append((label[0], f"{label[1]} ({differs})" if differs else label[1]))
+    return labels
+
+
+def _preparation(record: dict) -> dict[str, str]:
+    """What a recipe may leave open: how many clips there were, and the steps of an evaluated model."""
+    clips = {f"{split} clips": str(count.get("used")) for split, count in record["clips"].items()}
+    return {**clips, "data.preprocess": json.dumps(record.get("preprocess"), ensure_ascii=False)}
+
+
+def _flat(record: dict, above: str = "") -> dict[str, str]:
+    """
+    >>> _flat({"model": {"encoder": {"layers": 2}, "tasks": ["age"]}, "training": {"seed": 1}})
+    {'model.encoder.layers': '2', 'model.tasks': '["age"]'}
+    """
+    flat = {}
+    for key, value in record.items():
+        if above + key == "training.seed":
+            continue
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{above}{key}."))
+        else:
+            flat[above + key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return flat
+
+
+def format_rows(rows: Sequence[Row], split: str) -> str:
+    """A Markdown table for each paper: mean ± standard deviation over the runs, beside it what the paper printed."""
+    blocks = []
+    for paper in dict.fromkeys(row.paper for row in rows):
+        of_paper = [row for row in rows if row.paper == paper]
+        columns = []  # (score name, whether printed)
+        for name in dict.fromkeys(name for row in of_paper for name in (*row.scores, *row.printed)):
+            columns.append((name, False))
+            if any(name in row.printed for row in of_paper):
+                columns.append((name, True))
+        header = ["recipe", "measured on", "runs", *(f"{name}, {PRINTED}" if own else name for name, own in columns)]
+        lines = [header]
+        for row in of_paper:
+            cells = [_printed(row, name) if own else _mean(row.scores.get(name)) for name, own in columns]
+            lines.append([row.name, row.measured_on, str(len(row.runs)), *cells])
+        for measured_on in dict.fromkeys(row.measured_on for row in of_paper):
+            guesses = [row.baseline for row in of_paper if row.measured_on == measured_on]
+            cells = ["" if own else _range(guesses, name) for name, own in columns]
+            lines.append([LISTENLESS, measured_on, "", *cells])
+        sides = "<<" + ">" * (len(header) - 2)
+        blocks.append(
+            f"## {markdown_text(paper)}: {markdown_text(split)}\n\n{markdown_table(lines, sides, aligned=False)}"
+        )
+    return "\n\n".join(blocks)
+
+
+def _mean(values: list[float] | None) -> str:
+    """
+    >>> _mean([0.1, 0.3]), _mean([0.5]), _mean(None)
+    ('0.200 ± 0.141', '0.500', '-')
+    """
+    if not values:
+        return "-"
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def _printed(row: Row, name: str) -> str:
+    return f"{row.printed[name]:.3f}" if name in row.printed else "-"
+
+
+def _range(guesses: list[dict], name: str) -> str:
+    """The guesses' one score, or, where they learnt from different clips, its range."""
+    texts = sorted({f"{value:.3f}" for trivial in guesses for value in trivial.get(name, [])})
+    return "-" if not texts else texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
+
+
+def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: str | Path) -> str:
+    """``report.md`` with the tables, ``report.csv`` with a line for each run, split and score.
+
+    Returns:
+        The Markdown.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    about = (
+        f"Mean ± standard deviation over runs of one recipe with different seeds. “{PRINTED}” is what the paper "
+        "printed for its validation clips; ours were measured on what stands beside them, and compare only where that "
+        f"is hume_vb. “{LISTENLESS}” is the mean of each label, the median, or the most frequent class of the training "
+        "clips."
+    )
+    tables = [format_rows(of_split, split) for split, of_split in rows.items()]
+    left_out = "\n".join(
+        ["Skipped:", "", *(f"- {markdown_text(name)}: {markdown_text(reason)}" for name, reason in skipped.items())]
+    )
+    text = "\n\n".join([*tables, about, *([left_out] if skipped else [])])
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["paper", "recipe", "run", "seed", "measured_on", "split", "clips", "score", "value", "printed"])
+    for split, of_split in rows.items():
+        for row in of_split:
+            for name, values in row.scores.items():
+                printed = row.printed.get(name, "")
+                for run, seed, value in zip(row.runs, row.seeds, values, strict=True):
+                    on = as_cell("+".join(row.corpora))
+                    names = [as_cell(text) for text in (row.paper, row.name, run)]
+                    writer.writerow([*names, seed, on, split, row.clips, name, f"{value:.6f}", printed])
+    write_whole(folder / "report.csv", table.getvalue())
+    write_whole(folder / "report.md", text + "\n")
+    return text

@@ -1,0 +1,1 @@
+"""A recipe → a finished folder: read, build, train, score, write."""

@@ -1,0 +1,87 @@
+"""What the constant baseline of a run answers: learnt from training clips, kept in the record for who has none."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from ..data.collating import corpus_labels
+from ..data.sampling import labels_present
+from ..scoring import baseline_predictions
+from ..tasks import Task
+from .inputs import draw_clips
+from .recipes import Run
+
+logger = logging.getLogger(__name__)
+
+Constant = dict[str, np.ndarray]  # by task (1, labels), as a model predicts: a regression in its unit, or probabilities
+
+
+def learn_constant(tasks: Sequence[Task], train_clips: Dataset) -> Constant:
+    """The constant baseline of training clips; see ``burst2vec.scoring.baseline_predictions``."""
+    return baseline_predictions(tasks, corpus_labels(train_clips, tasks), 1)
+
+
+def to_record(constant: Constant | None) -> dict[str, list[float]] | None:
+    """As ``metrics.json`` holds it under ``constant``."""
+    return constant and {name: answer[0].tolist() for name, answer in constant.items()}
+
+
+def from_record(record: dict, tasks: Sequence[Task]) -> Constant | None:
+    """The constant baseline that a run's record holds; None where it holds none of these tasks, as older ones.
+
+    >>> from burst2vec.tasks import AGE
+    >>> from_record({"constant": {"age": [27.5]}}, [AGE]), from_record({"scores": {}}, [AGE])
+    ({'age': array([[27.5]])}, None)
+    """
+    given = record.get("constant")
+    if not isinstance(given, dict):
+        return None
+    constant = {}
+    for task in tasks:
+        answer = given.get(task.name)
+        if not isinstance(answer, list) or len(answer) != len(task.labels):
+            return None
+        constant[task.name] = np.array([answer], dtype=np.float64)
+        if not np.isfinite(constant[task.name]).all():
+            return None
+    return constant
+
+
+def constant_of(run: Run, corpus: DatasetDict, train_clips: Dataset | None, tasks: Sequence[Task]) -> Constant | None:
+    """The constant baseline beside a run's scores.
+
+    Args:
+        run: the run.
+        corpus: all that it read.
+        train_clips: what it trains on; None where it does not train. The baseline is then of the clips that the saved
+            model was trained on, as its run's record has it, else of those that the corpus has for training.
+        tasks: of the model.
+
+    Returns:
+        None where neither tells: nothing is made up.
+    """
+    if train_clips is not None:
+        return learn_constant(tasks, train_clips)
+    if (known := _saved_constant(run.model.model_path, tasks)) is not None:
+        return known
+    if "train" not in corpus:
+        return None
+    clips = draw_clips(corpus["train"], run.data.max_train_samples, run.training.seed)
+    labelled = all(labels_present(values).any() for values in corpus_labels(clips, tasks).values())
+    return learn_constant(tasks, clips) if labelled else None
+
+
+def _saved_constant(model_path: str | Path, tasks: Sequence[Task]) -> Constant | None:
+    """The constant baseline of the run that a saved model is of; None where its folder does not tell."""
+    path = Path(model_path, "metrics.json")
+    if not path.is_file():
+        return None
+    try:
+        return from_record(json.loads(path.read_text(encoding="utf-8")), tasks)
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # nothing that a prediction needs
+        logger.warning("%s cannot be read, so scores stand without a constant baseline: %s", path, error)
+        return None

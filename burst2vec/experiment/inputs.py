@@ -1,0 +1,129 @@
+"""What a run listens to: the corpora that its recipe names, mixed, checked and preprocessed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from ..data import load_bursts
+from ..data.clips import check_clips
+from ..data.corpora import CORPORA, corpus_tasks
+from ..data.corpora.derived import derive_classes, derived_tasks
+from ..data.corpora.mixing import mix_corpora
+from ..data.preprocessing import preprocess_corpus
+from ..errors import RunError
+from ..tasks import Task, resolve_tasks
+from .recipes import Run, corpora_of
+from .sections import CorpusArguments, DataArguments
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of one split that a run uses, and the names and reasons of those that it could not hear."""
+
+    dataset: Dataset
+    skipped: list
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"used": len(self.dataset), "skipped": len(self.skipped)}
+
+
+def tasks_of(run: Run) -> tuple[Task, ...]:
+    """What a run predicts: the recipe's tasks, or where it names none those of its first corpus."""
+    first = next(iter(corpora_of(run.data).values()))
+    return resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
+
+
+def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool = False) -> DatasetDict:
+    """The corpus that the recipe names, or several as one; a synthetic one is written first if it is not there yet.
+
+    A classification that a corpus has not, but whose intensities it has, is derived: emotion_class from emotion.
+
+    Args:
+        arguments: what to read.
+        tasks: of the model.
+        for_prediction: nothing learns from the clips: they may lack labels, and folders and EmoGator without splits
+            are one split, test.
+
+    Raises:
+        RunError: a corpus without its folder, or no label of a task.
+    """
+    described = corpora_of(arguments)
+    corpora = {name: _read(corpus, arguments, tasks, for_prediction) for name, corpus in described.items()}
+    if arguments.mix is not None:
+        tasks_of = {name: corpus_tasks(corpus.corpus, corpus.labels, tasks) for name, corpus in described.items()}
+        tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
+        return mix_corpora(corpora, tasks_of, tasks, for_prediction)
+    ((name, corpus),) = corpora.items()
+    (names, *_) = corpus.column_names.values()
+    columns = [column for column in names if column not in ("file_id", "audio", "speaker")]
+    if not for_prediction and (missing := [task.name for task in tasks if task.name not in columns]):
+        raise RunError(
+            f"the corpus {name} has no labels for the tasks {missing}; it has {columns}; change --tasks or --corpus"
+        )
+    return corpus
+
+
+def _read(
+    corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool
+) -> DatasetDict:
+    if corpus.corpus != "synthetic" and corpus.data_dir is None:
+        raise RunError(f"the corpus {corpus.corpus} is read from a folder; give it with --data_dir FOLDER")
+    keys = ("synthetic_clips", "synthetic_speakers", "synthetic_seed")
+    made_to_order = [key for key in keys if getattr(corpus, key) is not None]
+    if corpus.corpus != "synthetic" and made_to_order:
+        raise RunError(
+            f"{', '.join(made_to_order)}: only the synthetic corpus is made to order; for {corpus.corpus}, null them"
+        )
+    bursts = load_bursts(
+        corpus.corpus,
+        data_dir=corpus.data_dir,
+        audio=corpus.audio,
+        labels=corpus.labels,
+        tasks=tasks if corpus.corpus == "folder" else None,
+        table=corpus.table,
+        columns=corpus.columns,
+        splits=corpus.splits,
+        allow_shared_speakers=corpus.allow_shared_speakers,
+        for_prediction=for_prediction and "for_prediction" in CORPORA[corpus.corpus].takes,
+        cache_dir=arguments.cache_dir,
+        num_proc=arguments.preprocessing_num_workers,
+        clips=corpus.synthetic_clips,
+        speakers=corpus.synthetic_speakers,
+        seed=corpus.synthetic_seed,
+    )
+    return derive_classes(bursts, corpus_tasks(corpus.corpus, corpus.labels, tasks), tasks)
+
+
+def choose_clips(corpus: DatasetDict, wanted: dict[str, int | None], seed: int) -> dict[str, Dataset]:
+    """The wanted splits that there are, cut to so many clips.
+
+    Args:
+        wanted: for each split the most clips to take of it, None for all; which ones is drawn by ``seed``.
+    """
+    return {split: draw_clips(corpus[split], most, seed) for split, most in wanted.items() if split in corpus}
+
+
+def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
+    """At most so many clips, drawn by ``seed``, in the dataset's order: a sorted corpus must not lose whole classes."""
+    if most is None or most >= len(dataset):
+        return dataset
+    return dataset.select(np.sort(np.random.default_rng(seed).permutation(len(dataset))[:most]))
+
+
+def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: Sequence) -> dict[str, Clips]:
+    """The chosen clips without those that cannot be heard, and after the steps of preprocessing; both are cached.
+
+    Where vectors are read from tables (``features_dir``), no clip is heard: the steps were done before those were
+    computed.
+    """
+    if arguments.features_dir is not None:
+        return {split: Clips(dataset, []) for split, dataset in chosen.items()}
+    num_proc = arguments.preprocessing_num_workers
+    prepared = {}
+    for split, dataset in chosen.items():
+        audible, skipped = check_clips(dataset, arguments.on_bad_clip, num_proc)
+        prepared[split] = Clips(preprocess_corpus(audible, steps, num_proc) if steps else audible, skipped)
+    return prepared

@@ -1,0 +1,208 @@
+"""The card that goes to the Hub with a model: written from the run's own record, so that it can say nothing else.
+
+``transformers``' ``create_model_card`` leaves the ``model-index`` empty for metrics it does not know; this one
+fills it.
+"""
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..markdown import code_block, markdown_table, markdown_text
+from ..scoring import format_report
+from ..scoring.score_report import war_name
+from ..tasks import Task
+
+METRIC_NAMES = {
+    "ccc": "concordance correlation coefficient",
+    "mae": "mean absolute error",
+    "uar": "unweighted average recall",
+    "war": "weighted average recall, the accuracy",
+}
+
+CORPORA = {
+    "hume_vb": "HUME-VB, the corpus of the ExVo 2022 challenge; its licence agreement binds this model too",
+    "emogator": "EmoGator, vocal bursts by category",
+    "folder": "recordings of the author's own",
+    "synthetic": "a synthetic corpus of made-up voices: **its scores say nothing about people**",
+}
+
+TEMPLATE = """---
+{metadata}
+---
+
+# {title}
+
+A [Burst2Vec](https://arxiv.org/abs/2206.12469) model: from one vocal burst (a laugh, a gasp, a cry) it predicts
+{tasks}. {about}
+
+## How to use
+
+{load}
+
+With the package, also from files, bytes and lists of them:
+
+{listen}
+
+## Scores
+
+Measured on {corpus}. Beside each score stands what one would reach without listening: the mean of each label, the
+median, or the most frequent class of the training clips.
+
+{reports}
+
+## How it was trained
+
+{clips}
+
+Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
+
+{recipe}
+
+## Limits
+
+The intensities are how raters in a few countries hear an emotion, not what the speaker feels. Age and country are
+guesses from a voice and must not decide anything about a person. Scores hold for the corpus above and for nothing else.
+
+## Citation
+
+Atijit Anuchitanukul and Lucia Specia (2022). Burst2Vec: An Adversarial Multi-Task Approach for Predicting Emotion, Age,
+and Origin from Vocal Bursts. arXiv:2206.12469.
+"""
+
+_LOAD = """from transformers import AutoFeatureExtractor, AutoModel
+import burst2vec  # or trust_remote_code=True below, without the package
+
+model = AutoModel.from_pretrained({name!r}).eval()
+extractor = AutoFeatureExtractor.from_pretrained({name!r})
+{apply}inputs = extractor({heard}, return_tensors="pt"){limits}
+predictions = model(**inputs).predictions  # {shapes}
+"""
+
+_LISTEN = """from transformers import pipeline
+
+listen = pipeline("vocal-burst-analysis", model={name!r})
+listen({clips})
+"""
+_SPEAKERS_CLIPS = "[{'path': 'a.wav', 'speaker': 'S1'}, {'path': 'b.wav', 'speaker': 'S1'}]  # all clips of a speaker"
+
+# The steps that the clips went through in training need the package; the pipeline does them by itself.
+_APPLY = "waveform, _ = burst2vec.audio.apply_transforms(waveform, 16000, extractor.preprocess)\n"
+
+
+_LIMITS = "  # one channel, floats, 25 ms to 60 s"
+
+# A model that hears vectors; feature sets need the package too.
+_COMPUTE = """# find_feature_set of burst2vec.features; one that learnt from training clips needs fitted=FOLDER
+vectors = [find_feature_set(name).vector(waveform)[0] for name in extractor.features]
+"""
+_PER_SPEAKER = (
+    "Each speaker's vectors were centred and scaled by that speaker's own mean and deviation, over all clips of the "
+    "speaker at once: scores are for such clips, and the pipeline below takes lists of clips with their speakers."
+)
+
+
+def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
+    """The entries of the ``model-index``: each task's score and S_MTL on each split, as ``metrics.json`` has them.
+
+    Args:
+        record: the run's ``metrics.json``; ``record["scores"]`` is by split and score name.
+    """
+    titles = {task.score_name: (task.metric, f"{task.name} {METRIC_NAMES[task.metric]}") for task in tasks}
+    for task in tasks:
+        if task.kind == "classification":
+            titles[war_name(task)] = ("war", f"{task.name} {METRIC_NAMES['war']}")
+    titles["s_mtl"] = ("s_mtl", "S_MTL, the harmonic mean of CCC, UAR and 1/MAE")
+    return [
+        EvalResult(
+            task_type="audio-classification",
+            task_name="Vocal burst analysis",
+            dataset_type="+".join(record["corpora"]),
+            dataset_name=" + ".join(record["corpora"]),
+            dataset_split=split,
+            metric_type=titles[name][0],
+            metric_name=titles[name][1] + (" (years)" if name == "age_mae" else ""),
+            metric_value=scores[name],
+        )
+        for split, scores in record["scores"].items()
+        for name in titles
+        if name in scores
+    ]
+
+
+def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
+    """The card of a trained model.
+
+    Args:
+        name: what the model is called: its folder, or its repository on the Hub.
+        record: the run's ``metrics.json``.
+        tasks: the model's task records.
+    """
+    encoder = record["recipe"]["model"].get("encoder")
+    metadata = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record["corpora"]],
+        base_model=encoder if isinstance(encoder, str) and encoder.count("/") == 1 else None,
+        metrics=sorted({task.metric for task in tasks}),
+        model_name=name,
+        eval_results=eval_results(record, tasks) or None,
+    )
+    recipe, features = record["recipe"], record.get("features")
+    said = [recipe.get("description"), recipe.get("paper")]
+    about = " ".join(markdown_text(text).rstrip(".") + "." for text in said if text)
+    if features:
+        named = _listed([markdown_text(name) for name in features])
+        about += f" It receives vectors of {named}, which are computed of the recording."
+    if record.get("normalise_per_speaker"):
+        about += f" {_PER_SPEAKER}"
+    clips = _SPEAKERS_CLIPS if record.get("normalise_per_speaker") else '"burst.wav"'
+    load = _LOAD.format(
+        name=name,
+        shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
+        apply=(_APPLY if record["preprocess"] else "") + (_COMPUTE if features else ""),
+        heard="np.concatenate(vectors)" if features else "waveform, sampling_rate=16000",
+        limits="" if features else _LIMITS,
+    )
+    return ModelCard(
+        TEMPLATE.format(
+            metadata=metadata.to_yaml(),
+            title=markdown_text(name),
+            tasks=_listed([_described(task) for task in tasks]),
+            about=about,
+            load=code_block(load, "python"),
+            listen=code_block(_LISTEN.format(name=name, clips=clips), "python"),
+            corpus="; and ".join(CORPORA[corpus] for corpus in record["corpora"]),
+            reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
+            clips=_clips(record["clips"]),
+            seed=markdown_text(record["seed"]),
+            steps=markdown_text(record["steps"]),
+            versions=markdown_text(", ".join(map(" ".join, record["versions"].items()))),
+            recipe=code_block(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), "yaml"),
+        )
+    )
+
+
+def _described(task: Task) -> str:
+    if task.kind == "classification":
+        return f"its {task.name} (one of {len(task.labels)})"
+    unit = f" in {markdown_text(task.unit)}" if task.unit else ""
+    return (
+        f"the speaker's {task.name}{unit}"
+        if len(task.labels) == 1
+        else f"the intensity of {len(task.labels)} labels of {task.name}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _report(split: str, record: dict, tasks: tuple[Task, ...]) -> str:
+    clips = record["clips"][split]["used"]
+    report = format_report(tasks, record["scores"][split], record["baseline"][split], clips=clips)
+    return f"### {markdown_text(split.capitalize())}\n\n{report}"
+
+
+def _clips(clips: dict) -> str:
+    rows = [(split, f"{count['used']:,}", f"{count['skipped']:,}") for split, count in clips.items()]
+    return markdown_table([("split", "clips used", "unreadable, left out"), *rows])

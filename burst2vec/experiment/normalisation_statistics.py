@@ -1,0 +1,41 @@
+"""What an encoder measures of the training clips before it learns from them, such as the mean of a spectrum's bins."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from accelerate import PartialState
+from datasets import Dataset
+from tqdm.auto import tqdm
+
+from ..data.clips import read_clip
+from ..data.vectors import has_vectors, vectors_of
+from .inputs import draw_clips
+
+MOST_WAVEFORMS = 2_000  # of about 100 frames each: 200,000 values of every bin
+
+
+def estimate_statistics(model, extractor, clips: Dataset, seed: int) -> None:
+    """Let the model's encoder measure the training clips, if it measures any; every process finds the same.
+
+    Args:
+        model: whose ``encoder`` may have ``estimate_statistics``; without it nothing happens.
+        extractor: its ``Burst2VecFeatureExtractor``, which checks and levels each clip as in training.
+        clips: the training clips, preprocessed: all of their vectors, or at most 2,000 waveforms.
+        seed: which of them are drawn.
+    """
+    if not hasattr(model.encoder, "estimate_statistics"):
+        return
+    vectors = has_vectors(clips)
+    measured = vectors_of(clips) if vectors else draw_clips(clips, MOST_WAVEFORMS, seed)
+    heard = map(np.copy, measured) if vectors else _waveforms(measured, extractor)  # torch warns of a mapped file's
+    quiet = not PartialState().is_local_main_process
+    model.encoder.estimate_statistics(
+        tqdm(heard, "Measuring clips", total=len(measured), unit=" clips", mininterval=0.5, disable=quiet)
+    )
+
+
+def _waveforms(clips: Dataset, extractor) -> Iterator[np.ndarray]:
+    for row in clips.select_columns(["file_id", "audio"]):
+        name = row["file_id"]
+        batch = extractor(read_clip(row["audio"], name), sampling_rate=extractor.sampling_rate, names=[name])
+        yield batch["input_values"][0]

@@ -1,0 +1,288 @@
+"""What a run asks that cannot be done: found before a clip is decoded, a weight loaded or a file written."""
+
+import difflib
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from transformers import CONFIG_MAPPING, Trainer, get_scheduler
+from transformers.integrations.integration_utils import (
+    get_available_reporting_integrations,
+    get_reporting_integration_callbacks,
+)
+
+from ..audio import apply_transforms, read_transforms
+from ..configuration_burst2vec import Burst2VecConfig
+from ..data.collating import corpus_labels
+from ..data.sampling import labels_present
+from ..errors import RunError, TransformError
+from ..features import refuse_unplaced
+from ..modeling_burst2vec import Burst2VecForMultiTask
+from ..scoring import baseline_predictions, score_tasks
+from ..tasks import Task, resolve_tasks
+from ..training.arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
+from ..waveforms import SAMPLING_RATE
+from .building import build_model, feature_names, read_saved, resume_from, saved_tasks
+from .feature_inputs import tables_folder
+from .recipes import Run
+from .sections import ModelArguments
+
+MOST_WEIGHTS = 10**10  # 40 GB; the largest speech encoders have a tenth of it
+MOST_LAYERS = 1000
+ANY_ENCODER = {"kind": "vector", "features": 1}  # stands for one whose configuration is not on this machine yet
+
+
+def check_run(run: Run) -> tuple[Task, ...]:
+    """Refuse what no corpus could mend.
+
+    Returns:
+        The tasks of the run's model.
+
+    Raises:
+        RunError, CorpusError, TransformError: the message names the key, its value, and what mends it.
+    """
+    _refuse_untrained(run)
+    _check_places(run)
+    tasks = _planned_tasks(run.model)
+    _check_steps(run.data.preprocess)
+    _check_model(run)
+    if run.training.do_train:
+        _check_training(run.training, tasks)
+    return tasks
+
+
+def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, Dataset], tasks: Sequence[Task]) -> None:
+    """Refuse a corpus that lacks the splits or the labels that the run needs.
+
+    Args:
+        run: the run.
+        corpus: its splits.
+        chosen: the clips that it will use, by split; their sound is not looked at.
+        tasks: of its model.
+
+    Raises:
+        RunError: names the split, and what mends it.
+    """
+    try:
+        labels = {split: corpus_labels(clips, tasks) for split, clips in chosen.items()}
+    except ValueError as error:
+        raise RunError(
+            f"the corpus has other labels than the tasks of the model: {error}; --mix goes by their names"
+        ) from error
+    if not run.training.do_train:
+        if not chosen:
+            raise RunError(
+                f"there is nothing to predict: the corpus has the splits {list(corpus)}, and do_eval is "
+                f"{run.training.do_eval}, do_predict {run.training.do_predict}; give clips to test by --splits"
+            )
+        return
+    if "train" not in chosen:
+        raise RunError(
+            "the corpus has no clips to train on, no split train; give some by --splits, or by its column of splits; "
+            "or predict with a saved model by --do_train false --model_path FOLDER"
+        )
+    if unlabelled := [name for name, values in labels["train"].items() if not labels_present(values).any()]:
+        raise RunError(
+            f"split train: no clip has a label of the task {unlabelled[0]!r}; name its column with --columns, or leave "
+            "the task out of --tasks"
+        )
+    if run.training.eval_strategy != "no":
+        _check_validation(run.training, labels, tasks)
+
+
+def _check_validation(training: Burst2VecTrainingArguments, labels: dict[str, dict], tasks: Sequence[Task]) -> None:
+    without = "or train without by --eval_strategy no --save_strategy no"
+    if "validation" not in labels:
+        raise RunError(f"the corpus has no split validation; give it clips by --splits or its column, {without}")
+    present = {name: labels_present(values) for name, values in labels["validation"].items()}
+    scores = {}
+    if any(found.any() for found in present.values()):
+        constant = baseline_predictions(tasks, labels["train"], len(next(iter(present.values()))))
+        scores = {"loss": 0.0, **score_tasks(tasks, constant, labels["validation"])}
+    wanted = (training.metric_for_best_model or "loss").removeprefix("eval_")
+    if wanted not in scores:
+        raise RunError(
+            f"split validation: its clips have no labels for metric_for_best_model {wanted!r}; they give "
+            f"{[name for name in scores if '/' not in name] or 'no score at all'}; choose another score, {without}"
+        )
+
+
+def _refuse_untrained(run: Run) -> None:
+    if run.training.do_train:
+        return
+    if run.model.model_path is None:
+        raise RunError(
+            "do_train false: there is no model to evaluate or to predict with, only one with random weights; give a "
+            "saved one with --model_path FOLDER, or train"
+        )
+    if resume_from(run.training.resume_from_checkpoint):
+        raise RunError(
+            f"do_train false, with resume_from_checkpoint {run.training.resume_from_checkpoint}: only a training goes "
+            "on from a checkpoint; leave it out, and give the folder of the saved model with --model_path"
+        )
+
+
+def _check_places(run: Run) -> None:
+    for key, place in (("output_dir", run.training.output_dir), ("cache_dir", run.data.cache_dir)):
+        if place is not None:
+            _refuse_unwritable(key, Path(place).expanduser())
+
+
+def _refuse_unwritable(key: str, folder: Path) -> None:
+    """Try to write where the folder is or will be; nothing of it is left."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(f"{there} is no folder")
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"written")
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"{key} {folder}: nothing can be written there ({reason}); give another with --{key}") from error
+
+
+def _planned_tasks(model: ModelArguments) -> tuple[Task, ...]:
+    try:
+        if model.model_path is not None and model.tasks is None:
+            return saved_tasks(model.model_path)
+        return resolve_tasks("exvo" if model.tasks is None else model.tasks)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def _check_steps(preprocess: list | str | None) -> None:
+    """Do each step with options of its own once, on noise: values are checked where they are used."""
+    noise = np.random.default_rng(0).normal(0.0, 0.1, SAMPLING_RATE).astype(np.float32)
+    for asked, step in zip(preprocess or (), read_transforms(preprocess or ()), strict=True):
+        if asked == step.name:
+            continue
+        try:
+            apply_transforms(noise, SAMPLING_RATE, [step], "preprocess")
+        except TransformError as error:
+            if "left nothing" not in str(error):  # which it may do of noise
+                raise
+
+
+def _check_model(run: Run) -> None:
+    """Build the model's shape, without memory for its weights; of a saved one all but the weights are read."""
+    steps = read_transforms(run.data.preprocess) if run.data.preprocess else None
+    per_speaker = run.data.normalise_per_speaker
+    features = feature_names(run.model.features)
+    if run.model.model_path is not None:
+        features = read_saved(run.model, steps, per_speaker).features
+    else:
+        encoder = run.model.encoder
+        if isinstance(encoder, dict):
+            _check_encoder(encoder)
+        try:
+            with torch.device("meta"):
+                if isinstance(encoder, str) and not features:
+                    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.knobs()))
+                else:
+                    model, _ = build_model(run.model, steps, per_speaker)
+        except RunError:
+            raise
+        except Exception as error:  # whatever an encoder's class stumbles over, in what the recipe says of it
+            raise RunError(f"the recipe's model: {error}") from error
+        if (size := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
+            raise RunError(f"the recipe's model would have {size:,} weights; up to {MOST_WEIGHTS:,} work")
+    _check_features(run, features)
+
+
+def _check_features(run: Run, features: list[str]) -> None:
+    """Refuse settings that mean nothing for what the model is given, and feature sets that are not found."""
+    if features and run.training.speed_perturbation:
+        raise RunError(f"speed_perturbation {run.training.speed_perturbation}: a vector of {features} cannot be played")
+    if run.data.features_dir is not None and not features:
+        raise RunError(
+            f"features_dir {run.data.features_dir}: the model hears waveforms; name its features, or null it"
+        )
+    names = feature_names(run.model.features) or features
+    if run.data.features_dir is not None:
+        for name in names:
+            tables_folder(run.data.features_dir, name)
+    else:
+        refuse_unplaced(names, run.model.model_path or "the model", _features_option)
+
+
+def _features_option(names: list[str]) -> str:
+    return f"--features {shlex.quote(json.dumps(names, ensure_ascii=False))}"
+
+
+def _check_encoder(encoder: dict) -> None:
+    """Refuse what transformers' configurations would take without a word."""
+    if isinstance(family := encoder.get("model_type"), str) and family in CONFIG_MAPPING:
+        known = [*CONFIG_MAPPING[family]().to_dict(), "attn_implementation"]
+        for name in encoder:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else ""
+                raise RunError(f"the recipe's model: encoder: a {family} has no {name!r}{meant}")
+    for name, value in encoder.items():
+        most = MOST_LAYERS if "layers" in str(name) else 2**20
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > most:
+            raise RunError(f"the recipe's model: encoder: {name} is {value}; up to {most} work")
+
+
+def _check_training(training: Burst2VecTrainingArguments, tasks: Sequence[Task]) -> None:
+    """Make of nothing what training will make: a package that is missing, or a setting that it refuses, is seen now."""
+    weights = torch.nn.Linear(1, 1)
+    try:
+        check_selection(training, tasks)
+        refuse_several_gpus(training)
+        get_reporting_integration_callbacks(training.report_to)
+        if absent := set(training.report_to) - set(get_available_reporting_integrations()):
+            raise ValueError(f"report_to {sorted(absent)}: its package is not installed")
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    compiled = {"backend": training.torch_compile_backend, "mode": training.torch_compile_mode}
+    for keys, make in (
+        (
+            "torch_compile_backend, torch_compile_mode",
+            lambda: training.torch_compile and torch.compile(weights, **compiled),
+        ),
+        ("optim, optim_args", lambda: _optimizer(training, weights)),
+        (
+            "lr_scheduler_type, lr_scheduler_kwargs",
+            lambda: get_scheduler(
+                training.lr_scheduler_type,
+                torch.optim.SGD(weights.parameters(), lr=training.learning_rate),
+                num_warmup_steps=1,
+                num_training_steps=10,
+                scheduler_specific_kwargs=training.lr_scheduler_kwargs,
+            ),
+        ),
+        (
+            "dataloader_num_workers, dataloader_prefetch_factor, dataloader_persistent_workers, "
+            "dataloader_multiprocessing_context",
+            lambda: DataLoader(
+                [0],
+                num_workers=training.dataloader_num_workers,
+                persistent_workers=training.dataloader_persistent_workers,
+                prefetch_factor=training.dataloader_prefetch_factor,
+                multiprocessing_context=training.dataloader_multiprocessing_context,
+            ),
+        ),
+    ):
+        try:
+            make()
+        except (ValueError, TypeError, KeyError, ImportError, RuntimeError) as error:
+            given = ", ".join(f"{key} {_written(getattr(training, key))}" for key in keys.split(", "))
+            raise RunError(f"{given}: {error}") from error
+
+
+def _written(value):
+    return value.value if isinstance(value, Enum) else value
+
+
+def _optimizer(training: Burst2VecTrainingArguments, weights: torch.nn.Module):
+    made, settings = Trainer.get_optimizer_cls_and_kwargs(training, weights)
+    return made(weights.parameters(), **settings)

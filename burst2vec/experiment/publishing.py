@@ -1,0 +1,99 @@
+"""To the Hub: only files of a known list, read for secrets and local paths first, private unless told otherwise."""
+
+import json
+import re
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from ..files import write_whole
+from .building import load_model
+from .model_card import model_card
+
+PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
+PUBLISHED += ("metrics.json", "recipe.yaml", "plots/*.png", "*.py", "features/*/*.safetensors")
+LICENSED = ("hume_vb",)  # corpora whose agreement forbids a public model
+
+SECRETS = (
+    ("an access token", re.compile(rb"\b(?:hf_|api_org_|ghp_|github_pat_|sk-)[A-Za-z0-9_]{20,}")),
+    (
+        "a local path",
+        re.compile(rb"(?<![\w.:/~-])/(?:home|root|Users|tmp|mnt|media|data|scratch|work|var|opt)/[\w.-]+"),
+    ),
+    ("a local path", re.compile(rb"\b[A-Za-z]:\\\\?[\w.-]+")),
+)
+
+
+def published_files(folder: str | Path) -> list[Path]:
+    """The files of a run's folder that may leave the machine: weights, configs, card, scores, recipe and plots.
+
+    Checkpoints, predictions (their file names are the corpus's) and ``training_args.bin`` (a pickle that may hold the
+    token) stay.
+    """
+    return sorted({path for pattern in PUBLISHED for path in Path(folder).glob(pattern) if path.is_file()})
+
+
+def find_secrets(path: Path) -> list[str]:
+    """What in a file should not be published: access tokens and local paths, each as it stands there.
+
+    Of weights and pictures only the header is read: a number that happens to spell a path is no secret.
+    """
+    with path.open("rb") as file:
+        if path.suffix == ".safetensors":
+            content = file.read(int.from_bytes(file.read(8), "little"))
+        else:
+            content = file.read()
+    if path.suffix == ".png":
+        content = content.split(b"IDAT")[0]
+    places = [("a local path", re.compile(re.escape(str(place).encode()))) for place in (Path.home(), Path.cwd())]
+    return [
+        f"{kind}: {match.group().decode(errors='replace')[:12]}…"
+        for kind, pattern in (*SECRETS, *places)
+        for match in pattern.finditer(content)
+        if len(match.group()) > 1
+    ]
+
+
+def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi | None = None) -> str:
+    """Publish a run's folder as a model repository.
+
+    Args:
+        folder: what ``run_exvo.py`` wrote.
+        repo_id: such as ``"someone/burst2vec-hubert"``.
+        private: False makes it public; refused for a corpus under a licence agreement.
+        api: another client than the logged-in one.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        ValueError: no ``metrics.json``; a model that lacks weights, or has some that are not finite; a public
+            repository for a licensed corpus; a token or a local path in a file.
+    """
+    folder = Path(folder)
+    if not (folder / "metrics.json").is_file():
+        raise ValueError(f"{folder} holds no metrics.json: give the output folder of a finished run")
+    record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    licensed = [corpus for corpus in record["corpora"] if corpus in LICENSED]
+    if not private and licensed:
+        raise ValueError(
+            f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
+        )
+    tasks = load_model(folder).config.task_records
+    write_whole(folder / "README.md", str(model_card(repo_id, record, tasks)))  # whose code now names the repository
+    files = published_files(folder)
+    for path in files:
+        if secrets := find_secrets(path):
+            raise ValueError(f"{path} holds {'; '.join(sorted(set(secrets)))}; remove it, then publish again")
+    api = api or HfApi()
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    if private and not api.repo_info(repo_id).private:
+        raise ValueError(
+            f"{repo_id} is there already and public; choose another repository, or publish with private=False"
+        )
+    return api.upload_folder(
+        repo_id=repo_id,
+        folder_path=folder,
+        allow_patterns=[path.relative_to(folder).as_posix() for path in files],
+        commit_message="Burst2Vec model",
+    ).commit_url

@@ -1,0 +1,142 @@
+"""What a run found, as files: predictions as CSV, scores as JSON, plots; all without a trace of the machine."""
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ..data.cells import as_cell
+from ..data.collating import corpus_labels
+from ..data.sampling import labels_present
+from ..errors import RunError, SubmissionError
+from ..files import write_whole
+from ..scoring import format_report, score_tasks
+from ..tasks import Task
+from ..version import __version__
+from .baseline import Constant
+from .inputs import Clips
+from .plots import plot_predictions
+from .sections import DataArguments
+from .submitting import write_submission
+
+PACKAGES = ("torch", "transformers", "datasets", "accelerate")
+
+
+class Outcome:
+    """Scores split by split, and the files that go with them.
+
+    Args:
+        folder: where to write.
+        tasks: the model's task records.
+        constant: what the constant baseline answers; None where nobody knows, and scores stand alone.
+    """
+
+    def __init__(self, folder: Path, tasks: Sequence[Task], constant: Constant | None):
+        self.folder, self.tasks, self.constant = folder, tasks, constant
+        self.scores: dict[str, dict[str, float]] = {}
+        self.baseline: dict[str, dict[str, float]] = {}
+        self.submission: dict | None = None
+
+    def add(self, split: str, clips: Clips, predictions: dict, arguments: DataArguments, table: Sequence[str]) -> str:
+        """Write the predictions of a split; where it has labels, score and draw them.
+
+        Args:
+            split: its name.
+            clips: those that were predicted, and those that could not be read.
+            predictions: by task (clips, labels).
+            arguments: what was read.
+            table: the ids of all clips of the split.
+
+        Returns:
+            The report for the console.
+        """
+        dataset = clips.dataset
+        file_ids = list(dataset["file_id"])
+        write_predictions(self.folder / f"predictions_{split}.csv", self.tasks, file_ids, predictions)
+        lines = [f"\n{split.capitalize()}"]
+        if split == "test":
+            lines += self._submit(clips, file_ids, predictions, arguments, table)
+        labels = corpus_labels(dataset, self.tasks)
+        if not any(labels_present(of_task).any() for of_task in labels.values()):
+            return "\n".join([*lines, f"{len(dataset):,} clips predicted; they have no labels to score"])
+        self.scores[split] = score_tasks(self.tasks, predictions, labels)
+        if self.constant is not None:
+            answers = {name: np.tile(answer, (len(dataset), 1)) for name, answer in self.constant.items()}
+            self.baseline[split] = score_tasks(self.tasks, answers, labels)
+        plot_predictions(self.tasks, self.scores[split], predictions, labels, self.folder / "plots", split)
+        report = format_report(self.tasks, self.scores[split], self.baseline.get(split, {}), clips=len(dataset))
+        return "\n".join([*lines, report])
+
+    def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:
+        unreadable = [clip.file_id for clip in clips.skipped]
+        try:
+            written = write_submission(
+                self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, self.constant
+            )
+        except SubmissionError as error:  # what was trained and predicted is kept
+            self.submission = {"problem": str(error)}
+            return [f"no submission is written: {error}"]
+        if written is None:
+            return []
+        self.submission = asdict(written)
+        return [written.summary()]
+
+
+def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequence[str], predictions: dict) -> None:
+    """One line a clip: ``file_id``, a column for each regressed label, and for classes the winner and each probability.
+
+    Columns are ``<task>/<label>``; a task of one label, and the winning class, are ``<task>`` alone. Names that a
+    spreadsheet would take for formulas have an apostrophe in front, see ``data.cells``.
+
+    Raises:
+        RunError: a prediction that is not finite; names task and clip. Nothing is written then.
+    """
+    header, columns = ["file_id"], [[as_cell(file_id) for file_id in file_ids]]
+    for task in tasks:
+        values = np.asarray(predictions[task.name])
+        if (wrong := ~np.isfinite(values).all(axis=1)).any():
+            row = int(wrong.argmax())
+            raise RunError(
+                f"{Path(path).name} is not written: the task {task.name!r} has the prediction {values[row].tolist()} "
+                f"for the clip {file_ids[row]!r}, and {wrong.sum():,} of {len(values):,} are not finite; the model is "
+                "broken, or the clips' values are out of all bounds: train it again, with bf16 off"
+            )
+        if task.kind == "classification":
+            header.append(task.name)
+            columns.append([as_cell(task.labels[place]) for place in values.argmax(axis=1)])
+        header += prediction_columns(task)
+        columns += [[f"{value:.6f}" for value in column] for column in values.T]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
+    write_whole(path, table.getvalue())
+
+
+def prediction_columns(task: Task) -> list[str]:
+    """The columns of a task's numbers in a file of predictions.
+
+    >>> from burst2vec.tasks import AGE
+    >>> prediction_columns(AGE)
+    ['age']
+    """
+    single = task.kind == "regression" and len(task.labels) == 1
+    return [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
+
+
+def write_record(path: str | Path, record: dict) -> None:
+    """``metrics.json``; a number that is not finite is refused, because JSON has none."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, text + "\n")
+
+
+def versions() -> dict[str, str]:
+    """What the run ran on."""
+    packages = {package: version(package) for package in PACKAGES}
+    return {"burst2vec": __version__, "python": platform.python_version(), **packages}

@@ -1,0 +1,159 @@
+"""The sections ``data`` and ``model`` of a recipe; ``training`` is ``Burst2VecTrainingArguments``."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from ..scoring import submission_name
+from ..training.ranges import RANGES, refuse_out_of_range
+
+
+def _key(default: Any, about: str):
+    return field(default=default, metadata={"help": about})
+
+
+@dataclass
+class CorpusArguments:
+    """One corpus, in the words of ``burst2vec.load_bursts``; what only the synthetic one takes bears its name.
+
+    Raises:
+        ValueError: a number out of its range, or ``columns`` or ``splits`` that are no mapping; names the key.
+    """
+
+    corpus: Literal["hume_vb", "emogator", "synthetic", "folder"] = _key(
+        "synthetic", "The corpus to load; folder: your own bursts."
+    )
+    data_dir: str | None = _key(
+        None,
+        "The corpus's folder; the synthetic corpus is written there if it is not yet, by default in datasets' cache.",
+    )
+    audio: Literal["processed", "raw"] | None = _key(
+        None, "For HUME-VB: the organisers' 16 kHz wav files (processed, the default), or the raw webm recordings."
+    )
+    labels: Literal["exvo", "avb", "all"] | None = _key(
+        None, "For HUME-VB: ExVo's labels (the default), the four A-VB label files, or all of them."
+    )
+    table: str | None = _key(None, "For a folder: its table of labels, in data_dir; by default metadata.csv.")
+    columns: dict | str | None = _key(
+        None, "For a folder: JSON of which column is what: file, speaker, split, and each task or label."
+    )
+    splits: dict | str | None = _key(
+        None,
+        "For EmoGator, or a folder without a column of splits: JSON of each split's speakers, a list, a number or a "
+        "fraction; nobody is in two splits.",
+    )
+    allow_shared_speakers: bool = _key(
+        False, "Go on although speakers of the training clips are in another split, which makes scores too good."
+    )
+    synthetic_clips: int | None = _key(None, "Clips of the synthetic corpus.")
+    synthetic_speakers: int | None = _key(None, "Speakers of the synthetic corpus.")
+    synthetic_seed: int | None = _key(None, "Seed of the synthetic corpus; the training has its own.")
+
+    def __post_init__(self):
+        refuse_out_of_range(self)
+        for name, example in (("columns", "{file: filename, speaker: who}"), ("splits", "{train: 0.8, test: 0.2}")):
+            if (value := getattr(self, name)) is not None and not isinstance(value, dict):
+                raise ValueError(f"{name} must be a mapping such as {example}, got {value!r}")
+
+
+@dataclass
+class DataArguments(CorpusArguments):
+    """What is read: one corpus or several, and what is done to their clips.
+
+    Raises:
+        ValueError: as of one corpus, or a ``team`` and ``submission`` that no submission file may be called by.
+    """
+
+    mix: list | str | None = _key(
+        None, "Several corpora instead of one: a list of mappings with the keys above, corpus, data_dir and so on."
+    )
+    preprocess: list | str | None = _key(
+        None,
+        "Steps that every clip goes through first, such as [highpass, mmse_stsa]; examples/preprocess.py lists them.",
+    )
+    features_dir: str | None = _key(
+        None,
+        "Tables of the vectors of model.features, made before: what examples/extract_features.py wrote, of clips after "
+        "the same preprocessing, or the challenge's folder feats; no audio is needed then. By default the run computes "
+        "them.",
+    )
+    normalise_per_speaker: bool | None = _key(
+        None,
+        "Centre and scale vectors by their speaker's own mean and deviation over the clips of the split; transductive: "
+        "it hears all of a speaker's clips at once, so a single recording cannot be analysed.",
+    )
+    cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
+    max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
+    max_eval_samples: int | None = _key(None, "Validate on so many clips.")
+    max_predict_samples: int | None = _key(None, "Predict so many test clips.")
+    on_bad_clip: Literal["skip", "raise"] = _key("skip", "An unreadable clip is skipped and counted, or ends the run.")
+    preprocessing_num_workers: int | None = _key(None, "Processes that read and check the clips.")
+    team: str = _key("burst2vec", "Team in the submission file's name.")
+    submission: int = _key(1, "Number in the submission file's name, 1 to 5.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        submission_name(self.team, self.submission)
+
+
+@dataclass
+class ModelArguments:
+    """What is trained: an encoder, what it hears, and, by their own names, Burst2VecConfig's knobs.
+
+    A knob left out keeps the default that those classes state.
+
+    Raises:
+        ValueError: a level that is none. Knobs are checked by those classes.
+    """
+
+    encoder: dict | str | None = _key(
+        None,
+        "A pretrained encoder's name or folder, a config {model_type: hubert, …} to build from scratch, or "
+        "{kind: vector, …}, an encoder of burst2vec's own.",
+    )
+    features: list | str | None = _key(
+        None,
+        "Feature sets that an encoder {kind: vector} hears, one after the other in a vector: compare, egemaps, "
+        "embedding:CHECKPOINT, …; examples/extract_features.py knows them.",
+    )
+    model_path: str | None = _key(None, "A saved Burst2Vec model to go on from, or to evaluate with --do_train false.")
+    target_rms_dbfs: float | str | None = _key(
+        None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
+    )
+    tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
+    pooling: str | None = _key(
+        None, "How frames become one vector: first, last, max, mean, statistics, or attentive, one for each task."
+    )
+    trunk: str | None = _key(
+        None,
+        "What lies between pooling and heads: shared_private, shared (a small network), separate (one a task), or "
+        "straight (nothing).",
+    )
+    hidden_sizes: list | str | None = _key(
+        None, "Widths of the layers of the trunks shared and separate, such as [128, 64]."
+    )
+    projection_size: int | None = _key(None, "Width of the projection between pooling and extractors.")
+    extractor_size: int | None = _key(None, "Width of the shared and the tasks' own extractors.")
+    dropout: float | None = _key(None, "Probability before each extractor and head.")
+    discriminator_weight: float | None = _key(None, "Weight of the task discriminator; 0 removes it.")
+    adversary_weight: float | None = _key(None, "Weight of the cross-task adversaries; 0 removes them.")
+    freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
+    initializer_range: float | None = _key(None, "Standard deviation of the linear layers' initial weights.")
+
+    def __post_init__(self):
+        if isinstance(self.target_rms_dbfs, str) and self.target_rms_dbfs != "off":
+            try:
+                self.target_rms_dbfs = float(self.target_rms_dbfs)  # as a command line gives it
+            except ValueError:
+                allowed = RANGES["target_rms_dbfs"]
+                raise ValueError(
+                    f"target_rms_dbfs must be {allowed} dB, or off, got {self.target_rms_dbfs!r}"
+                ) from None
+        refuse_out_of_range(self)
+
+    def knobs(self) -> dict:
+        """The keyword arguments for Burst2VecConfig: what was given, under the same names."""
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: value for name, value in given.items() if value is not None and name not in NOT_KNOBS}
+
+
+NOT_KNOBS = ("encoder", "features", "model_path", "target_rms_dbfs")

@@ -1,0 +1,260 @@
+"""Deep spectrum: a clip's mel spectrogram, coloured as an image, as a network sees it that was trained on photographs.
+
+Amiriparian et al. (2017), "Snore sound classification using image-based deep spectrum features", Interspeech: the
+image goes through VGG-19, and the activations of its second fully connected layer, 4,096 numbers, are the vector.
+Mel spectrograms are as their toolkit DeepSpectrum draws them: Hann windows of 512 samples (32 ms) every 256, not
+centred, 128 channels of Slaney's scale, dB below the loudest value, all of a clip's range spread over the colours of
+viridis, low tones at the bottom.
+
+The ExVo white paper prints the 4,096; what else it set is not known to us. Our choices: images are resized to 224 by
+224 by Pillow, bilinearly (antialiased where they shrink), and normalised by ImageNet's mean and deviation, because
+torchvision's weights were trained so.
+
+The weights are a file that the user names, ``deep_spectrum:WEIGHTS.safetensors``, such as ``model.safetensors`` of
+timm/vgg19.tv_in1k on the Hub: ``hf download timm/vgg19.tv_in1k model.safetensors --local-dir vgg19``.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+import xxhash
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from ..data.processes import bf16_is_native
+from ..errors import CorpusError
+from ..frontends import mel_filters
+from .feature_set import FeatureFamily, FeatureSet
+
+WINDOW_SAMPLES = 512  # the next power of two of 25 ms, and what mel_filters are for
+HOP_SAMPLES = 256
+CHANNELS = 128
+LEAST_POWER = 1e-10  # of what is heard in a channel, full scale 1
+IMAGE_SIZE = 224  # pixels, both ways: VGG-19's
+IMAGE_MEAN = (0.485, 0.456, 0.406)  # red, green, blue of ImageNet, as torchvision has them
+IMAGE_DEVIATION = (0.229, 0.224, 0.225)
+BATCH_SIZE_CPU = 4  # 0.44 s a clip on one core, beside 0.74 s one by one
+BATCH_SIZE_ACCELERATOR = 64
+LOGITS = ("classifier.6.", "head.fc.")  # the third fully connected layer, after what is wanted
+OF_TIMM = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3."}  # its names for torchvision's
+VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+
+
+def mel_decibels(waveform: np.ndarray) -> np.ndarray:
+    """The mel spectrogram in dB below its loudest value.
+
+    A clip under 512 samples is padded with zeros at its end; of a longer one, the last up to 255 samples, which do not
+    fill a window, are not heard. Power under 1e-10 is taken for 1e-10.
+
+    Args:
+        waveform: float32, shape (samples,) at 16 kHz.
+
+    Returns:
+        float32, shape (128, frames), from the lowest channel to the highest; 0 or less, and all 0 of silence.
+
+    >>> mel_decibels(np.zeros(16000, np.float32)).shape  # (16000 − 512) // 256 + 1 frames
+    (128, 61)
+    """
+    waveform = torch.from_numpy(np.pad(waveform, (0, max(0, WINDOW_SAMPLES - waveform.size))))
+    frames = waveform.unfold(0, WINDOW_SAMPLES, HOP_SAMPLES) * torch.hann_window(WINDOW_SAMPLES)  # periodic
+    power = torch.fft.rfft(frames).abs().square() @ mel_filters(CHANNELS, torch.device("cpu"))
+    decibels = 10 * power.clamp(min=LEAST_POWER).log10()
+    return (decibels - decibels.max()).T.numpy()
+
+
+def colour(decibels: np.ndarray) -> np.ndarray:
+    """A spectrogram as an image: viridis from its lowest value to its highest, low tones at the bottom.
+
+    Args:
+        decibels: float, shape (channels, frames); where all values are equal, all pixels get the lowest colour.
+
+    Returns:
+        uint8, shape (224, 224, 3): rows, columns, and red, green and blue.
+
+    The upper left pixel is of the highest channel and the first frame; viridis goes from (68, 1, 84) to (253, 231, 36).
+
+    >>> image = colour(np.array([[-80.0, -80.0], [0.0, -80.0]]))
+    >>> image[0, 0].tolist(), image[-1, 0].tolist()
+    ([253, 231, 36], [68, 1, 84])
+    """
+    import matplotlib  # not with every import of burst2vec
+
+    lowest, highest = decibels.min(), decibels.max()
+    share = (decibels - lowest) / (highest - lowest if highest > lowest else 1)
+    pixels = matplotlib.colormaps["viridis"](share[::-1], bytes=True)[..., :3]
+    return np.array(Image.fromarray(pixels).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
+
+
+def draw(waveform: np.ndarray) -> tuple[np.ndarray, str]:
+    """The image of a clip, uint8 (224, 224, 3), and what is to be noted of it.
+
+    A clip under 512 samples is padded; silence is an image of one colour. Both have a vector like any other clip.
+    """
+    notes = []
+    if waveform.size < WINDOW_SAMPLES:
+        notes.append(f"padded to {WINDOW_SAMPLES} samples")
+    decibels = mel_decibels(waveform)
+    if decibels.min() == decibels.max():
+        notes.append("silent: an image of one colour")
+    return colour(decibels), ", ".join(notes)
+
+
+class DeepSpectrumNetwork(nn.Module):
+    """VGG-19 up to its second fully connected layer and the rectifier after it: images → vectors.
+
+    Args:
+        tensors: the weights, by torchvision's names (``features.0.weight`` to ``classifier.3.bias``) or timm's, where
+            the fully connected layers are convolutions; those of the third may be there, and are left out.
+
+    Raises:
+        ValueError: a weight is missing, or one too many, or has another shape; names it.
+        ImportError: torchvision is not installed.
+    """
+
+    def __init__(self, tensors: dict[str, torch.Tensor]):
+        super().__init__()
+        with torch.device("meta"):  # no 140 million numbers drawn at random, only to be replaced
+            vgg = _vgg19()
+        self.features, self.avgpool, self.classifier = vgg.features, vgg.avgpool, vgg.classifier[:5]
+        self.size = self.classifier[3].out_features
+        self.load_state_dict(_arranged(tensors, self.state_dict()), assign=True)
+        self.digest = _digest(self)
+        self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        self.in_bf16 = bf16_is_native()
+        self.eval().requires_grad_(False).to(self.device)
+
+    @torch.inference_mode()
+    def forward(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (clips, 224, 224, 3) → float32 (clips, 4096), 0 or more."""
+        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+        mean, deviation = (torch.tensor(each, device=self.device) for each in (IMAGE_MEAN, IMAGE_DEVIATION))
+        pixels = (pixels - mean[:, None, None]) / deviation[:, None, None]
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.in_bf16):
+            activations = self.classifier(self.avgpool(self.features(pixels)).flatten(1))
+        return activations.float().cpu().numpy()
+
+    def vector(self, waveform: np.ndarray) -> tuple[np.ndarray, str]:
+        """A waveform at 16 kHz → float32 (4096,), and what is to be noted of it."""
+        image, note = draw(waveform)
+        return self(image[None])[0], note
+
+    def vectors(self, waveforms: list[np.ndarray]) -> np.ndarray:
+        """Waveforms at 16 kHz → float32 (clips, 4096)."""
+        return self(np.stack([draw(waveform)[0] for waveform in waveforms]))
+
+    def names(self) -> tuple[str, ...]:
+        """``fc2_0`` and so on."""
+        return tuple(f"fc2_{number}" for number in range(self.size))
+
+    def made_by(self) -> dict:
+        """What decides the values, for whoever asks whether two tables may be mixed."""
+        return {
+            "weights": self.digest,
+            "precision": "bfloat16" if self.in_bf16 else "float32",
+            "pillow": PIL.__version__,
+            "version": VERSION,
+        }
+
+
+def find_deep_spectrum(path: str) -> FeatureSet:
+    """The feature set ``deep_spectrum:WEIGHTS.safetensors``.
+
+    Several clips at once are drawn and seen in one process; padding and silence are noted only of clips one by one.
+
+    Args:
+        path: of the weights, by torchvision's names or timm's; see the head of this file for where they are.
+
+    Raises:
+        CorpusError: no such file, not safetensors, or not VGG-19's weights; names it.
+        ImportError: torchvision is not installed.
+    """
+    network = _find(path)
+    batch_size = BATCH_SIZE_CPU if network.device.type == "cpu" else BATCH_SIZE_ACCELERATOR
+    return FeatureSet(network.size, network.vector, network.names, network.made_by, network.vectors, batch_size)
+
+
+def deep_spectrum_folder(path: str) -> str:
+    """``deep_spectrum-vgg19-0f3a9c12``: the name of the weights' file, and eight digits of their digest."""
+    return f"deep_spectrum-{re.sub('[^A-Za-z0-9._-]+', '-', Path(path).stem)}-{_find(path).digest[:8]}"
+
+
+DEEP_SPECTRUM = FeatureFamily(
+    "WEIGHTS.safetensors",
+    find_deep_spectrum,
+    deep_spectrum_folder,
+    at_hand=lambda path: Path(path).expanduser().is_file(),
+)
+
+
+def _find(path: str) -> DeepSpectrumNetwork:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise CorpusError(
+            f"deep_spectrum:{path}: no such file; VGG-19's weights are fetched, for example, with "
+            "hf download timm/vgg19.tv_in1k model.safetensors --local-dir vgg19"
+        )
+    if file.suffix != ".safetensors":
+        raise CorpusError(
+            f"deep_spectrum:{path}: not a .safetensors file, and no other is opened, because a pickle can run code; "
+            "timm/vgg19.tv_in1k on the Hub has one"
+        )
+    state = file.stat()
+    return _load(str(file.resolve()), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)  # half a gigabyte
+def _load(path: str, size: int, changed: int) -> DeepSpectrumNetwork:
+    """``size`` and ``changed`` tell when the file is to be read again."""
+    try:
+        with safe_open(path, "pt") as file:
+            names = [name for name in file.keys() if not name.startswith(LOGITS)]
+            return DeepSpectrumNetwork({name: file.get_tensor(name) for name in names})
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CorpusError(f"deep_spectrum:{path}: cannot be read as VGG-19's weights: {error}") from error
+
+
+def _vgg19():
+    try:
+        from torchvision.models import vgg19  # an extra
+    except ImportError as error:
+        raise ImportError("deep spectrum features need torchvision: pip install 'burst2vec[features]'") from error
+    return vgg19(init_weights=False)
+
+
+def _arranged(tensors: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors under torchvision's names, in its shapes and float32."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.startswith(LOGITS):
+            continue
+        beginning = next((timms for timms in OF_TIMM if name.startswith(timms)), None)
+        if beginning is not None:
+            name = OF_TIMM[beginning] + name.removeprefix(beginning)
+            if tensor.dim() == 4:  # (out, channels, rows, columns): how the image is laid out before it is flattened
+                tensor = tensor.flatten(1)
+        renamed[name] = tensor
+    missing, more = sorted(wanted.keys() - renamed.keys()), sorted(renamed.keys() - wanted.keys())
+    for names, what in ((missing, "missing"), (more, "too many")):
+        if names:
+            raise ValueError(
+                f"{len(names)} weights are {what}, such as {names[0]}; VGG-19's go from features.0 to classifier.3"
+            )
+    for name, tensor in renamed.items():
+        if tensor.shape != wanted[name].shape:
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, VGG-19's {tuple(wanted[name].shape)}")
+        if not (tensor.is_floating_point() and tensor.isfinite().all()):
+            raise ValueError(f"{name} holds {tensor.dtype}, or what is not a finite number")
+    return {name: tensor.float() for name, tensor in renamed.items()}
+
+
+def _digest(network: nn.Module) -> str:
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()

@@ -1,0 +1,249 @@
+"""Frozen embeddings: a clip as an encoder hears it that was trained elsewhere and learns nothing here.
+
+Of a speech encoder, mean and standard deviation of its last layer over the frames: 2,048 numbers of the large shapes
+(1,024 features a frame), 1,536 of the base shapes (768). Of a saved Burst2Vec model, what its own pooling makes of its
+encoder's frames, before the trunk.
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+import xxhash
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoFeatureExtractor, Wav2Vec2FeatureExtractor
+
+from ..audio import apply_transforms, read_transforms, resample
+from ..configuration_burst2vec import Burst2VecConfig
+from ..data.processes import bf16_is_native
+from ..encoders import VectorEncoder
+from ..errors import CorpusError, TransformError, WaveformError
+from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
+from ..modeling_burst2vec import Burst2VecForMultiTask
+from ..pooling import StatisticsPooling
+from ..speech_encoder import SpeechEncoder, load_speech_model
+from ..trunks import TaskModules
+from ..waveforms import SAMPLING_RATE
+from ..weights import MASK_EMBEDDING, refuse_missing
+from .feature_set import FeatureFamily, FeatureSet
+
+VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
+BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
+_ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_NO_PART = ("architectures", "dtype", "torch_dtype", "transformers_version")  # of what a configuration decides
+
+
+class FrozenEncoder(nn.Module):
+    """An encoder and its pooling, in evaluation mode, and what brings clips to the level that it was trained at.
+
+    Args:
+        encoder: waveforms and their mask → frames and theirs, as ``burst2vec.encoders`` describes.
+        poolings: over the encoder's frames; several are put one after the other. By what their features' names begin
+            with, "" where there is one.
+        pooling: their name.
+        config: the encoder's, for the digest.
+        level: ``"unit variance"``, or a root-mean-square level in dB of full scale; None: as recorded.
+        steps: of preprocessing, before that.
+
+    Attributes:
+        size: numbers of a clip.
+        digest: of weights and configuration, 32 hexadecimal digits; where they lie is no part of it.
+    """
+
+    def __init__(self, encoder, poolings: dict, pooling: str, config, level: str | float | None, steps=()):
+        super().__init__()
+        self.encoder = encoder
+        self.poolings = nn.ModuleList(poolings.values())
+        self.beginnings = list(poolings)
+        self.pooling, self.level, self.steps = pooling, level, read_transforms(steps)
+        self.size = sum(pooling.output_size for pooling in self.poolings)
+        self.digest = _digest(self, config)
+        self.extractor = Burst2VecFeatureExtractor(target_rms_dbfs=None if isinstance(level, str) else level)
+        self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        self.in_bf16 = bf16_is_native()
+        self.eval().requires_grad_(False).to(self.device)
+
+    @torch.inference_mode()
+    def forward(self, waveforms: list[np.ndarray]) -> np.ndarray:
+        """Waveforms at 16 kHz → float32 (clips, size); a clip has the same values alone and among others.
+
+        Raises:
+            CorpusError: a clip that the steps of preprocessing refuse, or leave too little of.
+        """
+        try:
+            clips = self.extractor(
+                [self._prepare(waveform) for waveform in waveforms],
+                sampling_rate=SAMPLING_RATE,
+                return_tensors="pt",
+            ).to(self.device)
+        except (TransformError, WaveformError) as error:
+            raise CorpusError(str(error)) from error
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.in_bf16):
+            frames, frame_mask = self.encoder(clips["input_values"], clips["attention_mask"])
+        return torch.cat([pooling(frames, frame_mask) for pooling in self.poolings], dim=-1).cpu().numpy()
+
+    def _prepare(self, waveform: np.ndarray) -> np.ndarray:
+        if self.steps:
+            waveform, rate = apply_transforms(waveform, SAMPLING_RATE, self.steps)
+            waveform = waveform if rate == SAMPLING_RATE else resample(waveform, rate, SAMPLING_RATE)
+        return unit_variance(waveform) if self.level == "unit variance" else waveform
+
+    def vector(self, waveform: np.ndarray) -> tuple[np.ndarray, str]:
+        """One waveform → float32 (size,), and that nothing was mended."""
+        return self([waveform])[0], ""
+
+    def names(self) -> tuple[str, ...]:
+        """``mean_0`` … ``deviation_0`` … of statistics; else the pooling's name and a number."""
+        names = []
+        for beginning, pooling in zip(self.beginnings, self.poolings, strict=True):
+            parts = ("mean", "deviation") if isinstance(pooling, StatisticsPooling) else (self.pooling,)
+            each = pooling.output_size // len(parts)
+            names += [f"{beginning}{part}_{number}" for part in parts for number in range(each)]
+        return tuple(names)
+
+    def made_by(self) -> dict:
+        """What decides the values, for whoever asks whether two tables may be mixed."""
+        return {
+            "encoder": self.digest,
+            "pooling": self.pooling,
+            "level": self.level,
+            "preprocess": [step.to_dict() for step in self.steps],
+            "precision": "bfloat16" if self.in_bf16 else "float32",
+            "version": VERSION,
+        }
+
+
+def unit_variance(waveform: np.ndarray) -> np.ndarray:
+    """(x − mean) / √(variance + 1e-7): what ``Wav2Vec2FeatureExtractor`` does where ``do_normalize`` is true.
+
+    Silence stays silence.
+
+    >>> unit_variance(np.array([0.5, -0.5, 0.5, -0.5], np.float32)).round(3).tolist()
+    [1.0, -1.0, 1.0, -1.0]
+    """
+    exact = waveform.astype(np.float64)
+    return ((exact - exact.mean()) / np.sqrt(exact.var() + 1e-7)).astype(np.float32)
+
+
+def find_embedding(checkpoint: str) -> FeatureSet:
+    """The feature set ``embedding:CHECKPOINT``.
+
+    A speech encoder is given clips of zero mean and unit variance where its ``preprocessor_config.json`` says
+    ``do_normalize``, and else as recorded. A Burst2Vec model is given clips after its own steps of preprocessing, at
+    its own level: hand it clips as they were before these. Values are computed in bfloat16 where the machine has it in
+    hardware, and the tables say so.
+
+    Args:
+        checkpoint: a folder, or a name on the Hub, of wav2vec 2.0, HuBERT, WavLM and their kin, or of a saved Burst2Vec
+            model that hears waveforms; weights in safetensors.
+
+    Raises:
+        CorpusError: no such checkpoint, one without all weights of its encoder, or one that is neither.
+    """
+    frozen = _find(checkpoint)
+    batch_size = BATCH_SIZE_CPU if frozen.device.type == "cpu" else BATCH_SIZE_ACCELERATOR
+    return FeatureSet(frozen.size, frozen.vector, frozen.names, frozen.made_by, frozen, batch_size)
+
+
+def embedding_folder(checkpoint: str) -> str:
+    """``embedding-hubert-base-ls960-0f3a9c12``: the last part of the checkpoint's name, and eight of its digest."""
+    last = (_folder_of(checkpoint) or Path(checkpoint)).name
+    return f"embedding-{re.sub('[^A-Za-z0-9._-]+', '-', last)}-{_find(checkpoint).digest[:8]}"
+
+
+def checkpoint_at_hand(checkpoint: str) -> bool:
+    """Whether it is a folder that there is, or could be a name on the Hub, which has an owner.
+
+    >>> checkpoint_at_hand("facebook/hubert-base-ls960"), checkpoint_at_hand("my-hubert"), checkpoint_at_hand("a/b/c")
+    (True, False, False)
+    """
+    return _folder_of(checkpoint) is not None or bool(_ON_THE_HUB.fullmatch(checkpoint))
+
+
+EMBEDDING = FeatureFamily("CHECKPOINT", find_embedding, embedding_folder, at_hand=checkpoint_at_hand)
+
+
+def _folder_of(checkpoint: str) -> Path | None:
+    folder = Path(checkpoint).expanduser()
+    return folder.resolve() if folder.is_dir() else None
+
+
+def _find(checkpoint: str) -> FrozenEncoder:
+    if not checkpoint_at_hand(checkpoint):
+        raise CorpusError(
+            f"embedding:{checkpoint}: no such folder, and no name on the Hub, which is OWNER/NAME; say where it lies: "
+            f"embedding:FOLDER/{Path(checkpoint).name}"
+        )
+    folder = _folder_of(checkpoint)
+    if folder is None:
+        return _load(checkpoint, ())
+    states = ((path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file())
+    return _load(str(folder), tuple((name, state.st_size, state.st_mtime_ns) for name, state in states))
+
+
+@functools.lru_cache(maxsize=2)  # a gigabyte each
+def _load(checkpoint: str, states: tuple) -> FrozenEncoder:
+    """``states`` of a folder's files tell when it is to be read again."""
+    try:
+        model, extractor = _read(checkpoint)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
+        raise CorpusError(f"embedding:{checkpoint}: {error}") from error
+    try:
+        return (_of_burst2vec if isinstance(model, Burst2VecForMultiTask) else _of_speech_encoder)(model, extractor)
+    except ValueError as error:
+        raise CorpusError(f"embedding:{checkpoint}: {error}") from error
+
+
+def _read(checkpoint: str) -> tuple:
+    """Model and feature extractor, as whoever trained them saved them; nothing that they bring along is run."""
+    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    if isinstance(config, Burst2VecConfig):
+        model, found = Burst2VecForMultiTask.from_pretrained(
+            checkpoint, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
+    else:
+        model = load_speech_model(checkpoint)
+    extractor = AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
+    if extractor.sampling_rate != SAMPLING_RATE:
+        raise ValueError(f"it hears {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
+    return model, extractor
+
+
+def _of_speech_encoder(model, extractor) -> FrozenEncoder:
+    encoder = SpeechEncoder(model)
+    if not isinstance(extractor, Wav2Vec2FeatureExtractor):
+        raise ValueError(f"its preprocessor_config.json names {type(extractor).__name__}, not Wav2Vec2FeatureExtractor")
+    level = "unit variance" if extractor.do_normalize else None
+    return FrozenEncoder(encoder, {"": StatisticsPooling(encoder.size)}, "statistics", model.config, level)
+
+
+def _of_burst2vec(model, extractor) -> FrozenEncoder:
+    if isinstance(model.encoder, VectorEncoder):
+        raise ValueError("this model hears vectors, which are feature sets already; give one that hears waveforms")
+    if isinstance(model.pooling, TaskModules):
+        poolings = {f"{task}_": model.pooling[task] for task in model.tasks}
+    else:
+        poolings = {"": model.pooling}
+    config = model.config.encoder_config
+    return FrozenEncoder(
+        model.encoder, poolings, model.config.pooling, config, extractor.target_rms_dbfs, extractor.preprocess
+    )
+
+
+def _digest(module: nn.Module, config) -> str:
+    digest = xxhash.xxh3_128()
+    decisive = {
+        key: value for key, value in config.to_diff_dict().items() if key not in _NO_PART and not key.startswith("_")
+    }
+    digest.update(json.dumps(decisive, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        if not name.endswith(MASK_EMBEDDING):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,152 @@
+"""A study trains one learner on every stage and seed, and says what each stage changed."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from burst2vec.comparison.study import STAGES, Study, format_study, read_stages, run_study, write_study
+from burst2vec.errors import RunError
+from burst2vec.experiment.plots import plot_study
+
+TWO = {"as recorded": {"preprocess": [], "target_rms_dbfs": "off"}, "+ high-pass": {"preprocess": ["highpass"]}}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "learner.yaml"
+    path.write_text("training: {learning_rate: 1e-3, bf16: false}\nmodel: {tasks: exvo}", encoding="utf-8")
+    return path
+
+
+class Learner:
+    """Stands for training: better with each step, a little different with each seed, and it keeps its runs."""
+
+    def __init__(self):
+        self.runs = []
+
+    def __call__(self, run):
+        self.runs.append(run)
+        steps = len(run.data.preprocess or [])
+        scores = {"validation": {"emotion_ccc": 0.5 + 0.1 * steps + 0.01 * run.training.seed, "emotion_ccc/Awe": 0.1}}
+        folder = Path(run.training.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {"recipe": run.recipe.to_dict(), "scores": scores}
+        (folder / "metrics.json").write_text(json.dumps(record), encoding="utf-8")
+        return record
+
+
+@pytest.fixture
+def learner():
+    return Learner()
+
+
+def test_every_stage_is_trained_with_every_seed_and_its_own_keys(recipe, learner, tmp_path):
+    study = run_study(recipe, TWO, [0, 1], tmp_path / "out", ["--max_steps", "5"], run=learner)
+    assert [(run.data.preprocess, run.model.target_rms_dbfs, run.training.seed) for run in learner.runs] == [
+        ([], "off", 0),
+        ([], "off", 1),
+        (["highpass"], None, 0),
+        (["highpass"], None, 1),
+    ]
+    assert {run.training.max_steps for run in learner.runs} == {5}
+    assert study.scores == {"emotion_ccc": {"as recorded": [0.5, 0.51], "+ high-pass": [0.6, 0.61]}}
+    assert (tmp_path / "out" / "high-pass" / "seed_1").is_dir()
+
+
+def test_what_is_finished_is_not_trained_again_and_what_is_not_goes_on(recipe, learner, tmp_path):
+    first = run_study(recipe, TWO, [0, 1], tmp_path / "out", run=learner)
+    (tmp_path / "out" / "high-pass" / "seed_1" / "metrics.json").rename(tmp_path / "out" / "high-pass" / "seed_1" / "x")
+    learner.runs.clear()
+    again = run_study(recipe, TWO, [0, 1], tmp_path / "out", run=learner)
+    assert again == first
+    (run,) = learner.runs
+    assert run.training.resume_from_checkpoint == "true"
+
+
+def test_a_folder_of_another_study_is_refused(recipe, learner, tmp_path):
+    run_study(recipe, TWO, [0], tmp_path / "out", run=learner)
+    with pytest.raises(RunError, match="holds a run of another recipe or stage; give another folder"):
+        run_study(recipe, TWO, [0], tmp_path / "out", ["--learning_rate", "1e-2"], run=learner)
+
+
+@pytest.mark.parametrize(
+    ("stages", "seeds", "message"),
+    [
+        (TWO, [], r"seeds must be one or more different numbers, got \[\]"),
+        (TWO, [1, 1], r"seeds must be one or more different numbers, got \[1, 1\]"),
+        ({"a b": {}, "+ a_b": {}}, [1], "stages must differ in letters or digits"),
+    ],
+)
+def test_a_study_that_compares_nothing_is_refused(recipe, learner, tmp_path, stages, seeds, message):
+    with pytest.raises(RunError, match=message):
+        run_study(recipe, stages, seeds, tmp_path / "out", run=learner)
+
+
+def test_a_run_without_scores_ends_the_study_by_name(recipe, learner, tmp_path):
+    with pytest.raises(RunError, match="as recorded, seed 0: the run has no scores of the split 'test'"):
+        run_study(recipe, TWO, [0], tmp_path / "out", split="test", run=learner)
+
+
+def test_the_chain_adds_a_step_at_each_stage():
+    chain = [keys["preprocess"] for keys in STAGES.values()]
+    assert all(after[: len(before)] == before for before, after in zip(chain, chain[1:], strict=False))
+    assert read_stages(None) is STAGES
+
+
+def test_stages_can_be_a_file(tmp_path):
+    path = tmp_path / "stages.yaml"
+    path.write_text("raw: {preprocess: []}\nclean: {preprocess: [mmse_stsa]}", encoding="utf-8")
+    assert list(read_stages(path)) == ["raw", "clean"]
+    for text in ("raw: {}", "[a, b]", "a: 1\nb: 2", "{"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(RunError, match="stages.yaml: "):
+            read_stages(path)
+    with pytest.raises(RunError, match="nowhere.yaml: cannot be read"):
+        read_stages(tmp_path / "nowhere.yaml")
+
+
+STUDY = Study(
+    (0, 1, 2),
+    {
+        "emotion_ccc": {"as recorded": [0.1, 0.2, 0.3], "+ gain": [0.2, 0.3, 0.4], "+ denoised": [0.25, 0.3, 0.41]},
+        "age_mae": {"as recorded": [4.0, 4.1, 4.2], "+ gain": [4.0, 4.1, 4.2], "+ denoised": [3.9, 4.1, 4.0]},
+    },
+)
+
+
+def test_the_table_has_means_spreads_and_changes_worked_by_hand():
+    table = format_study(STUDY, "a study")
+    assert "| as recorded | 0.200 ± 0.100 | 4.100 ± 0.100 |" in table
+    # + gain: every seed 0.1 better, no spread in the change, so p is 0; nothing changes in age, so its p is 1
+    assert "| + gain | 0.300 ± 0.100 (+0.100, p < 0.001) | 4.100 ± 0.100 (+0.000, p 1.000) |" in table
+    # + denoised: 0.05, 0 and 0.01: mean 0.02, sd 0.02646, t = 1.3093, p = 1 - t / sqrt(2 + t²) = 0.3206
+    assert "(+0.020, p 0.321)" in table
+
+
+def test_a_stage_of_any_name_fills_one_cell(tmp_path):
+    names = ['a "quoted", one', "<script>|"]
+    write_study(Study((0,), {"age_mae": dict.fromkeys(names, [4.0])}), tmp_path, "# <b>")
+    with (tmp_path / "study.csv").open(newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["stage", *names]
+    text = (tmp_path / "study.md").read_text()
+    assert text.startswith("# # &lt;b>\n") and "\n| &lt;script>\\| | 4.000 (+0.000) |\n" in text
+
+
+def test_one_seed_has_no_spread_and_no_p():
+    table = format_study(Study((0,), {"age_mae": {"a": [4.0], "b": [3.0]}}), "one seed")
+    assert "| a | 4.000 |\n| b | 3.000 (-1.000) |" in table
+
+
+def test_everything_is_written_and_drawn(tmp_path):
+    write_study(STUDY, tmp_path, "a study")
+    with open(tmp_path / "study.csv", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == ["stage", "seed", "emotion_ccc", "age_mae"] and len(lines) == 1 + 3 * 3
+    assert lines[4] == ["+ gain", "0", "0.200000", "4.000000"]
+    assert json.loads((tmp_path / "study.json").read_text())["scores"] == STUDY.scores
+    assert (tmp_path / "study.md").read_text().startswith("# a study")
+    assert plot_study(STUDY, tmp_path / "study.png").stat().st_size > 10_000
+    plot_study(Study((7,), {"age_mae": {"a": [4.0], "b": [np.pi]}}), tmp_path / "one.png")

@@ -1,0 +1,123 @@
+"""The card says what the run's record says, in the form the Hub reads."""
+
+import ast
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
+
+from burst2vec.experiment.model_card import model_card
+from burst2vec.tasks import TASK_PRESETS, Task
+
+SCORES = {"emotion_ccc": 0.645, "emotion_ccc/Awe": 0.7, "age_mae": 3.709, "country_uar": 0.676, "s_mtl": 0.445}
+SCORES["country_war"] = 0.72
+RECORD = {
+    "corpora": ["synthetic"],
+    "preprocess": [],
+    "recipe": {"description": "A test", "data": {}, "model": {"encoder": "facebook/hubert-base-ls960"}, "training": {}},
+    "seed": 7,
+    "steps": 12,
+    "clips": {"train": {"used": 100, "skipped": 1}, "validation": {"used": 30, "skipped": 0}},
+    "scores": {"validation": SCORES},
+    "baseline": {"validation": {"emotion_ccc": 0.0, "age_mae": 4.02, "country_uar": 0.25, "s_mtl": 0.0}},
+    "versions": {"burst2vec": "0.1.0"},
+}
+
+
+def saved_card(tmp_path, record=RECORD, tasks="exvo"):
+    model_card("quickstart", record, TASK_PRESETS[tasks]).save(tmp_path / "README.md")
+    return ModelCard.load(tmp_path / "README.md")
+
+
+def test_the_model_index_equals_the_record(tmp_path):
+    results = saved_card(tmp_path).data.eval_results
+    found = {result.metric_type: result.metric_value for result in results}
+    assert found == {"ccc": 0.645, "mae": 3.709, "uar": 0.676, "war": 0.72, "s_mtl": 0.445}
+    assert {(result.dataset_name, result.dataset_split) for result in results} == {("synthetic", "validation")}
+
+
+def test_the_trivial_baseline_stands_beside_the_score(tmp_path):
+    lines = [line for line in saved_card(tmp_path).text.splitlines() if line.startswith("| age_mae")]
+    assert len(lines) == 1 and "3.709" in lines[0] and "4.020" in lines[0]
+
+
+def test_the_card_says_that_a_synthetic_corpus_says_nothing_about_people(tmp_path):
+    assert "say nothing about people" in saved_card(tmp_path).text
+
+
+def test_the_card_names_its_encoder_and_its_recipe(tmp_path):
+    card = saved_card(tmp_path)
+    assert card.data.base_model == "facebook/hubert-base-ls960"
+    recipe = card.text.split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(recipe) == RECORD["recipe"]
+
+
+def blocks_of(card, language):
+    return [
+        token.content for token in MarkdownIt().parse(card.text) if token.type == "fence" and token.info == language
+    ]
+
+
+def test_the_code_on_the_card_is_code(tmp_path):
+    for block in blocks_of(saved_card(tmp_path), "python"):
+        compile(block, "card", "exec")
+
+
+HOSTILE = [
+    'x"); import os; os.system("touch broken',
+    "x'); import os; os.system('touch broken",
+    "x\\",
+    "x\n---\nlicense: mine\n---\n# x",
+    "```\n\n# x",
+    "<script>alert(1)</script>|`{name}`",
+    "{metadata} {0} %s",
+    "null",
+    "café 笑 \udcff",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_never_code_nor_metadata_nor_markup(tmp_path, name):
+    """The card of a hostile name differs from a harmless one's in that name alone, in each of its languages."""
+    record = {**RECORD, "recipe": {**RECORD["recipe"], "description": name, "paper": name}, "versions": {name: name}}
+    model_card(name, record, TASK_PRESETS["exvo"]).save(tmp_path / "README.md")
+    card, harmless = ModelCard.load(tmp_path / "README.md"), saved_card(tmp_path)
+    assert card.data.model_name == name
+    assert {**card.data.to_dict(), "model-index": 0} == {**harmless.data.to_dict(), "model-index": 0}
+    found, expected = (blocks_of(each, "python") for each in (card, harmless))
+    assert len(found) == len(expected) == 2
+    for block, plain in zip(found, expected, strict=True):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value == name:
+                node.value = "quickstart"
+        assert ast.dump(tree) == ast.dump(ast.parse(plain))
+    (recipe,) = blocks_of(card, "yaml")
+    assert yaml.safe_load(recipe) == record["recipe"]
+    tokens, plain = (MarkdownIt("commonmark").enable("table").parse(each.text) for each in (card, harmless))
+    assert [token.type for token in tokens] == [token.type for token in plain]
+    assert not any(child.type.startswith("html") for token in tokens for child in token.children or [])
+
+
+def test_labels_of_any_letters_fill_one_cell_each(tmp_path):
+    labels = ["a|b", "`c`", "<b>d</b>", "e\nf", "{}", "$g$", "h\\"]
+    task = Task("feeling", kind="regression", labels=labels, unit="<i>points</i>")
+    scores = {"validation": {"feeling_ccc": 0.5, **{f"feeling_ccc/{label}": 0.25 for label in labels}}}
+    record = {**RECORD, "scores": scores, "baseline": {"validation": {}}}
+    model_card("quickstart", record, (task,)).save(tmp_path / "README.md")
+    tokens = MarkdownIt("commonmark").enable("table").parse(ModelCard.load(tmp_path / "README.md").text)
+    cells = [token.content for before, token in zip(tokens, tokens[1:], strict=False) if before.type == "td_open"]
+    assert len(cells) == 5 * (1 + len(labels)) + 3 * len(RECORD["clips"])
+    assert not any(child.type.startswith("html") for token in tokens for child in token.children or [])
+
+
+def test_an_undefined_score_is_not_in_the_index(tmp_path):
+    record = {**RECORD, "scores": {"validation": {"category_uar": 0.1}}, "baseline": {"validation": {}}}
+    results = saved_card(tmp_path, record, "emogator").data.eval_results
+    assert [result.metric_value for result in results] == [0.1]
+
+
+def test_a_model_that_was_not_measured_has_a_card_without_an_index(tmp_path):
+    card = saved_card(tmp_path, {**RECORD, "scores": {}, "baseline": {}})
+    assert card.data.eval_results is None and "Not measured yet" in card.text

@@ -1,0 +1,92 @@
+"""A submission has a row for every test clip of the table, or is called incomplete."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from burst2vec.errors import SubmissionError
+from burst2vec.experiment.recipes import load_recipe
+from burst2vec.experiment.sections import DataArguments
+from burst2vec.experiment.submitting import write_submission
+from burst2vec.scoring import answers_exvo_multi
+from burst2vec.scoring.submission import HEADER
+from burst2vec.tasks import TASK_PRESETS, Task, resolve_tasks
+from tests.examples.test_run_exvo import RECIPES
+
+EXVO = TASK_PRESETS["exvo"]
+HUME_VB = DataArguments(corpus="hume_vb", team="us")
+CONSTANT = {"emotion": np.full((1, 10), 0.25), "age": np.array([[26.0]]), "country": np.eye(4)[[2]]}
+
+
+def predicted(clips):
+    numbers = np.arange(1, len(clips) + 1)[:, None]
+    emotion = np.tile(numbers / 10, (1, 10))
+    return clips, {"emotion": emotion, "age": 20.0 + numbers, "country": np.eye(4)[(numbers[:, 0]) % 4]}
+
+
+def rows_of(path):
+    with path.open() as file:
+        header, *rows = csv.reader(file)
+    assert tuple(header) == HEADER
+    return {row[0]: (row[1], float(row[2]), float(row[3])) for row in rows}
+
+
+def test_an_unreadable_clip_has_the_constant_baseline_and_rows_stand_in_the_tables_order(tmp_path):
+    written = write_submission(tmp_path, EXVO, HUME_VB, predicted(["3", "1"]), ["1", "2", "3"], ["2"], CONSTANT)
+    assert (written.clips, written.constant_baseline, written.without_row) == (3, ["2"], 0)
+    expected = {"[1]": ("2", 22.0, 0.2), "[2]": ("2", 26.0, 0.25), "[3]": ("1", 21.0, 0.1)}
+    assert rows_of(tmp_path / "ExVo-Multi_us_1.csv") == expected and list(expected) == ["[1]", "[2]", "[3]"]
+    assert written.summary().startswith("ExVo-Multi_us_1.csv is written and valid, with all 3 test clips; unreadable, ")
+
+
+def test_a_clip_that_is_neither_predicted_nor_unreadable_makes_it_incomplete(tmp_path):
+    written = write_submission(tmp_path, EXVO, HUME_VB, predicted(["1"]), ["1", "2", "3"], ["2"], CONSTANT)
+    assert (written.clips, written.without_row) == (2, 1) and "valid" not in written.summary()
+    assert "incomplete: 1 of 3 test clips were not predicted" in written.summary()
+
+
+def test_of_a_mixture_the_challenges_clips_alone_are_submitted(tmp_path):
+    mixture = DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "hume_vb"}])
+    table = ["emogator/000001-01-1", "hume_vb/00007", "hume_vb/00008", "emogator/000001-01-2"]
+    written = write_submission(tmp_path, EXVO, mixture, predicted(table[:2]), table, table[2:], CONSTANT)
+    assert (written.clips, written.constant_baseline, written.without_row) == (2, ["00008"], 0)
+
+
+def test_labels_are_matched_by_name(tmp_path):
+    countries = EXVO[2].labels[::-1]
+    tasks = (*EXVO[:2], replace(EXVO[2], labels=countries))
+    write_submission(tmp_path, tasks, HUME_VB, predicted(["1"]), ["1"], [], CONSTANT)
+    assert rows_of(tmp_path / "ExVo-Multi_us_1.csv")["[1]"][0] == str(EXVO[2].labels.index(countries[1]))
+
+
+def test_values_that_may_not_be_submitted_raise_and_leave_no_file(tmp_path):
+    file_ids, values = predicted(["1"])
+    with pytest.raises(SubmissionError, match="column Age: '0.500000'"):
+        write_submission(tmp_path, EXVO, HUME_VB, (file_ids, {**values, "age": np.array([[0.5]])}), ["1"], [], CONSTANT)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("task", EXVO, ids=lambda task: task.name)
+@pytest.mark.parametrize("change", ["labels", "name", "unit", "absent"])
+def test_a_task_of_another_meaning_makes_no_submission(task, change, tmp_path):
+    changes = {"labels": {"labels": [*task.labels, "More"]}, "name": {"name": "other"}, "unit": {"unit": "decades"}}
+    others = [other for other in EXVO if other is not task]
+    tasks = others if change == "absent" else [*others, replace(task, **changes[change])]
+    assert not answers_exvo_multi(tasks) and answers_exvo_multi([*others, task])
+    assert write_submission(tmp_path, tasks, HUME_VB, predicted(["1"]), ["1"], [], CONSTANT) is None
+
+
+def test_every_recipe_of_the_challenges_three_tasks_writes_the_submission():
+    recipes = [load_recipe(path) for path in RECIPES.rglob("*.yaml")]
+    three = {
+        recipe.name: answers_exvo_multi(recipe.model["tasks"])
+        for recipe in recipes
+        if {task.name for task in resolve_tasks(recipe.model.get("tasks", "emogator"))} >= {"emotion", "age", "country"}
+    }
+    assert all(three.values()) and {"compare", "egemaps", "v1_wav2vec_large", "sys1_hubert_base"} <= three.keys()
+
+
+def test_further_tasks_do_not_stand_in_the_way():
+    assert answers_exvo_multi([*EXVO, Task("pain", kind="regression", labels=("pain",))])
