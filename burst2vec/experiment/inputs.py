@@ -14,6 +14,7 @@ from ..data.corpora.mixing import mix_corpora
 from ..data.preprocessing import preprocess_corpus
 from ..errors import RunError
 from ..tasks import Task, resolve_tasks
+from .building import saved_tasks
 from .recipes import Run, corpora_of
 from .sections import CorpusArguments, DataArguments
 
@@ -31,9 +32,18 @@ class Clips:
 
 
 def tasks_of(run: Run) -> tuple[Task, ...]:
-    """What a run predicts: the recipe's tasks, or where it names none those of its first corpus."""
-    first = next(iter(corpora_of(run.data).values()))
-    return resolve_tasks(run.model.tasks or corpus_tasks(first.corpus, first.labels))
+    """What a run predicts: the recipe's tasks; where it names none, those of its saved model, or ExVo's.
+
+    Raises:
+        RunError: no task set, or no saved model.
+    """
+    model = run.model
+    if model.tasks is None and model.model_path is not None:
+        return saved_tasks(model.model_path)
+    try:
+        return resolve_tasks("exvo" if model.tasks is None else model.tasks)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool = False) -> DatasetDict:

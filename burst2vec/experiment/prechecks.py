@@ -27,13 +27,13 @@ from ..errors import RunError, TransformError
 from ..features import refuse_unplaced
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..scoring import baseline_predictions, score_tasks
-from ..tasks import Task, resolve_tasks
+from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
 from ..waveforms import SAMPLING_RATE
-from .building import build_model, feature_names, read_saved, resume_from, saved_tasks
+from .building import build_model, feature_names, read_saved, resume_from
 from .feature_inputs import tables_folder
+from .inputs import tasks_of
 from .recipes import Run
-from .sections import ModelArguments
 
 MOST_WEIGHTS = 10**10  # 40 GB; the largest speech encoders have a tenth of it
 MOST_LAYERS = 1000
@@ -51,7 +51,7 @@ def check_run(run: Run) -> tuple[Task, ...]:
     """
     _refuse_untrained(run)
     _check_places(run)
-    tasks = _planned_tasks(run.model)
+    tasks = tasks_of(run)
     _check_steps(run.data.preprocess)
     _check_model(run)
     if run.training.do_train:
@@ -147,15 +147,6 @@ def _refuse_unwritable(key: str, folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise RunError(f"{key} {folder}: nothing can be written there ({reason}); give another with --{key}") from error
-
-
-def _planned_tasks(model: ModelArguments) -> tuple[Task, ...]:
-    try:
-        if model.model_path is not None and model.tasks is None:
-            return saved_tasks(model.model_path)
-        return resolve_tasks("exvo" if model.tasks is None else model.tasks)
-    except ValueError as error:
-        raise RunError(str(error)) from error
 
 
 def _check_steps(preprocess: list | str | None) -> None:
