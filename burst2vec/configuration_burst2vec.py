@@ -1,13 +1,11 @@
 """One point of the space encoder → pooling → trunk → heads → losses, as numbers and names."""
 
 import copy
-import difflib
 import inspect
-import math
-from collections.abc import Collection
 
 from transformers import AutoConfig, PreTrainedConfig
 
+from .parts import is_number, refuse_unknown
 from .tasks import Task, resolve_tasks
 
 WIDTH = f"a whole number in 1..{2**16}"
@@ -16,24 +14,6 @@ WEIGHT = "0 or more, up to a million; the reversal already makes Eq. 8's minus"
 # What transformers writes into a config.json, or gives a configuration that it reads, beside PreTrainedConfig's fields;
 # its Trainer sets use_cache.
 _OF_TRANSFORMERS = {"model_type", "auto_map", "custom_pipelines", "quantization_config", "_commit_hash", "use_cache"}
-
-
-def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -> None:
-    """Refuse an argument that would be taken in silence and change nothing.
-
-    Raises:
-        ValueError: names the first that is not known, those that are spelt alike, and all that are known. It tells no
-            value, which may be a token.
-
-    >>> refuse_unknown("a choir", {"vioce": 1}, ["pitch", "voice"])
-    Traceback (most recent call last):
-    ValueError: a choir does not know 'vioce'; did you mean 'voice'? It takes ['pitch', 'voice']
-    """
-    for name in given:
-        if name not in known:
-            close = " or ".join(map(repr, difflib.get_close_matches(name, known)))
-            hint = f"; did you mean {close}? It" if close else "; it"
-            raise ValueError(f"{taker} does not know {name!r}{hint} takes {sorted(known)}")
 
 
 class _StrictConfig(PreTrainedConfig):
@@ -148,7 +128,7 @@ class Burst2VecConfig(_StrictConfig):
                 "trunk='identity'",
                 isinstance(hidden_sizes, (list, tuple)) and len(hidden_sizes) and all(map(_is_width, hidden_sizes)),
             ),
-            ("dropout", dropout, "in 0..1", _is_number(dropout) and 0 <= dropout < 1),
+            ("dropout", dropout, "in 0..1", is_number(dropout) and 0 <= dropout < 1),
             ("discriminator_weight", discriminator_weight, WEIGHT, _is_weight(discriminator_weight)),
             ("adversary_weight", adversary_weight, WEIGHT, _is_weight(adversary_weight)),
             (
@@ -161,7 +141,7 @@ class Burst2VecConfig(_StrictConfig):
                 "initializer_range",
                 initializer_range,
                 "a number above 0, up to 100",
-                _is_number(initializer_range) and 0 < initializer_range <= 100,
+                is_number(initializer_range) and 0 < initializer_range <= 100,
             ),
         ):
             if not fits:
@@ -206,16 +186,12 @@ class Burst2VecConfig(_StrictConfig):
         return cls(encoder_config=copy.deepcopy(encoder.config), **kwargs)
 
 
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_width(value) -> bool:
     return type(value) is int and 1 <= value <= 2**16
 
 
 def _is_weight(value) -> bool:
-    return _is_number(value) and 0 <= value <= 1e6
+    return is_number(value) and 0 <= value <= 1e6
 
 
 def _encoder_config(described: dict):

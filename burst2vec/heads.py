@@ -1,8 +1,10 @@
-"""A view of a clip → a prediction, and the predictions a user reads."""
+"""A view of a clip → a prediction, the predictions a user reads, and the loss of a task on them."""
 
 import torch
 from torch import nn
 
+from .losses import LOSSES
+from .parts import split_part
 from .tasks import Task
 
 
@@ -29,3 +31,16 @@ def read_out(task: Task, outputs: torch.Tensor) -> torch.Tensor:
     Both keep the head's shape (batch, labels).
     """
     return task.to_unit(outputs) if task.kind == "regression" else outputs.softmax(dim=-1)
+
+
+def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss of one task on its head's outputs, times the task's weight: a float32 scalar.
+
+    Args:
+        outputs: a regression's in 0..1, or logits; (batch, labels).
+        labels: as the corpus has them: in the task's unit (batch, labels), or class indices (batch,); or the fraction
+            of each class in mixed clips (batch, classes).
+    """
+    targets = task.from_unit(labels) if task.kind == "regression" else labels
+    kind, arguments = split_part("loss", task.loss)
+    return task.loss_weight * LOSSES[task.kind][kind](outputs, targets, **arguments)

@@ -1,12 +1,13 @@
 """Predictions and labels → one number, in float32, over the labels that are there.
 
 A missing label is NaN in a regression and −1 among class indices. A batch without any gives 0, and no gradient.
+
+``LOSSES`` has the losses of each kind of task by name: ``Task`` accepts these and no others. A loss is called as
+``loss(outputs, targets)``; arguments after a ``*`` are what a task can set with ``loss: {kind: …, …}``.
 """
 
 import torch
 import torch.nn.functional as F
-
-from .tasks import Task
 
 # Under it a variance is float32 rounding: 1 − CCC keeps a finite gradient on constant series.
 CCC_EPSILON = 1e-8
@@ -78,16 +79,7 @@ def _mean_of_present(values: torch.Tensor, present: torch.Tensor) -> torch.Tenso
     return torch.where(present, values, 0.0).sum() / present.sum().clamp(min=1)
 
 
-LOSSES = {"ccc": concordance_loss, "mae": absolute_loss, "mse": squared_loss, "cross_entropy": class_loss}
-
-
-def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The loss of one task on its head's outputs, times the task's weight.
-
-    Args:
-        outputs: a regression's in 0..1, or logits; (batch, labels).
-        labels: as the corpus has them: in the task's unit (batch, labels), or class indices (batch,); or the shares of
-            classes in mixed clips (batch, classes).
-    """
-    targets = task.from_unit(labels) if task.kind == "regression" else labels
-    return task.loss_weight * LOSSES[task.loss](outputs, targets)
+LOSSES = {
+    "regression": {"ccc": concordance_loss, "mae": absolute_loss, "mse": squared_loss},
+    "classification": {"cross_entropy": class_loss},
+}

@@ -11,10 +11,10 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .configuration_burst2vec import Burst2VecConfig, refuse_unknown
+from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
-from .heads import TaskHead, read_out
-from .losses import task_loss
+from .heads import TaskHead, read_out, task_loss
+from .parts import refuse_unknown
 from .pooling import POOLINGS
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient

@@ -9,11 +9,13 @@ Everything downstream (heads, losses, scores, reports, cards) reads these record
 
 import math
 from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from numbers import Real
 
-KINDS = ("regression", "classification")
-LOSSES = {"regression": ("ccc", "mae", "mse"), "classification": ("cross_entropy",)}
+from .losses import LOSSES
+from .parts import complete_part
+
+KINDS = tuple(LOSSES)
 METRICS = {"regression": ("ccc", "mae"), "classification": ("uar",)}
 
 # The order of the official submission file. The papers also print it alphabetically: match by name, never by place.
@@ -82,7 +84,8 @@ class Task:
         labels: one name per output: the dimensions of a regression, the classes of a classification.
         unit: what a regressed value counts, such as ``"years"``; None for a bare intensity.
         span: the values, in ``unit``, that the head's 0 and 1 stand for; labels outside it are refused.
-        loss: ``"ccc"``, ``"mae"`` or ``"mse"`` for a regression; ``"cross_entropy"`` for a classification.
+        loss: ``"ccc"``, ``"mae"`` or ``"mse"`` for a regression; ``"cross_entropy"`` for a classification; or a mapping
+            with one of these as ``kind`` and its arguments, see ``burst2vec.losses``.
         metric: ``"ccc"`` or ``"mae"`` for a regression; ``"uar"`` for a classification.
         loss_weight: factor of the task's loss in the total.
 
@@ -95,7 +98,7 @@ class Task:
     labels: tuple[str, ...]
     unit: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
-    loss: str = "ccc"
+    loss: str | dict = field(default="ccc", hash=False)
     metric: str = "ccc"
     loss_weight: float = 1.0
 
@@ -105,13 +108,12 @@ class Task:
         if not isinstance(self.labels, (list, tuple)) or not all(isinstance(label, str) for label in self.labels):
             raise ValueError(f"task {self.name!r}: labels must be a list of names in quotes, got {self.labels!r}")
         object.__setattr__(self, "labels", tuple(self.labels))
-        for field, allowed in (
-            ("kind", KINDS),
-            ("loss", LOSSES.get(str(self.kind), ())),
-            ("metric", METRICS.get(str(self.kind), ())),
-        ):
-            if getattr(self, field) not in allowed:
-                raise ValueError(f"task {self.name!r}: {field} {getattr(self, field)!r} is not one of {list(allowed)}")
+        for name, allowed in (("kind", KINDS), ("metric", METRICS.get(str(self.kind), ()))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"task {self.name!r}: {name} {getattr(self, name)!r} is not one of {list(allowed)}")
+        loss = complete_part(f"task {self.name!r}: loss", LOSSES[self.kind], self.loss)
+        bare = isinstance(self.loss, str) or len(loss) == 1
+        object.__setattr__(self, "loss", loss["kind"] if bare else loss)
         if not self.labels or len(set(self.labels)) < len(self.labels):
             raise ValueError(f"task {self.name!r}: labels must be one or more different names, got {list(self.labels)}")
         if self.kind == "classification" and len(self.labels) < 2:

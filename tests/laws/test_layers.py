@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"version", "errors", "files"},
-    {"locks"},
-    {"tasks", "waveforms", "drawing", "markdown", "weights"},
-    {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "losses", "audio", "scoring"},
+    {"version", "errors", "files", "parts", "losses"},
+    {"locks", "tasks"},
+    {"waveforms", "drawing", "markdown", "weights"},
+    {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "audio", "scoring"},
     {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec", "data"},
     {"encoders", "training"},
     {"modeling_burst2vec"},

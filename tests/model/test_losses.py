@@ -4,7 +4,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
-from burst2vec.losses import absolute_loss, class_loss, concordance_loss, squared_loss, task_loss
+from burst2vec.heads import task_loss
+from burst2vec.losses import LOSSES, absolute_loss, class_loss, concordance_loss, squared_loss
 from burst2vec.scoring import concordance_cc
 from burst2vec.tasks import AGE, TASK_PRESETS, Task
 
@@ -100,3 +101,32 @@ def test_shares_of_classes_cost_what_each_class_would_in_its_share():
     assert float(class_loss(logits, shares)) == pytest.approx(float(each.mean()), abs=1e-6)
     certain = torch.eye(3)[[0, 2, 1]]
     assert float(class_loss(logits, certain)) == pytest.approx(float(class_loss(logits, torch.tensor([0, 2, 1]))))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in LOSSES for name in LOSSES[kind]])
+def test_every_loss_that_a_task_can_name_is_computed(kind, name):
+    metric = {"regression": "ccc", "classification": "uar"}[kind]
+    task = Task("pain", kind, ("one", "other"), loss=name, metric=metric)
+    outputs = torch.tensor([[0.25, 0.75], [0.5, 0.25]], requires_grad=True)
+    labels = torch.tensor([[0.0, 1.0], [1.0, 0.5]]) if kind == "regression" else torch.tensor([0, 1])
+    loss = task_loss(task, outputs, labels)
+    loss.backward()
+    assert float(loss) == pytest.approx(float(LOSSES[kind][name](outputs, labels))) and outputs.grad.any()
+
+
+def test_a_new_loss_is_one_entry_and_its_arguments_are_its_signatures(monkeypatch):
+    def huber(predictions, references, *, delta: float = 1.0):
+        return torch.nn.functional.huber_loss(predictions, references, delta=delta)
+
+    monkeypatch.setitem(LOSSES["regression"], "huber", huber)
+    task = Task("pain", "regression", ("pain",), loss={"kind": "huber", "delta": 0.5})
+    assert Task(**task.to_dict()) == task and hash(task)
+    assert float(task_loss(task, torch.tensor([[0.0]]), torch.tensor([[1.0]]))) == 0.5 * (1 - 0.5 / 2)
+    with pytest.raises(ValueError, match=r"task 'pain': loss 'huber' does not know 'detla'; did you mean 'delta'"):
+        Task("pain", "regression", ("pain",), loss={"kind": "huber", "detla": 0.5})
+    with pytest.raises(ValueError, match=r"task 'pain': loss 'huber': delta must be float, got 'wide'"):
+        Task("pain", "regression", ("pain",), loss={"kind": "huber", "delta": "wide"})
+
+
+def test_a_loss_without_arguments_is_written_as_its_name():
+    assert Task("pain", "regression", ("pain",), loss={"kind": "mae"}).loss == "mae"

@@ -22,7 +22,8 @@ import datasets
 import pyarrow as pa
 
 from ...errors import CorpusError, TableError
-from ...tasks import LOSSES, METRICS, Task, resolve_tasks
+from ...losses import LOSSES
+from ...tasks import METRICS, Task, resolve_tasks
 from .audio_files import AudioFiles, has_ending, plain_path, shown, without_ending
 from .columns import burst_features, burst_table, parts_of
 from .inside import leads_out, refuse_links_out
@@ -84,7 +85,7 @@ def folder_config(folder, tasks, table=None, **settings) -> dict:
     files = AudioFiles(folder)  # and links, of which a row without a file may meanwhile name one
     state.update(json.dumps([list(files.sizes.items()), files.links, files.others]).encode())
     records = [
-        Task(task.name, task.kind, task.labels, task.unit, task.span, LOSSES[task.kind][0], METRICS[task.kind][0])
+        Task(task.name, task.kind, task.labels, task.unit, task.span, [*LOSSES[task.kind]][0], METRICS[task.kind][0])
         for task in tasks_or_none(tasks)
     ]
     return {
