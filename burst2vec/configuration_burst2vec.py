@@ -66,6 +66,9 @@ class Burst2VecConfig(_StrictConfig):
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
             adversaries; ``"shared"``, one small network for all tasks; ``"per_task"``, one for each task;
             ``"identity"``, nothing.
+        heads_read: ``"clip"``, the trunk's vector of the pooled clip; or ``"frames"``: trunk and heads read each frame,
+            which learns the clip's labels by itself, and a clip's prediction is the mean over its frames' (of a
+            classification, over their probabilities). This takes the pooling ``"mean"``.
         projection_size: of the trunk shared_private, width of the projection between pooling and extractors.
         extractor_size: of the trunk shared_private, width of the shared extractor, of each task's own, and of their
             combination.
@@ -77,7 +80,8 @@ class Burst2VecConfig(_StrictConfig):
             Default: 0.25 with the trunk shared_private; the others have none, and refuse a weight.
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.
-        initializer_range: standard deviation of the linear layers' initial weights.
+        initializer_range: standard deviation of the linear layers' initial weights, which are normal; or
+            ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
     Raises:
@@ -99,6 +103,7 @@ class Burst2VecConfig(_StrictConfig):
         tasks="exvo",
         pooling="mean",
         trunk="shared_private",
+        heads_read="clip",
         projection_size=256,
         extractor_size=256,
         hidden_sizes=(128, 64),
@@ -140,8 +145,16 @@ class Burst2VecConfig(_StrictConfig):
             (
                 "initializer_range",
                 initializer_range,
-                "a number above 0, up to 100",
-                is_number(initializer_range) and 0 < initializer_range <= 100,
+                "a number above 0, up to 100, or 'glorot_uniform'",
+                initializer_range == "glorot_uniform"
+                or (is_number(initializer_range) and 0 < initializer_range <= 100),
+            ),
+            ("heads_read", heads_read, "'clip' or 'frames'", heads_read in ("clip", "frames")),
+            (
+                "pooling",
+                pooling,
+                "'mean' where heads_read is 'frames': what the heads say of the frames is averaged",
+                heads_read == "clip" or pooling == "mean",
             ),
         ):
             if not fits:
@@ -150,6 +163,7 @@ class Burst2VecConfig(_StrictConfig):
         self.tasks = [task.to_dict() for task in resolve_tasks(tasks)]
         self.pooling = pooling
         self.trunk = trunk
+        self.heads_read = heads_read
         self.projection_size = projection_size
         self.extractor_size = extractor_size
         self.hidden_sizes = list(hidden_sizes)

@@ -2,9 +2,11 @@
 
 An encoder is a module with ``size``, the features of a frame, and a forward ``encoder(input_values, attention_mask)``
 that gives frames (batch, frames, size) and a boolean mask of those that hold sound (batch, frames), or None where all
-do. One that measures its training clips before it learns has ``estimate_statistics(clips)``, called once with an
-iterable of what the model will be given of each clip. Parameters and buffers that are not in torch's own modules are
-set, and set again where a checkpoint lacks them, by a method ``initialise`` of the module that holds them.
+do. One whose frames are a layer's outputs before its activation has that as ``activation``: the model applies it before
+anything learns from the frames, and embeddings are taken without it. One that measures its training clips before it
+learns has ``estimate_statistics(clips)``, called once with an iterable of what the model will be given of each clip.
+Parameters and buffers are set, and set again where a checkpoint lacks them, by a method ``initialise`` of the module
+that holds them; torch's own modules, which have none, by the model.
 """
 
 import inspect

@@ -44,3 +44,22 @@ def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.
     targets = task.from_unit(labels) if task.kind == "regression" else labels
     kind, arguments = split_part("loss", task.loss)
     return task.loss_weight * LOSSES[task.kind][kind](outputs, targets, **arguments)
+
+
+def labels_of_frames(labels: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+    """The clips' labels given to each of their frames, for heads that learn from every frame.
+
+    Args:
+        labels: as [`task_loss`] takes them, of the clips.
+        frame_mask: boolean (batch, frames), True where there is sound; the other frames' labels are missing.
+
+    Returns:
+        The same for ``batch · frames`` rows, clip after clip.
+
+    >>> labels_of_frames(torch.tensor([3, 1]), torch.tensor([[True, True], [True, False]])).tolist()
+    [3, 3, 1, -1]
+    """
+    missing = float("nan") if labels.is_floating_point() else -1
+    rows = labels.repeat_interleave(frame_mask.shape[1], dim=0)
+    absent = ~frame_mask.flatten()
+    return rows.masked_fill(absent[:, None] if rows.ndim > 1 else absent, missing)

@@ -13,9 +13,9 @@ from transformers.utils import ModelOutput
 
 from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
-from .heads import TaskHead, read_out, task_loss
+from .heads import TaskHead, labels_of_frames, read_out, task_loss
 from .parts import refuse_unknown
-from .pooling import POOLINGS
+from .pooling import POOLINGS, StatisticsPooling
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
 from .weights import refuse_mismatched, refuse_missing, refuse_not_finite
@@ -33,8 +33,9 @@ class Burst2VecOutput(ModelOutput):
         predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
             a classification as probabilities.
         embeddings: float32 (batch, size), the trunk's vector of each clip: the shared view of shared_private, the last
-            layer of shared, the pooled clip of straight. Where each task has its own pooling or the trunk separate,
-            those of the tasks heard, one after the other: (batch, tasks · size).
+            layer of shared, the pooled clip of identity. Where each task has its own pooling or the trunk per_task,
+            those of the tasks heard, one after the other: (batch, tasks · size). Where the heads read frames, mean and
+            standard deviation of the encoder's frames, before their activation if they have one.
     """
 
     loss: torch.Tensor | None = None
@@ -47,6 +48,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
     """Hears several things in a burst at once (Burst2Vec, section 3).
 
         waveform ─▶ encoder ─▶ pooling ─▶ trunk ─▶ heads
+        waveform ─▶ encoder ─▶ trunk ─▶ heads ─▶ pooling     where the heads read frames
 
     >>> from transformers import HubertConfig
     >>> small = HubertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
@@ -81,6 +83,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         poolings = {name: pooling(self.encoder.size) for name in (names if pooling.per_task else names[:1])}
         pooled_size = poolings[names[0]].output_size
         self.pooling = TaskModules(poolings) if pooling.per_task else poolings[names[0]]
+        self.functionals = StatisticsPooling(self.encoder.size)
         self.trunk = trunk(pooled_size, names, **{knob: getattr(config, knob) for knob in trunk.knobs})
         size = self.trunk.output_size
         self.heads = TaskModules({task.name: TaskHead(task, size, config.dropout) for task in tasks})
@@ -156,8 +159,13 @@ class Burst2VecForMultiTask(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module):
         """Initial values of what is ours, or of any key a checkpoint lacks; the encoder initialises its own."""
-        if isinstance(module, nn.Linear):
-            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+        if hasattr(module, "initialise"):
+            module.initialise()
+        elif isinstance(module, nn.Linear):
+            if self.config.initializer_range == "glorot_uniform":
+                init.xavier_uniform_(module.weight)
+            else:
+                init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
@@ -171,8 +179,6 @@ class Burst2VecForMultiTask(PreTrainedModel):
                 init.zeros_(module.running_mean)
                 init.ones_(module.running_var)
                 init.zeros_(module.num_batches_tracked)
-        elif hasattr(module, "initialise"):
-            module.initialise()
 
     def forward(self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, **kwargs):
         """Hear a batch of bursts; with labels, also its loss.
@@ -194,17 +200,30 @@ class Burst2VecForMultiTask(PreTrainedModel):
         plays = labels is not None and self.config.adversary_weight > 0
         seen = list(self.tasks) if plays else names  # Eq. 7 needs the other tasks' own views of the same clips
         frames, frame_mask = self.encoder(input_values, attention_mask)
-        all_views = self.trunk(self._pool(frames, frame_mask, seen), seen)
+        active = self.encoder.activation(frames) if hasattr(self.encoder, "activation") else frames
+        by_frame = self.config.heads_read == "frames"
+        if by_frame:  # a batch of frames in the place of one of clips
+            if frame_mask is None:
+                frame_mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
+            read = active.masked_fill(~frame_mask[..., None], 0.0).flatten(0, 1)
+            labels = labels and {name: labels_of_frames(values, frame_mask) for name, values in labels.items()}
+        else:
+            read = self._pool(active, frame_mask, seen)
+        all_views = self.trunk(read, seen)
         views = {name: all_views[name] for name in names}
         outputs = {name: self.heads[name](views[name].combined) for name in names}
         loss = parts = None
         if labels is not None:
             loss, parts = self._losses(views, outputs, labels, all_views)
+        predictions = {name: read_out(self.tasks[name], outputs[name]) for name in names}
+        if by_frame:
+            for name, of_frames in predictions.items():
+                predictions[name] = self.pooling(of_frames.unflatten(0, frames.shape[:2]), frame_mask)
         result = Burst2VecOutput(
             loss=loss,
             loss_parts=parts,
-            predictions={name: read_out(self.tasks[name], outputs[name]) for name in names},
-            embeddings=self._embed(views),
+            predictions=predictions,
+            embeddings=self.functionals(frames, frame_mask) if by_frame else self._embed(views),
         )
         return result if return_dict is not False else result.to_tuple()
 

@@ -1,32 +1,42 @@
 """Waveforms → frames, by convolutions alone: a small network learns its own filters from a quarter of a second."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
 
 from .frontends import valid_lengths
 from .waveforms import MAX_SAMPLES, SAMPLING_RATE
 
+MAX_PASSES = 100  # over each clip
+
 
 class WaveformCNN(nn.Module):
-    """Each window of a clip, 250 ms of it, becomes what ``hidden`` units say of it: a frame.
+    """Each window of a clip, 250 ms of it, becomes the values of ``hidden`` units: a frame.
 
     The networks of Purohit, Ben Mahmoud, Vlasenko and Magimai-Doss (2022, arXiv:2206.11968), on the waveform as it is
     or after the zero-frequency filter. For each layer a convolution without padding, max pooling and ReLU; then the
-    mean over the steps of the window, a linear layer and ReLU. Known of theirs: windows of 250 ms, and four
-    convolutions with ten hidden units, or ten convolutions with 1,024 on phones. The rest of the defaults is our
-    choice: what the same group publishes for such windows (idiap/RawSpeechClassification on GitHub, "subseg").
+    mean over the steps of the window and a linear layer. A frame is that layer's output before its ReLU, as the paper
+    takes its embeddings; the model applies ``activation`` before anything learns from it. Known of theirs: windows of
+    250 ms, and four convolutions with ten hidden units, or ten convolutions with 1,024 on phones. The rest of the
+    defaults is our choice: what the same group publishes for such windows (idiap/RawSpeechClassification on GitHub,
+    "subseg").
 
-    No layer pads, and windows start at steps of the network. So the convolutions run once over the clip and not once
-    for each window, where they would hear every sample several times; the results are equal.
+    No layer pads. So where windows start at steps of the network the convolutions run once over the clip and not once
+    for each window, where every sample would pass through them several times; the results are equal. Windows between
+    its steps take a pass for each of their offsets from a step: every 10 ms with the defaults, 15.
 
-    A clip shorter than a window is followed by silence up to one. The end of a clip that fills no window any more is
-    not heard: up to one hop. Nothing is normalised in the network: the level is the feature extractor's work.
+    A clip shorter than a window is followed by silence up to one. The end of a clip that fills no window any more, up
+    to one hop, is left out. Nothing is normalised in the network: the level is the feature extractor's work.
+
+    Initial weights are Keras' defaults, as the paper's: Glorot and Bengio's (2010) uniform ones, and biases of 0.
 
     Args:
-        window_seconds: what a frame hears.
-        hop_seconds: from one window to the next, a multiple of the network's step: the product of all strides and
-            pools, 37.5 ms with the defaults. None: one step, the shortest.
+        window_seconds: of the clip in a frame.
+        hop_seconds: from one window to the next. A multiple of the network's step, the product of all strides and
+            pools, costs one pass over the clip: 37.5 ms with the defaults. None: one step.
         filters: channels of each convolution.
         kernels: taps of each; of the first at 16 kHz, so 30 are 1.9 ms.
         strides: of each.
@@ -34,7 +44,8 @@ class WaveformCNN(nn.Module):
         hidden: units, and so features of a frame: pooled by mean and standard deviation ten give 20.
 
     Raises:
-        ValueError: lists of unequal lengths, a window that some layer finds too short, a hop between two steps.
+        ValueError: lists of unequal lengths, a window that some layer finds too short, a hop that takes more than 100
+            passes.
 
     >>> cnn = WaveformCNN()
     >>> cnn.step_samples, cnn.window_samples  # 10·2 · 5·3 · 2 · 1; the window makes 3 steps of it
@@ -72,18 +83,19 @@ class WaveformCNN(nn.Module):
                     "or smaller ones"
                 )
         self.hop_samples = self.step_samples if hop_seconds is None else _samples("hop_seconds", hop_seconds)
-        if self.hop_samples % self.step_samples:
-            step = self.step_samples / SAMPLING_RATE
-            above = -(-self.hop_samples // self.step_samples) * step
+        self.passes = math.lcm(self.hop_samples, self.step_samples) // self.hop_samples
+        if self.passes > MAX_PASSES:
             raise ValueError(
                 f"hop_seconds is {hop_seconds:g}; strides {list(strides)} and pools {list(pools)} make a step every "
-                f"{step:g} s, and windows start at steps: give a multiple of it, such as {above:g}"
+                f"{self.step_samples / SAMPLING_RATE:g} s, and windows at {self.passes} offsets from a step take as "
+                f"many passes, {MAX_PASSES} at most: give a hop that has a larger divisor in common with it"
             )
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(before, width, kernel, stride)
+            GlorotConvolution(before, width, kernel, stride)
             for before, width, kernel, stride in zip([1, *filters], filters, kernels, strides, strict=False)
         )
-        self.hidden = nn.Linear(filters[-1], hidden)
+        self.hidden = GlorotLinear(filters[-1], hidden)
+        self.activation = nn.ReLU()
         self.size = hidden
 
     def count_frames(self, samples):
@@ -94,15 +106,16 @@ class WaveformCNN(nn.Module):
         return (longest - self.window_samples) // self.hop_samples + 1
 
     def forward(self, waveforms, attention_mask=None):
-        """Hear a batch.
+        """Encode a batch.
 
         Args:
             waveforms: float (batch, samples) at 16 kHz, padded on the right.
             attention_mask: integer (batch, samples), 1 where there is sound; None: every sample is.
 
         Returns:
-            frames (batch, windows, hidden), 0 in windows that reach into padding, and a boolean mask of the others
-            (batch, windows), or None where all are valid. The first window of a clip is always valid.
+            frames (batch, windows, hidden) before their activation, 0 in windows that reach into padding, and a boolean
+            mask of the others (batch, windows), or None where all are valid. The first window of a clip is always
+            valid.
 
         Raises:
             ValueError: a clip of under 400 samples or over 60 s; a mask that is not ones and then zeros.
@@ -111,20 +124,44 @@ class WaveformCNN(nn.Module):
         windows = self.count_frames(waveforms.shape[1])
         if lengths is not None:  # a short clip's window holds silence after it, whatever the batch is padded with
             waveforms = waveforms.masked_fill(attention_mask == 0, 0.0)
-        if waveforms.shape[1] < self.window_samples:
-            waveforms = F.pad(waveforms, (0, self.window_samples - waveforms.shape[1]))
+        each = -(-windows // self.passes)
+        reach = (self.passes * each - 1) * self.hop_samples + self.window_samples
+        waveforms = F.pad(waveforms, (0, max(0, reach - waveforms.shape[1])))  # as many windows in each pass
+        passes = [self._pass(waveforms[:, start * self.hop_samples :])[..., :each] for start in range(self.passes)]
+        means = torch.stack(passes, dim=-1).flatten(2)[..., :windows]
+        frames = self.hidden(means.transpose(1, 2))
+        if lengths is None:
+            return frames, None
+        frame_mask = torch.arange(windows, device=frames.device) < self.count_frames(lengths)[:, None]
+        return frames.masked_fill(~frame_mask[..., None], 0.0), frame_mask
+
+    def _pass(self, waveforms):
+        """The last convolution's means (batch, filters, windows) over the windows from the first sample on."""
         steps = waveforms[:, None]
         for convolution, pool in zip(self.convolutions, self.pools, strict=True):
             steps = convolution(steps)
             if pool > 1:
                 steps = F.max_pool1d(steps, pool)
             steps = F.relu(steps)
-        means = F.avg_pool1d(steps, self.window_steps, self.hop_samples // self.step_samples)[..., :windows]
-        frames = F.relu(self.hidden(means.transpose(1, 2)))
-        if lengths is None:
-            return frames, None
-        frame_mask = torch.arange(windows, device=frames.device) < self.count_frames(lengths)[:, None]
-        return frames.masked_fill(~frame_mask[..., None], 0.0), frame_mask
+        return F.avg_pool1d(steps, self.window_steps, self.passes * self.hop_samples // self.step_samples)
+
+
+class GlorotConvolution(nn.Conv1d):
+    """A convolution with Keras' initial values."""
+
+    def initialise(self) -> None:
+        """Weights of Glorot and Bengio (2010), Eq. 16, whose fans count taps; biases 0."""
+        init.xavier_uniform_(self.weight)
+        init.zeros_(self.bias)
+
+
+class GlorotLinear(nn.Linear):
+    """A linear layer with Keras' initial values."""
+
+    def initialise(self) -> None:
+        """Weights of Glorot and Bengio (2010), Eq. 16; biases 0."""
+        init.xavier_uniform_(self.weight)
+        init.zeros_(self.bias)
 
 
 def _samples(name: str, seconds: float) -> int:

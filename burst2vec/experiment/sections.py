@@ -128,6 +128,9 @@ class ModelArguments:
         "What lies between pooling and heads: shared_private, shared (a small network), separate (one a task), or "
         "straight (nothing).",
     )
+    heads_read: str | None = _key(
+        None, "clip: heads read the pooled clip; frames: every frame, which learns by itself, and their mean is taken."
+    )
     hidden_sizes: list | str | None = _key(
         None, "Widths of the layers of the trunks shared and separate, such as [128, 64]."
     )
@@ -137,7 +140,9 @@ class ModelArguments:
     discriminator_weight: float | None = _key(None, "Weight of the task discriminator; 0 removes it.")
     adversary_weight: float | None = _key(None, "Weight of the cross-task adversaries; 0 removes them.")
     freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
-    initializer_range: float | None = _key(None, "Standard deviation of the linear layers' initial weights.")
+    initializer_range: float | str | None = _key(
+        None, "Standard deviation of the linear layers' initial weights; or glorot_uniform, as Keras has them."
+    )
 
     def __post_init__(self):
         if isinstance(self.target_rms_dbfs, str) and self.target_rms_dbfs != "off":

@@ -2,7 +2,8 @@
 
 Of a speech encoder, mean and standard deviation of its last layer over the frames: 2,048 numbers of the large shapes
 (1,024 features a frame), 1,536 of the base shapes (768). Of a saved Burst2Vec model, what its own pooling makes of its
-encoder's frames, before the trunk.
+encoder's frames, before the trunk; mean and standard deviation where its heads read frames. Frames of a waveform_cnn
+are its hidden units before their activation (Purohit et al., 2022, section 2.2): 20 numbers of ten units.
 """
 
 import functools
@@ -31,7 +32,7 @@ from ..waveforms import SAMPLING_RATE
 from ..weights import MASK_EMBEDDING, refuse_missing
 from .feature_set import FeatureFamily, FeatureSet
 
-VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+VERSION = 2  # raise it with every change that alters a value: no folder or cache of another version is gone on with
 BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
 _ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -226,14 +227,15 @@ def _of_speech_encoder(model, extractor) -> FrozenEncoder:
 def _of_burst2vec(model, extractor) -> FrozenEncoder:
     if isinstance(model.encoder, VectorEncoder):
         raise ValueError("this model hears vectors, which are feature sets already; give one that hears waveforms")
-    if isinstance(model.pooling, TaskModules):
+    name = model.config.pooling
+    if model.config.heads_read == "frames":  # what its heads say of frames is pooled, not the frames
+        poolings, name = {"": model.functionals}, "statistics"
+    elif isinstance(model.pooling, TaskModules):
         poolings = {f"{task}_": model.pooling[task] for task in model.tasks}
     else:
         poolings = {"": model.pooling}
     config = model.config.encoder_config
-    return FrozenEncoder(
-        model.encoder, poolings, model.config.pooling, config, extractor.target_rms_dbfs, extractor.preprocess
-    )
+    return FrozenEncoder(model.encoder, poolings, name, config, extractor.target_rms_dbfs, extractor.preprocess)
 
 
 def _digest(module: nn.Module, config) -> str:

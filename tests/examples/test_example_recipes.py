@@ -31,7 +31,7 @@ SMALL = {
     "conformer": {"channels": 16, "size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "kernel": 3},
     "spectrogram_cnn": {"channels": 16, "width": 2},
     "vector": {},
-    "waveform_cnn": {"filters": [4, 4], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1], "hidden": 4},
+    "waveform_cnn": {"filters": [4, 4], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1], "hidden": 10},
 }
 each_recipe = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
 

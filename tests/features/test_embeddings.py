@@ -153,6 +153,23 @@ def test_a_convolutional_network_with_ten_hidden_units_gives_twenty_numbers(tmp_
     assert together.std() > 0
 
 
+@pytest.mark.parametrize("knobs", [{"heads_read": "frames"}, {"pooling": "statistics"}])
+def test_the_embedding_of_a_network_over_waveforms_is_of_its_hidden_units_before_their_activation(knobs, tmp_path):
+    """One tap of 1, windows of 400 samples: their means are 1 and 3, the unit 2 · x − 3 gives −1 and 3."""
+    described = {"kind": "waveform_cnn", "window_seconds": 0.025, "hop_seconds": 0.025, "hidden": 1}
+    described |= {"filters": [1], "kernels": [1], "strides": [1], "pools": [1]}
+    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=described, tasks="exvo", trunk="identity", **knobs))
+    with torch.no_grad():
+        model.encoder.convolutions[0].weight.fill_(1.0)
+        model.encoder.hidden.weight.fill_(2.0)
+        model.encoder.hidden.bias.fill_(-3.0)
+    model.save_pretrained(tmp_path)
+    Burst2VecFeatureExtractor(target_rms_dbfs=None).save_pretrained(tmp_path)
+    clip = np.repeat(np.float32([1, 3]), 400)
+    np.testing.assert_allclose(embed(tmp_path, [clip]), [[1.0, 2.0]], atol=1e-6)  # and not 1.5 and 1.5
+    assert find_feature_set(f"embedding:{tmp_path}").names() == ("mean_0", "deviation_0")
+
+
 def test_where_each_task_has_its_pooling_they_come_one_after_the_other(tmp_path):
     model = save_burst2vec(tmp_path, pooling="attentive", trunk="identity")
     for name in model.tasks:
@@ -225,7 +242,7 @@ def test_tables_tell_the_weights_and_not_where_they_lie(tmp_path):
         "level": "unit variance",
         "preprocess": [],
         "precision": "float32",
-        "version": 1,
+        "version": embeddings.VERSION,
     }
     read = read_features(done.folder, tmp_path / "cache")
     np.testing.assert_array_equal(

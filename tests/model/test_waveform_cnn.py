@@ -21,18 +21,16 @@ PHONES = {
 def small_cnn(seed=0, **changes):
     torch.manual_seed(seed)
     cnn = WaveformCNN(**{**SMALL, **changes})
-    torch.nn.init.zeros_(cnn.hidden.bias)
-    with torch.no_grad():
-        cnn.hidden.weight.abs_()  # of ReLUs, so that no unit is silent
+    for layer in (*cnn.convolutions, cnn.hidden):
+        layer.initialise()
     return cnn.eval()
 
 
 def model_of(**arguments):
     torch.manual_seed(0)
     encoder = {"kind": "waveform_cnn", **SMALL, **arguments}
-    return Burst2VecForMultiTask(
-        Burst2VecConfig(encoder_config=encoder, pooling="statistics", trunk="identity", initializer_range=0.3)
-    ).eval()
+    knobs = {"trunk": "identity", "heads_read": "frames", "initializer_range": "glorot_uniform", "dropout": 0.0}
+    return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **knobs)).eval()
 
 
 def batch_of(*clips, padding=0.0):
@@ -44,20 +42,25 @@ def batch_of(*clips, padding=0.0):
 
 
 def test_a_window_worked_by_hand():
-    """Two taps (1, −1) on windows of five samples: four differences, two maxima, their ReLU, the mean of these."""
+    """Two taps (1, −1) on windows of five samples: four differences, two maxima, their ReLU, the mean of these.
+
+    The hidden unit's outputs are frames before its ReLU: the second is below 0.
+    """
     cnn = WaveformCNN(5 / 16000, 4 / 16000, filters=[1], kernels=[2], strides=[1], pools=[2], hidden=1)
     with torch.no_grad():
         cnn.convolutions[0].weight.copy_(torch.tensor([[[1.0, -1.0]]]))
         cnn.hidden.weight.fill_(2.0)
-        for bias in (cnn.convolutions[0].bias, cnn.hidden.bias):
-            bias.zero_()
+        cnn.convolutions[0].bias.zero_()
+        cnn.hidden.bias.fill_(-3.5)
     clip = torch.zeros(400)
     clip[:9] = torch.tensor([3.0, 1.0, 1.0, 5.0, 4.0, 0.0, 0.0, 0.0, 7.0])
-    # differences 2, 0, −4, 1 | 4, 0, 0, −7; maxima 2, 1 | 4, 0; means 1.5 | 2; times 2
-    assert cnn(clip[None])[0][0, :2, 0].tolist() == [3.0, 4.0]
+    # differences 2, 0, −4, 1 | 4, 0, 0, −7; maxima 2, 1 | 4, 0; means 1.5 | 2; times 2, and less 3.5
+    frames = cnn(clip[None])[0][:, :2]
+    assert frames.flatten().tolist() == [-0.5, 0.5]
+    assert cnn.activation(frames).flatten().tolist() == [0.0, 0.5]
 
 
-@pytest.mark.parametrize("hop", [None, 0.0025, 0.0075])
+@pytest.mark.parametrize("hop", [None, 0.0025, 0.0075, 0.001, 0.004, 15 / 16000])
 def test_one_pass_over_the_clip_equals_each_window_by_itself(hop):
     cnn = small_cnn(hop_seconds=hop)
     clip = torch.randn(5001)
@@ -102,13 +105,53 @@ def test_a_batch_of_equal_lengths_has_no_mask():
     assert small_cnn()(waveforms, mask)[1] is None
 
 
-def test_embeddings_of_ten_units_have_twenty_dimensions_and_do_not_hear_padding():
+def test_embeddings_are_mean_and_deviation_of_ten_units_before_their_activation_without_padding():
     model = model_of()
     clips = [torch.randn(500), torch.randn(3000)]
+    frames = model.encoder(clips[1][None])[0][0]
+    expected = torch.cat([frames.mean(dim=0), frames.std(dim=0, correction=0)])
+    assert torch.allclose(model(clips[1][None]).embeddings[0], expected, atol=1e-5) and (frames < 0).any()
     embeddings = model(*batch_of(*clips)).embeddings
     assert embeddings.shape == (2, 20)
     alone = torch.cat([model(clip[None]).embeddings for clip in clips])
     assert torch.allclose(embeddings, alone, atol=1e-5)
+
+
+def test_each_window_learns_and_a_clip_is_the_mean_of_its_windows():
+    """Against window after window by itself: cross-entropy and squared errors over all windows, means over a clip's."""
+    model = model_of()
+    clips, labels = [torch.randn(500), torch.randn(3000), torch.randn(1200)], exvo_labels(3)
+    labels["country"][2] = -1
+    output = model(*batch_of(*clips), labels=labels)
+    windows = [F.pad(clip, (0, max(0, 800 - len(clip)))).unfold(0, 800, model.encoder.hop_samples) for clip in clips]
+    logits = {name: [] for name in model.tasks}
+    with torch.no_grad():
+        for of_clip in windows:
+            active = [model.encoder(window[None])[0][0, 0].relu() for window in of_clip]
+            for name, of_task in logits.items():
+                of_task.append(torch.stack([model.heads[name].output(frame) for frame in active]))
+    for clip in range(3):
+        country = logits["country"][clip].softmax(-1).mean(dim=0)
+        assert torch.allclose(output.predictions["country"][clip], country, atol=1e-6)
+        age = model.tasks["age"].to_unit(logits["age"][clip].sigmoid()).mean(dim=0)
+        assert torch.allclose(output.predictions["age"][clip], age, atol=1e-4)
+    of_windows = torch.cat([logits["country"][clip].log_softmax(-1)[:, labels["country"][clip]] for clip in (0, 1)])
+    assert torch.allclose(output.loss_parts["country_combined"], -of_windows.mean(), atol=1e-6)
+
+
+def test_the_start_is_that_of_keras():
+    """Glorot and Bengio (2010), Eq. 16: uniform to √(6 / (fan in + fan out)), where fans count taps; biases of 0."""
+    torch.manual_seed(0)
+    encoder = {"kind": "waveform_cnn"}
+    config = Burst2VecConfig(encoder_config=encoder, tasks="exvo", trunk="identity", initializer_range="glorot_uniform")
+    model = Burst2VecForMultiTask(config)
+    layers = [*model.encoder.convolutions, model.encoder.hidden, model.heads["emotion"].output]
+    fans = [(30, 30 * 128), (1280, 2560), (1024, 2048), (1536, 1536), (512, 10), (10, 10)]
+    for layer, (fan_in, fan_out) in zip(layers, fans, strict=True):
+        limit = (6 / (fan_in + fan_out)) ** 0.5
+        assert 0.9 * limit < layer.weight.abs().max() <= limit
+        assert layer.weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.15)
+        assert not layer.bias.any()
 
 
 def test_a_model_over_waveforms_learns_and_comes_back_from_disk(tmp_path):
@@ -139,7 +182,7 @@ def test_weights_missing_from_the_file_start_afresh(tmp_path):
     [
         ({"window_seconds": 0.004}, r"window of 0.004 s leaves nothing after convolution 2 .*longer window_seconds"),
         ({"window_seconds": 0.0}, r"window_seconds is 0; it must be in 1/16000 to 60 s"),
-        ({"hop_seconds": 0.004}, r"a step every 0.0025 s.*such as 0.005"),
+        ({"hop_seconds": 0.0101, "strides": [10, 20]}, r"a step every 0.025 s.* at 200 offsets .*, 100 at most"),
         ({"hop_seconds": -0.01}, r"hop_seconds is -0.01"),
         ({"filters": [4]}, r"got 1 filters, 2 kernels, 2 strides, 2 pools"),
         ({"filters": [], "kernels": [], "strides": [], "pools": []}, r"got 0 filters"),
