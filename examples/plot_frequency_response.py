@@ -23,7 +23,7 @@ def main(arguments=None) -> int:
     args = parser.parse_args(arguments)
     try:
         print(plot_frequency_responses(args.models, args.out))
-    except RunError as error:
+    except (RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

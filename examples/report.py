@@ -28,9 +28,13 @@ def main(arguments=None) -> int:
         print(f"error: no finished run in {', '.join(args.folders)}{reasons}", file=sys.stderr)
         return 2
     rows = rows_of(runs)
-    print(write_report(rows, skipped, out))
-    for split, of_split in rows.items():
-        plot_report(of_split, out / f"report_{split}.png")
+    try:
+        print(write_report(rows, skipped, out))
+        for split, of_split in rows.items():
+            plot_report(of_split, out / f"report_{split}.png")
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print(f"\neverything is in {out}")
     return 0
 

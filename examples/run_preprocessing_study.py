@@ -37,10 +37,10 @@ def main(arguments=None) -> int:
         recipe = load_recipe(args.recipe)
         out = Path(args.out or Path("runs", f"study-{recipe.name}"))
         study = run_study(args.recipe, read_stages(args.stages), args.seeds, out, options, args.split)
+        print("\n" + write_study(study, out, f"{recipe.name}, {args.split}"))
+        plot_study(study, out / "study.png")
     except REFUSALS as error:
         return refused(error)
-    print("\n" + write_study(study, out, f"{recipe.name}, {args.split}"))
-    plot_study(study, out / "study.png")
     print(f"\neverything is in {out}")
     return 0
 

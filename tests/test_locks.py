@@ -87,6 +87,29 @@ def test_a_worker_that_outlives_its_killed_program_holds_nothing(tmp_path, hold)
         pass
 
 
+def test_an_orphan_that_still_lives_holds_its_folder(tmp_path):
+    told, tell = os.pipe()
+    launcher = os.fork()
+    if launcher == 0:
+        if os.fork() == 0:
+            with lock_folder(tmp_path):
+                os.write(tell, b"%d\n" % os.getpid())
+                time.sleep(60)
+            os._exit(0)
+        time.sleep(60)
+        os._exit(0)
+    os.close(tell)
+    with os.fdopen(told) as lines:
+        orphan = int(lines.readline())
+    os.kill(launcher, signal.SIGKILL)
+    os.waitpid(launcher, 0)
+    try:
+        with pytest.raises(FolderInUseError, match=f"process {orphan} on"), lock_folder(tmp_path):
+            pytest.fail("two at once")
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
 def test_the_folder_is_as_it_was_after_the_lock(tmp_path):
     (tmp_path / "old").mkdir()
     for folder in (tmp_path / "old", tmp_path / "new"):

@@ -97,16 +97,15 @@ def missing_files(names: Collection[str], run: dict) -> list[str]:
 
     Args:
         names: of its files.
-        run: fingerprint of the run: its ``world_size`` (by default 1) and whether it is of ``fp16``.
+        run: fingerprint of the run, of which ``world_size`` (by default 1) counts.
 
     >>> missing_files(["config.json", "model.safetensors", "optimizer.pt", "trainer_state.json"], {"world_size": 2})
     ['scheduler.pt', 'rng_state_0.pth', 'rng_state_1.pth']
     """
     processes = run.get("world_size", 1)
     random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
-    required = [*REQUIRED, *random_states, *(["scaler.pt"] if run.get("fp16") else [])]
     weights = [] if set(WEIGHTS) & set(names) else [WEIGHTS[0]]
-    return weights + [name for name in required if name not in names]
+    return weights + [name for name in (*REQUIRED, *random_states) if name not in names]
 
 
 def delete_folder(folder: Path) -> None:

@@ -28,6 +28,8 @@ from .checkpoints import (
     verify_checkpoint,
 )
 
+SCALER = "scaler.pt"
+
 logger = logging.getLogger(__name__)
 
 
@@ -99,6 +101,12 @@ class ResumableTrainer(Trainer):
         if self._from is not None and (best := best_checkpoint(self._from)) is not None and best.is_dir():
             self.state.best_model_checkpoint = str(best)
         return progress
+
+    def _load_scaler(self, checkpoint) -> None:
+        """The state of fp16's loss scaling; transformers goes on in silence without it."""
+        if checkpoint is not None and self.accelerator.scaler is not None and not Path(checkpoint, SCALER).is_file():
+            raise CheckpointError(f"{checkpoint} cannot be resumed: {SCALER} is missing, which a run in fp16 needs")
+        super()._load_scaler(checkpoint)
 
     def _run_epoch(self, *args, **kwargs):
         """An epoch; none where the resumed checkpoint was the run's last: transformers would take a step more."""

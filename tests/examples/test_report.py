@@ -1,6 +1,8 @@
 """report.py gathers what run_exvo.py and fuse.py leave, and says what it skipped."""
 
+import errno
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,21 @@ def test_nothing_finished_is_an_error_that_says_why(report, tmp_path, capsys):
     assert report.main([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
     assert "nowhere: no such folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_report_that_was_there_stays(report, tmp_path, capsys, monkeypatch):
+    write_run(tmp_path / "run", {"validation": ([str(clip) for clip in range(20)], exvo_labels(20))}, recipe=RECIPE)
+    assert report.main([str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert report.main([str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 2
+    told = r"error: .*/out/report\.\w+ could not be written: No space left on device \(.* GiB free\)\n"
+    assert re.fullmatch(told, capsys.readouterr().err)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_it_is_a_command():

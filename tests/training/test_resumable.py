@@ -204,6 +204,14 @@ def test_a_training_whose_folder_was_deleted_and_taken_does_not_write_into_the_o
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_a_checkpoint_without_the_scale_of_the_loss_does_not_resume_a_run_in_fp16(finished):
+    folder, _ = finished
+    trainer = scripted(folder, [0.1, 0.9, 0.3])
+    trainer.accelerator.scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(CheckpointError, match=r"checkpoint-6 cannot be resumed: scaler\.pt is missing"):
+        trainer.train(resume_from_checkpoint=True)
+
+
 def test_the_log_of_a_new_training_starts_anew(tmp_path, caplog):
     caplog.set_level(logging.ERROR)
     trainer = tiny_trainer(tmp_path / "a", max_steps=4)
