@@ -33,7 +33,7 @@ class Row:
         name: the row of the paper's table, or the recipe's description, and what tells it from rows alike.
         corpora, clips: what it was measured on: names, and how many clips of the split.
         scores: by score name, one number a run.
-        trivial: the same of the guesses without listening.
+        baseline: the same of the constant baseline.
         printed: by score name, what the paper printed.
         runs, seeds: of each run, in the order of the scores.
     """
@@ -44,7 +44,7 @@ class Row:
     clips: int
     printed: dict[str, float]
     scores: dict[str, list[float]] = field(default_factory=dict)
-    trivial: dict[str, list[float]] = field(default_factory=dict)
+    baseline: dict[str, list[float]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
 
