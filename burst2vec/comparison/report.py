@@ -208,7 +208,7 @@ def _printed(row: Row, name: str) -> str:
 
 def _range(guesses: list[dict], name: str) -> str:
     """The guesses' one score, or, where they learnt from different clips, its range."""
-    texts = sorted({f"{value:.3f}" for trivial in guesses for value in trivial.get(name, [])})
+    texts = sorted({f"{value:.3f}" for baseline in guesses for value in baseline.get(name, [])})
     return "-" if not texts else texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 

@@ -126,3 +126,10 @@ def write_emogator(folder, speakers=3, categories=(1, 2, 16)):
         for category in categories:
             soundfile.write(folder / f"{speaker:06d}-{category:02d}-1.mp3", tone, 48_000, format="MP3")
     return folder
+
+
+def write_vector(path, values, size):
+    """A clip's vector as the challenge hands them out: a name in front, then ``size`` features, 0.5 where not given."""
+    features = [*values, *[0.5] * (size - len(values))]
+    lines = [["name", *(f"feature_{number}" for number in range(size))], ["1", *map(str, features)]]
+    path.write_text("".join(",".join(line) + "\n" for line in lines))

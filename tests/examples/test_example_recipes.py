@@ -22,7 +22,7 @@ from burst2vec.features import FEATURE_SETS
 from burst2vec.scoring import s_mtl
 from burst2vec.tasks import resolve_tasks
 from tests.conftest import TINY, tiny_encoder_config
-from tests.data.corpora_on_disk import write_webm
+from tests.data.corpora_on_disk import write_vector, write_webm
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 PATHS = sorted(RECIPES.rglob("*.yaml"))
@@ -79,17 +79,16 @@ def own_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def features_folder(tmp_path_factory):
-    """Feature sets made small: checkpoints to embed with, and tables of four numbers where a size is fixed."""
+    """Feature sets made small: checkpoints to embed with; tables of few clips where the number of features is fixed."""
     folder = tmp_path_factory.mktemp("features")
     for name in ("wavlm-large", "hubert-large-ll60k", "wav2vec2-large", "other"):
         HubertModel(tiny_encoder_config(style="large")).save_pretrained(folder / name)
         Wav2Vec2FeatureExtractor().save_pretrained(folder / name)
-    for name in ("DeepSpectrum", *(f"openXBOW/{size}" for size in (125, 250, 500, 1000, 2000))):
+    sizes = {"DeepSpectrum": 4_096, **{f"openXBOW/{size}": size for size in (125, 250, 500, 1_000, 2_000)}}
+    for name, size in sizes.items():
         (folder / name).mkdir(parents=True)
         for number in range(1, 37):
-            (folder / name / f"{number:05d}.csv").write_text(
-                f"name,a,b,c,d\n1,{number},{number % 3},{number % 5},0.5\n"
-            )
+            write_vector(folder / name / f"{number:05d}.csv", [number, number % 3, number % 5], size)
     return folder
 
 

@@ -30,7 +30,7 @@ from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.experiment.building import build_model
 from burst2vec.experiment.recipes import parse_run
 from tests.conftest import TINY, tiny_encoder_config
-from tests.data.corpora_on_disk import write_avb, write_hume_vb, write_wav, write_webm
+from tests.data.corpora_on_disk import write_avb, write_hume_vb, write_vector, write_wav, write_webm
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -92,8 +92,7 @@ def workplace(tmp_path_factory):
     (place / "HUME-VB" / "feats" / "ComParE").mkdir(parents=True)
     for clip in range(1, 6):
         write_webm(place / "HUME-VB" / "raw" / f"{clip:05d}.webm", seed=clip)
-        vector = f"name,a,b,c\n1,{clip},{clip % 2},0.5\n"
-        (place / "HUME-VB" / "feats" / "ComParE" / f"{clip:05d}.csv").write_text(vector)
+        write_vector(place / "HUME-VB" / "feats" / "ComParE" / f"{clip:05d}.csv", [clip, clip % 2], 6_373)
     encoder = place / "facebook" / "hubert-large-ll60k"  # a folder comes before a name on the Hub
     HubertModel(tiny_encoder_config(style="large")).save_pretrained(encoder)
     Wav2Vec2FeatureExtractor().save_pretrained(encoder)

@@ -12,7 +12,7 @@ from burst2vec.errors import CorpusError, TableError
 from burst2vec.experiment.feature_inputs import tables_folder
 from burst2vec.features import read_challenge_features, read_features
 from tests.data.corpora.test_folder import AGE, TASKS, write_folder
-from tests.data.corpora_on_disk import write_avb, write_emogator, write_hume_vb, write_wav
+from tests.data.corpora_on_disk import write_avb, write_emogator, write_hume_vb, write_vector, write_wav
 
 OUT = "is a link to .*, out of .*: what a corpus reads lies in its own folder; copy or mount the files there"
 
@@ -169,7 +169,7 @@ def test_features_are_read_from_their_own_folder(tmp_path, private):
     folder = tmp_path / "feats/compare"
     folder.mkdir(parents=True)
     for clip in (1, 2):
-        (folder / f"0000{clip}.csv").write_text(f"loudness,pitch\n0.5,{clip}\n")
+        write_vector(folder / f"0000{clip}.csv", [0.5, clip], 6_373)
     assert len(read_challenge_features(folder).splits["all"]) == 2
     moved_away(folder / "00002.csv", private)
     with pytest.raises(CorpusError, match=f"compare/00002.csv {OUT}"):
