@@ -54,15 +54,23 @@ EXTRAS = {
     ],
 }
 
+# What lies beside the package in the repository and inside it in the wheel; burst2vec.command_line finds either.
+SHIPPED = {"burst2vec.recipes": "examples/recipes", "burst2vec.commands": "examples", "burst2vec.metrics": "metrics"}
+# The command's own room a second time, under a name whose import does not import burst2vec, and so torch, before it.
+COMMAND = {"burst2vec_command_line": "burst2vec/command_line"}
+
 setup(
     name="burst2vec",
     version=VERSION,
-    description="Hear emotion, age and origin in vocal bursts: train, score, publish and run models on Hugging Face",
+    description="Emotion, age and origin from vocal bursts: train, score, publish and run models on Hugging Face",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=find_packages(include=["burst2vec", "burst2vec.*"]),
+    packages=[*find_packages(include=["burst2vec", "burst2vec.*"]), *SHIPPED, *COMMAND],
+    package_dir={**SHIPPED, **COMMAND},
+    package_data={"burst2vec.recipes": ["*/*.yaml"], "burst2vec.metrics": ["*/*.py", "*/*.md"]},
+    entry_points={"console_scripts": ["burst2vec = burst2vec_command_line:main"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     classifiers=[

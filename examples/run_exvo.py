@@ -1,14 +1,14 @@
 """Train, evaluate and predict with Burst2Vec, from a recipe.
 
-    accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
+    accelerate launch examples/run_exvo.py RECIPE [--key value …]
 
-Any key of the recipe's sections can be changed on the command line; without arguments, the recipes are listed.
+RECIPE is a .yaml file, or the name of one that comes with burst2vec. Any key of the recipe's sections can be changed on
+the command line; without arguments, the recipes are listed.
 """
 
 import sys
-from pathlib import Path
 
 from burst2vec.experiment.execute import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], recipes=Path(__file__).parent / "recipes"))
+    sys.exit(main(sys.argv[1:]))

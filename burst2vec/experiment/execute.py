@@ -10,6 +10,7 @@ from datasets import DatasetDict
 from transformers import ProgressCallback, set_seed
 
 from ..audio import read_transforms
+from ..command_line import recipe_list
 from ..data.checking import check_corpus
 from ..data.vectors import VECTOR
 from ..errors import AudioError, CheckpointError, CorpusError, RecipeError, RunError, TransformError
@@ -26,7 +27,7 @@ from .model_card import model_card
 from .normalisation_statistics import estimate_statistics
 from .plots import plot_losses
 from .prechecks import check_run, check_splits
-from .recipes import Run, argument_parser, corpora_of, load_recipe, parse_run
+from .recipes import Run, argument_parser, corpora_of, parse_run
 from .results import Outcome, versions, write_record
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
@@ -43,10 +44,12 @@ REFUSALS = (
     WriteError,
 )
 
-USAGE = """usage: accelerate launch examples/run_exvo.py RECIPE.yaml [--key value …]
+USAGE = """usage: burst2vec train RECIPE [--key value …]
 
 Trains, evaluates and predicts as the recipe says, and writes model, scores, predictions, plots and a model card into
---output_dir (default: runs/<recipe>). Any key of a recipe can be given, for example:
+--output_dir (default: runs/<recipe>). RECIPE is a file of yours, or the name of one that comes with burst2vec. Several
+processes: accelerate launch -m burst2vec train RECIPE …, or accelerate launch examples/run_exvo.py RECIPE ….
+Any key of a recipe can be given, for example:
 
   --data_dir FOLDER                         where the corpus is
   --max_train_samples 100 --max_steps 20    a quick trial
@@ -59,21 +62,19 @@ Trains, evaluates and predicts as the recipe says, and writes model, scores, pre
 """
 
 
-def main(arguments: list[str], recipes: Path | None = None) -> int:
-    """The command line of ``run_exvo.py``.
+def main(arguments: list[str]) -> int:
+    """The command line ``burst2vec train``, which is examples/run_exvo.py.
 
     Args:
         arguments: without the program's name.
-        recipes: the folder whose recipes the usage lists.
 
     Returns:
         0; 2 where the command line, the recipe, the corpus or the output folder is refused: the reason is on stderr.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
-        print("recipes:")
-        for path in sorted(recipes.rglob("*.yaml")):
-            print(f"  {path}\n      {load_recipe(path).description}")
+        print("recipes that come with burst2vec:")
+        print("\n".join(f"  {line}" for line in recipe_list()))
         if arguments:
             print("\n" + argument_parser().format_help())
         return 0 if arguments else 2

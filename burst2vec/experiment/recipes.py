@@ -1,6 +1,6 @@
 """A run as a file: YAML recipes, what they inherit, and what the command line changes.
 
-    extends: v1_wav2vec_large.yaml                                  # relative to this file
+    extends: v1_wav2vec_large.yaml         # relative to this file, or a shipped recipe: burst2vec/v1_wav2vec_large
     paper: Burst2Vec, Table 2, row V2
     model: {discriminator_weight: 0.0, adversary_weight: 0.0}       # Burst2VecConfig's own names
     reported_scores: {emotion_ccc: 0.645}                                   # what the paper printed
@@ -9,6 +9,7 @@ Every key of ``data``, ``model`` and ``training`` is a field of one dataclass, a
 the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hume_vb``.
 """
 
+import copy
 import difflib
 import json
 import math
@@ -16,13 +17,14 @@ import re
 import types
 import typing
 from argparse import ArgumentError
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from pathlib import Path
 
 import yaml
 from transformers import HfArgumentParser
 
+from ..command_line.shipped import near_recipes, shipped_recipe
 from ..errors import RecipeError
 from ..features import public_name
 from ..training.arguments import Burst2VecTrainingArguments
@@ -128,6 +130,8 @@ def section_of(key: str) -> str:
 def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe and everything it extends.
 
+    Where no such file lies there, a recipe that comes with the package is meant by its name: ``emogator/compare``.
+
     ``data``, ``model`` and ``training`` are inherited key by key, the nearer file winning; ``paper``, ``description``
     and ``reported_scores`` are a file's own, because they say what that one run is.
 
@@ -135,7 +139,7 @@ def load_recipe(path: str | Path) -> Recipe:
         RecipeError: a missing file, a circle of ``extends``, text that is not YAML, an unknown or doubled key, or a
             value of the wrong type; the message names file and key.
     """
-    return _load(Path(path), below=())
+    return _load(_recipe_file(path), below=())
 
 
 def parse_run(arguments: list[str]) -> Run:
@@ -145,7 +149,7 @@ def parse_run(arguments: list[str]) -> Run:
         RecipeError: as ``load_recipe``, and for an unknown option or a value that its key does not take.
     """
     if not arguments or arguments[0].startswith("-"):
-        raise RecipeError("the first argument is the recipe, a .yaml file; --key value pairs follow it")
+        raise RecipeError("the first argument is the recipe, a name or a .yaml file; --key value pairs follow it")
     recipe = load_recipe(arguments[0])
     recipe = recipe.changed(_command_line(arguments[1:]))
     training = {"do_train": True, "do_eval": True, "do_predict": True, **recipe.training}
@@ -198,10 +202,25 @@ def corpora_of(data: DataArguments) -> dict[str, CorpusArguments]:
 
 
 def argument_parser() -> HfArgumentParser:
-    """A parser of every key of the three sections; ``format_help`` describes them all."""
+    """A parser of every key of the three sections; ``format_help`` describes them all, burst2vec's own first."""
     return HfArgumentParser(
-        list(SECTIONS.values()), prog="run_exvo.py RECIPE.yaml", allow_abbrev=False, add_help=False, exit_on_error=False
+        [DataArguments, ModelArguments, _training_keys(own=True), _training_keys(own=False)],
+        usage="burst2vec train RECIPE [--key value …]",
+        allow_abbrev=False,
+        add_help=False,
+        exit_on_error=False,
     )
+
+
+def _training_keys(own: bool) -> type:
+    """The training keys that burst2vec adds or has another default for, or else those that are transformers' alone."""
+    hints, ours = _hints(Burst2VecTrainingArguments), Burst2VecTrainingArguments.__annotations__
+    keys = [
+        (each.name, hints[each.name], copy.copy(each))
+        for each in fields(Burst2VecTrainingArguments)
+        if each.init and (each.name in ours) is own
+    ]
+    return make_dataclass("TrainingKeys", keys)
 
 
 def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
@@ -215,11 +234,12 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
             raise RecipeError(f"{path}: {key} must be text, got {record[key]!r}")
     parent = Recipe(path.stem)
     if "extends" in record:
-        extended = path.parent / record["extends"]
+        extended = _recipe_file(record["extends"], beside=path.parent)
         if not extended.is_file():
             raise RecipeError(
                 f"{path}: extends {record['extends']!r}: there is no {extended}; give the recipe's path, whole or "
-                f"from this file's folder{_recipes_beside(extended)}"
+                f"from this file's folder, or the name of one that comes with burst2vec{_recipes_beside(extended)}"
+                f"{_names_near(record['extends'])}"
             )
         parent = _load(extended, (*below, path.resolve()))
     sections = {}
@@ -239,7 +259,7 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
 
 def _read(path: Path) -> dict:
     if not path.is_file():
-        raise RecipeError(f"{path}: no such recipe{_recipes_beside(path)}")
+        raise RecipeError(f"{path}: no such recipe{_recipes_beside(path)}{_names_near(str(path))}")
     with path.open(encoding="utf-8") as text:
         try:
             record = yaml.load(text, Loader=RecipeLoader)  # a SafeLoader
@@ -248,6 +268,17 @@ def _read(path: Path) -> dict:
     if not isinstance(record, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of {list(KEYS)}, got {type(record).__name__}")
     return record
+
+
+def _recipe_file(given: str | Path, beside: Path = Path()) -> Path:
+    """The file that a recipe is given by: a path, first, or the name of one that comes with the package."""
+    path = beside / given
+    return path if path.is_file() else shipped_recipe(str(given)) or path
+
+
+def _names_near(name: str) -> str:
+    near = near_recipes(name)
+    return f"; with burst2vec come {near}; `burst2vec recipes` lists all" if near else ""
 
 
 def _recipes_beside(path: Path) -> str:

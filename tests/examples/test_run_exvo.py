@@ -46,13 +46,13 @@ def workplace(tmp_path_factory):
     (place / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     arguments = ["--data_dir", str(place / "corpus"), "--cache_dir", str(place / "cache")]
     again = [str(place / "recipe.yaml"), *arguments]
-    assert main([*again, "--output_dir", str(place / "first"), "--max_steps", "1"], RECIPES) == 0  # writes the corpus
+    assert main([*again, "--output_dir", str(place / "first"), "--max_steps", "1"]) == 0  # writes the corpus
     with (place / "corpus" / "data_info.csv").open() as table:
         rows = list(csv.DictReader(table))
     broken = [next(row["File_ID"].strip("[]") for row in rows if row["Split"] == split) for split in ("Train", "Test")]
     (place / "corpus" / "wav" / f"{broken[0]}.wav").write_bytes(b"not audio")
     soundfile.write(place / "corpus" / "wav" / f"{broken[1]}.wav", np.zeros(399), 16000)
-    assert main([*again, "--output_dir", str(place / "run"), "--hub_token", "hf_" + "x" * 34], RECIPES) == 0
+    assert main([*again, "--output_dir", str(place / "run"), "--hub_token", "hf_" + "x" * 34]) == 0
     return place
 
 
@@ -153,7 +153,7 @@ def test_nothing_published_holds_a_token_or_a_place(workplace):
 def test_an_encoder_from_a_folder_leaves_only_its_name(command, tmp_path):
     HubertModel(tiny_encoder_config(style="large")).save_pretrained(tmp_path / "my-hubert")
     short = ["--encoder", tmp_path / "my-hubert", "--max_steps", "1", "--do_eval", "false", "--do_predict", "false"]
-    assert main(command(tmp_path / "run", *short), RECIPES) == 0
+    assert main(command(tmp_path / "run", *short)) == 0
     files = published_files(tmp_path / "run")
     assert {str(path): find_secrets(path) for path in files if find_secrets(path)} == {}
     assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()
@@ -168,7 +168,7 @@ def test_the_saved_recipe_is_the_run(workplace):
 
 def test_evaluating_the_saved_model_gives_the_same_scores(workplace, command, tmp_path):
     saved = ["--do_train", "false", "--model_path", workplace / "run"]
-    assert main(command(tmp_path / "again", *saved), RECIPES) == 0
+    assert main(command(tmp_path / "again", *saved)) == 0
     first, again = metrics_of(workplace / "run"), metrics_of(tmp_path / "again")
     assert again["scores"] == first["scores"]
     assert again["baseline"].keys() == first["baseline"].keys()
@@ -181,7 +181,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_to_the_same_scores(workplace, co
     assert len(checkpoints) == 2
     shutil.rmtree(checkpoints[-1])
     (tmp_path / "run" / "model.safetensors").unlink()
-    assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true"), RECIPES) == 0
+    assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true")) == 0
     assert metrics_of(tmp_path / "run")["scores"] == metrics_of(workplace / "run")["scores"]
 
 
@@ -190,7 +190,7 @@ def test_damaged_checkpoints_are_passed_over_by_name_before_the_corpus_is_read(w
     older, newest = sorted((tmp_path / "run").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     (newest / "config.json").write_text('{"tasks": ')
     (tmp_path / "run" / "checkpoint-99999").mkdir()
-    assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true"), RECIPES) == 0
+    assert main(command(tmp_path / "run", "--resume_from_checkpoint", "true")) == 0
     assert f"skipped {newest.name}: config.json is not as it was written" in caplog.text
     assert (
         "skipped checkpoint-99999: it has no manifest.json" in caplog.text and f"resuming from {older}" in caplog.text
@@ -203,7 +203,7 @@ def test_where_no_checkpoint_is_whole_the_run_is_refused_in_one_line(workplace, 
         shutil.copytree(checkpoint, tmp_path / "run" / checkpoint.name)
         (tmp_path / "run" / checkpoint.name / "config.json").write_text("{}")
     arguments = command(tmp_path / "run", "--resume_from_checkpoint", "true")
-    assert main([*arguments, "--data_dir", str(tmp_path / "no corpus")], RECIPES) == 2
+    assert main([*arguments, "--data_dir", str(tmp_path / "no corpus")]) == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert re.match(r"error: .*no checkpoint is whole: checkpoint-\d+: config.json is not as it was written", message)
 
@@ -219,7 +219,7 @@ def test_a_second_run_in_the_folder_of_a_living_one_is_refused_in_one_line(comma
     os.read(told, 1)
     try:
         for more in ([], ["--resume_from_checkpoint", "true"]):
-            assert main(command(tmp_path / "run", *more), RECIPES) == 2
+            assert main(command(tmp_path / "run", *more)) == 2
             told_user = rf"error: {tmp_path}/run: process {holder} on \S+ is writing into it; .*\n"
             assert re.fullmatch(told_user, capsys.readouterr().err)
     finally:
@@ -238,7 +238,7 @@ def test_a_run_that_meets_a_full_disk_looks_unfinished_and_can_be_resumed(comman
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", full)
-        assert main(command(tmp_path / "run", "--max_steps", "1"), RECIPES) == 2
+        assert main(command(tmp_path / "run", "--max_steps", "1")) == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(
         r"error: .*metrics\.json could not be written: No space left on device \(.* GiB free\)", message
@@ -246,13 +246,13 @@ def test_a_run_that_meets_a_full_disk_looks_unfinished_and_can_be_resumed(comman
     assert "metrics.json" not in {path.name for path in (tmp_path / "run").iterdir()}
     assert not [path for path in (tmp_path / "run").rglob(".*")]
     again = ["--max_steps", "1", "--resume_from_checkpoint", "true"]
-    assert main(command(tmp_path / "run", *again), RECIPES) == 0
+    assert main(command(tmp_path / "run", *again)) == 0
     assert metrics_of(tmp_path / "run")["step_of_weights"] == 1
 
 
 def test_a_folder_that_is_not_empty_is_refused_with_the_mending_call(workplace, command, capsys):
     before = (workplace / "run" / "metrics.json").stat().st_mtime_ns
-    assert main(command(workplace / "run"), RECIPES) == 2
+    assert main(command(workplace / "run")) == 2
     message = capsys.readouterr().err
     assert "is not empty" in message and "--resume_from_checkpoint true" in message and "--output_dir" in message
     assert (workplace / "run" / "metrics.json").stat().st_mtime_ns == before
@@ -265,7 +265,7 @@ OTHER_TASKS = (
 
 def test_a_saved_model_of_another_task_set_is_refused(workplace, command, tmp_path, capsys):
     saved = ["--do_train", "false", "--model_path", workplace / "run", "--tasks", OTHER_TASKS]
-    assert main(command(tmp_path / "other", *saved), RECIPES) == 2
+    assert main(command(tmp_path / "other", *saved)) == 2
     message = capsys.readouterr().err
     assert "[emotion (regression, 10), age (regression, 1), country (classification, 4)]" in message
     assert "[age (regression, 1)]" in message
@@ -274,13 +274,13 @@ def test_a_saved_model_of_another_task_set_is_refused(workplace, command, tmp_pa
 def test_a_checkpoint_of_another_task_set_is_refused(workplace, command, tmp_path, capsys):
     checkpoint = next((workplace / "run").glob("checkpoint-*"))
     other = ["--resume_from_checkpoint", checkpoint, "--tasks", OTHER_TASKS, "--metric_for_best_model", "age_mae"]
-    assert main(command(tmp_path / "other", *other), RECIPES) == 2
+    assert main(command(tmp_path / "other", *other)) == 2
     assert re.search(r"trained on the tasks \[emotion .*asks for \[age", capsys.readouterr().err)
 
 
 def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path, capsys):
     saved = ["--do_train", "false", "--model_path", workplace / "run", "--extractor_size", "9"]
-    assert main(command(tmp_path / "other", *saved), RECIPES) == 2
+    assert main(command(tmp_path / "other", *saved)) == 2
     assert "extractor_size 8, not 9" in capsys.readouterr().err
 
 
@@ -295,13 +295,13 @@ def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path,
     ],
 )
 def test_what_cannot_run_is_refused_by_name(command, tmp_path, capsys, more, message):
-    assert main(command(tmp_path / "run", *more), RECIPES) == 2
+    assert main(command(tmp_path / "run", *more)) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_a_bad_clip_ends_the_run_where_that_is_asked(command, tmp_path, capsys):
-    assert main(command(tmp_path / "run", "--on_bad_clip", "raise", "--cache_dir", tmp_path), RECIPES) == 2
+    assert main(command(tmp_path / "run", "--on_bad_clip", "raise", "--cache_dir", tmp_path)) == 2
     assert re.search(r"00001 .*not audio.*on_bad_clip='skip'", capsys.readouterr().err)
 
 
@@ -310,13 +310,13 @@ def test_a_bad_clip_ends_the_run_where_that_is_asked(command, tmp_path, capsys):
 )
 def test_a_corpus_to_be_fetched_needs_its_folder(tmp_path, capsys, more, message):
     v1 = [str(RECIPES / "burst2vec" / "v1_wav2vec_large.yaml"), "--encoder", json.dumps(TINY_ENCODER)]
-    assert main([*v1, "--output_dir", str(tmp_path / "run"), *more], RECIPES) == 2
+    assert main([*v1, "--output_dir", str(tmp_path / "run"), *more]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_samples_can_be_limited_and_a_submission_of_some_is_called_incomplete(command, tmp_path, capsys):
     limits = ["--max_train_samples", "9", "--max_eval_samples", "5", "--max_predict_samples", "4", "--max_steps", "1"]
-    assert main(command(tmp_path / "run", *limits), RECIPES) == 0
+    assert main(command(tmp_path / "run", *limits)) == 0
     assert "is written but incomplete: 8 of 12 test clips were not predicted" in capsys.readouterr().out
     clips = metrics_of(tmp_path / "run")["clips"]
     assert [clips[split]["used"] + clips[split]["skipped"] for split in ("train", "validation", "test")] == [9, 5, 4]
@@ -329,5 +329,5 @@ def test_the_usage_lists_the_recipes(monkeypatch, capsys, arguments):
         runpy.run_path(str(RECIPES.parent / "run_exvo.py"), run_name="__main__")
     assert end.value.code == (0 if arguments else 2)
     shown = capsys.readouterr().out
-    assert "RECIPE.yaml [--key value …]" in shown and "quickstart.yaml" in shown
+    assert "burst2vec train RECIPE [--key value …]" in shown and "burst2vec/quickstart\n" in shown
     assert ("--learning_rate" in shown) == bool(arguments)

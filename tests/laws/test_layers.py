@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"version", "errors", "files", "parts", "losses"},
-    {"locks", "tasks"},
+    {"version", "errors", "files", "parts", "losses", "command_line"},
+    {"locks", "tasks", "__main__"},
     {"waveforms", "drawing", "markdown", "weights"},
     {"configuration_burst2vec", "frontends", "pooling", "trunks", "heads", "audio", "scoring"},
     {"speech_encoder", "conformer", "spectrogram_cnn", "waveform_cnn", "feature_extraction_burst2vec", "data"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"experiment"},
     {"comparison"},
 ]
-ROOMS = {"audio", "scoring", "data", "training", "features", "experiment", "comparison"}
+ROOMS = {"command_line", "audio", "scoring", "data", "training", "features", "experiment", "comparison"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec"}

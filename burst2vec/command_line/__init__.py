@@ -1,0 +1,84 @@
+"""The command ``burst2vec``: each sub-command is the ``main`` of a file of examples/.
+
+Only the standard library is imported here, so that ``burst2vec --help`` does not wait for torch. For the same reason
+the wheel holds this room a second time, as the package ``burst2vec_command_line``: an entry point inside burst2vec
+would import burst2vec first.
+"""
+
+import ast
+import difflib
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+from .shipped import recipe_names, shipped
+
+SUB_COMMANDS = {
+    "train": "run_exvo.py",
+    "check-corpus": "check_corpus.py",
+    "preprocess": "preprocess.py",
+    "extract-features": "extract_features.py",
+    "seeds": "run_seeds.py",
+    "study": "run_preprocessing_study.py",
+    "fuse": "fuse.py",
+    "report": "report.py",
+    "plot-filters": "plot_frequency_response.py",
+}
+RECIPES = "recipes"  # the one sub-command that is no file: it needs nothing but the names
+
+USAGE = """usage: burst2vec COMMAND [argument …]
+
+  burst2vec recipes                               the recipes that come with the package
+  burst2vec train burst2vec/quickstart            train, score, save and predict; a recipe's name, or a file of yours
+  burst2vec COMMAND --help                        the arguments of a command
+
+commands:
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sub-command with its arguments.
+
+    Args:
+        arguments: without the program's name; by default the process's own.
+
+    Returns:
+        The sub-command's exit status; 2 where there is no such sub-command.
+    """
+    name, *others = (sys.argv[1:] if arguments is None else arguments) or [None]
+    if name in (None, "-h", "--help"):
+        print(USAGE + command_list())
+        return 2 if name is None else 0
+    if name == RECIPES:
+        print("\n".join(recipe_list()))
+        return 0
+    if name not in SUB_COMMANDS:
+        near = difflib.get_close_matches(name, [RECIPES, *SUB_COMMANDS], n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        print(f"error: no command {name!r}; {meant}commands: {', '.join([RECIPES, *SUB_COMMANDS])}", file=sys.stderr)
+        return 2
+    sys.argv = [f"burst2vec {name}", *others]  # argparse takes its program's name from here
+    file = shipped("commands") / SUB_COMMANDS[name]
+    spec = spec_from_file_location(file.stem, file)
+    command = module_from_spec(spec)
+    spec.loader.exec_module(command)
+    return command.main(others)
+
+
+def command_list() -> str:
+    """A line for each sub-command: its name, and the first sentence that its file says about itself."""
+    lines = [f"  {RECIPES:<17} The recipes that come with the package, by name."]
+    for name, file in SUB_COMMANDS.items():
+        about = ast.get_docstring(ast.parse((shipped("commands") / file).read_text(encoding="utf-8")))
+        lines.append(f"  {name:<17} {about.splitlines()[0]}")
+    return "\n".join(lines)
+
+
+def recipe_list() -> list[str]:
+    """Two lines for each shipped recipe: its name, and its description."""
+    import yaml  # nothing else needs it
+
+    lines = []
+    for name in recipe_names():
+        said = yaml.safe_load(shipped(f"recipes/{name}.yaml").read_text(encoding="utf-8"))
+        lines += [name, f"    {said['description']}"]
+    return lines

@@ -1,0 +1,87 @@
+"""The command burst2vec: quick to ask, its sub-commands are the files of examples/, and recipes go by name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import evaluate
+import pytest
+
+from burst2vec.command_line import SUB_COMMANDS, main
+from burst2vec.command_line.shipped import near_recipes, recipe_names, shipped, shipped_recipe
+from burst2vec.experiment.recipes import load_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_and_the_list_of_recipes_import_nothing_that_takes_seconds(tmp_path):
+    """As the entry point starts it: under a name of its own, outside the package."""
+    (tmp_path / "burst2vec_command_line").symlink_to(ROOT / "burst2vec" / "command_line")
+    asked = (
+        "import sys; sys.path[:0] = sys.argv[1:3]; import burst2vec_command_line as it; "
+        "it.main(['--help']); it.main(['recipes']); print(*sys.modules, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", asked, str(ROOT), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "burst2vec/quickstart" in done.stdout and "check-corpus" in done.stdout
+    loaded = {name.split(".")[0] for name in done.stderr.split()}
+    assert not loaded & {"torch", "transformers", "datasets", "numpy", "burst2vec"}
+
+
+def test_every_file_of_examples_is_a_command_and_no_other():
+    assert sorted(SUB_COMMANDS.values()) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+def test_a_command_is_its_file_under_its_own_name(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])
+    with pytest.raises(SystemExit) as end:
+        main(["report", "--help"])
+    assert end.value.code == 0 and "usage: burst2vec report [-h]" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_refused_in_one_line(capsys):
+    assert main(["trian"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no command 'trian'; did you mean train?") and said.count("\n") == 1
+
+
+def test_a_shipped_recipe_is_meant_by_its_name_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = ROOT / "examples" / "recipes" / "emogator" / "compare.yaml"
+    assert load_recipe("emogator/compare") == load_recipe("emogator/compare.yaml") == load_recipe(file)
+    Path("mine.yaml").write_text("extends: emogator/compare\ntraining: {seed: 3}")
+    assert load_recipe("mine.yaml").training == {**load_recipe(file).training, "seed": 3}
+
+
+def test_a_file_that_lies_there_comes_before_a_shipped_recipe_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("emogator").mkdir()
+    Path("emogator", "compare.yaml").write_text("training: {seed: 3}")
+    assert load_recipe("emogator/compare.yaml").training == {"seed": 3}
+
+
+@pytest.mark.parametrize("unknown, meant", [("emogator/compar", "emogator/compare"), ("quickstart", "burst2vec/")])
+def test_near_names_are_given_for_an_unknown_one(tmp_path, monkeypatch, capsys, unknown, meant):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    assert main(["train", unknown]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {unknown}: no such recipe; with burst2vec come ['{meant}")
+
+
+def test_names_that_leave_the_folder_of_recipes_are_no_recipes():
+    assert shipped_recipe("../../setup") is None and near_recipes("../../nothing") == []
+    assert "burst2vec/quickstart" in recipe_names()
+
+
+def test_what_does_not_come_with_the_package_is_refused():
+    for absent in ("tests", "metrics/none"):
+        with pytest.raises(FileNotFoundError, match="nothing that comes with burst2vec"):
+            shipped(absent)
+
+
+@pytest.mark.parametrize("name", ["ccc", "s_mtl"])
+def test_a_shipped_metric_loads_from_anywhere(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.load(str(shipped("metrics") / name)).name == name
