@@ -6,6 +6,7 @@ This file is the door: public names, and their registration with transformers. N
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .command_line.shipped import shipped
 from .configuration_burst2vec import Burst2VecConfig
 from .data import load_bursts
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
@@ -37,4 +38,5 @@ __all__ = [
     "Task",
     "__version__",
     "load_bursts",
+    "shipped",
 ]

@@ -1,5 +1,6 @@
 """The command burst2vec: quick to ask, its sub-commands are the files of examples/, and recipes go by name."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from burst2vec.command_line import SUB_COMMANDS, main
 from burst2vec.command_line.shipped import near_recipes, recipe_names, shipped, shipped_recipe
-from burst2vec.experiment.recipes import load_recipe
+from burst2vec.experiment.recipes import argument_parser, load_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +39,20 @@ def test_a_command_is_its_file_under_its_own_name(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main(["report", "--help"])
     assert end.value.code == 0 and "usage: burst2vec report [-h]" in capsys.readouterr().out
+
+
+def test_python_starts_the_package_as_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["burst2vec", "recipes"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("burst2vec", run_name="__main__")
+    assert end.value.code == 0 and "burst2vec/quickstart\n" in capsys.readouterr().out
+
+
+def test_burst2vecs_own_keys_come_first_in_the_help_of_train():
+    shown = argument_parser().format_help()
+    assert (
+        shown.index("--corpus") < shown.index("--pooling") < shown.index("--task_schedule") < shown.index("--run_name")
+    )
 
 
 def test_an_unknown_command_is_refused_in_one_line(capsys):

@@ -26,6 +26,7 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
+from burst2vec import command_line
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.experiment.building import build_model
 from burst2vec.experiment.recipes import parse_run
@@ -144,6 +145,11 @@ def asked_of_make(*words):
 
 def run_command(words, monkeypatch):
     """Run a command of README in this process, which has the imports already; it must end well."""
+    if words[0] == "burst2vec":
+        of_train = [*SHORT_RUN, *SMALL_CORPUS] if words[1] == "train" else []
+        monkeypatch.setattr(sys, "argv", [])
+        assert command_line.main([*words[1:], *of_train]) == 0
+        return
     if words[:2] == ["accelerate", "launch"]:
         launched = launch_command_parser().parse_args(words[2:])
         words = [launched.training_script, *launched.training_script_args]

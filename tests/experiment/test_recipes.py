@@ -33,7 +33,7 @@ def test_a_recipe_inherits_key_by_key_and_the_nearer_file_wins(write):
 
 
 def test_what_a_paper_printed_is_not_inherited(write):
-    write("paper: row 1\ndescription: first\nexpects: {emotion_ccc: 0.6}", "parent.yaml")
+    write("paper: row 1\ndescription: first\nreported_scores: {emotion_ccc: 0.6}", "parent.yaml")
     recipe = load_recipe(write("extends: parent.yaml\npaper: row 2"))
     assert (recipe.paper, recipe.description, recipe.reported_scores) == ("row 2", None, {})
 
@@ -166,7 +166,7 @@ def test_a_run_needs_a_recipe(arguments):
 
 def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
     (tmp_path / "encoder").mkdir()
-    path = write("description: d\nmodel: {dropout: 0.1}\nexpects: {s_mtl: 0.4}")
+    path = write("description: d\nmodel: {dropout: 0.1}\nreported_scores: {s_mtl: 0.4}")
     places = [
         "--data_dir",
         str(tmp_path),
