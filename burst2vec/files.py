@@ -5,6 +5,7 @@ reader, and a run that was killed or met a full disk, finds the file as it was b
 """
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -82,6 +83,16 @@ def write_whole(path: str | Path, content: str | bytes, force: bool = True) -> N
     """
     with draft_of(path, force) as draft:
         draft.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_json(path: str | Path, record: dict) -> None:
+    """Write a record as JSON, whole or not at all.
+
+    Raises:
+        ValueError: a number that is not finite, because JSON has none.
+        WriteError: as :func:`write_whole`.
+    """
+    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextmanager

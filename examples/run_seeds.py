@@ -22,7 +22,7 @@ from burst2vec.experiment.recipes import parse_run
 
 def best_of(folders: list[Path], score: str, greater_is_better: bool) -> str:
     """A line that names the run with the best of a validation score."""
-    found = {folder: read_run(folder).record["scores"].get(PRINTED_SPLIT, {}).get(score) for folder in folders}
+    found = {folder: read_run(folder).record.scores.get(PRINTED_SPLIT, {}).get(score) for folder in folders}
     found = {folder: value for folder, value in found.items() if value is not None}
     if not found:
         return f"no run has {score} on {PRINTED_SPLIT}"

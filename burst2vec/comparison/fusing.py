@@ -18,10 +18,10 @@ from ..experiment.baseline import from_record, learn_constant
 from ..experiment.finished import FinishedRun, names_of, read_predictions, read_run
 from ..experiment.inputs import read_corpora
 from ..experiment.recipes import corpora_of
-from ..experiment.results import versions, write_predictions, write_record
+from ..experiment.results import versions, write_predictions
 from ..experiment.sections import DataArguments
 from ..experiment.submitting import entered_clips, write_submission
-from ..files import write_whole
+from ..files import write_json, write_whole
 from ..markdown import markdown_table
 from ..scoring import score_tasks
 from ..scoring.fusion import choose_best, choose_weights, even_weights, weighted
@@ -157,7 +157,7 @@ def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataA
     """
     given = {key: value for key, value in changes.items() if value is not None}
     try:
-        data = DataArguments(**{**run.record["recipe"].get("data", {}), **given})
+        data = DataArguments(**{**run.record.recipe.get("data", {}), **given})
         names = list(corpora_of(data))
     except (TypeError, ValueError) as error:
         raise RunError(f"{run.folder}: its recipe's data cannot be read: {error}") from error
@@ -184,9 +184,11 @@ def label_splits(splits: dict[str, Split], systems: dict[str, FinishedRun], data
     """
     first = next(iter(systems.values()))
     tasks = first.tasks
-    trained = first.record["recipe"].get("training", {}).get("do_train", True)
+    trained = first.record.recipe.get("training", {}).get("do_train", True)
     corpus = read_corpora(data, tasks, for_prediction=not trained)
-    constant = learn_constant(tasks, corpus["train"]) if "train" in corpus else from_record(first.record, tasks)
+    constant = (
+        learn_constant(tasks, corpus["train"]) if "train" in corpus else from_record(first.record.constant, tasks)
+    )
     labelled = {}
     for name, split in splits.items():
         dataset = corpus[name] if name in corpus else next(iter(corpus.values())).select([])
@@ -216,7 +218,7 @@ def _references(clips, tasks) -> dict | None:
 
 
 def _refuse_other_labels(split: str, system: str, run: FinishedRun, scores: dict[str, float]) -> None:
-    own = run.record["scores"].get(split, {})
+    own = run.record.scores.get(split, {})
     for name, value in scores.items():
         if name in own and abs(own[name] - value) > AGREES * max(1.0, abs(value)):
             raise RunError(
@@ -342,12 +344,12 @@ def write_fusion(fusion: Fusion, systems: dict[str, FinishedRun], splits: dict[s
         text += f"\n\n{submission.summary()}."
     record = {
         "way": fusion.way,
-        "corpora": next(iter(systems.values())).record["corpora"],
+        "corpora": next(iter(systems.values())).record.corpora,
         "systems": [
             {
                 "name": name,
-                "seed": run.record["seed"],
-                "recipe": run.record["recipe"],
+                "seed": run.record.seed,
+                "recipe": run.record.recipe,
                 "scores": {split: by_system[name] for split, by_system in fusion.scores.items()},
             }
             for name, run in systems.items()
@@ -361,14 +363,14 @@ def write_fusion(fusion: Fusion, systems: dict[str, FinishedRun], splits: dict[s
         "note": _note(fusion),
         "versions": versions(),
     }
-    write_record(folder / "fusion.json", record)
+    write_json(folder / "fusion.json", record)
     write_whole(folder / "fusion.md", text + "\n")
     return text
 
 
 def _unreadable(systems: dict[str, FinishedRun], table: Sequence[str], data: DataArguments) -> list[str]:
     """The test clips that a run's record names as unreadable, as the table calls them."""
-    named = {clip for run in systems.values() for clip in run.record.get("submission", {}).get("constant_baseline", [])}
+    named = {clip for run in systems.values() for clip in (run.record.submission or {}).get("constant_baseline", [])}
     return [table[place] for clip, place in entered_clips(table, data).items() if clip in named]
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..data.cells import as_cell
 from ..errors import RunError
-from ..experiment.finished import RECORD, FinishedRun, names_of, read_run
+from ..experiment.finished import FinishedRun, names_of, read_run
+from ..experiment.run_record import RECORD, RunRecord
 from ..files import write_whole
 from ..markdown import markdown_table, markdown_text
 
@@ -73,15 +74,15 @@ def find_runs(folders: Sequence[str | Path]) -> tuple[dict[str, FinishedRun], di
     for name, folder in zip(names_of(found), found, strict=True):
         try:
             run = read_run(folder)
-            identity = json.dumps([_identity(run), run.record["seed"]], sort_keys=True)
-            if not any(isinstance(scores, dict) and scores for scores in run.record["scores"].values()):
+            identity = json.dumps([_identity(run), run.record.seed], sort_keys=True)
+            if not any(isinstance(scores, dict) and scores for scores in run.record.scores.values()):
                 raise RunError("it has no scores: its corpus has no labels")
         except RunError as error:
             unfinished = not (folder / RECORD).is_file()
             skipped[name] = f"unfinished: checkpoints and no {RECORD}" if unfinished else str(error)
             continue
         if identity in first_of:
-            again = "" if runs[first_of[identity]].record["scores"] == run.record["scores"] else ", but other scores"
+            again = "" if runs[first_of[identity]].record.scores == run.record.scores else ", but other scores"
             skipped[name] = f"same recipe, seed and clips as {first_of[identity]}{again}; counted once"
             continue
         first_of[identity], runs[name] = name, run
@@ -97,14 +98,14 @@ def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
     for (paper, label), group in zip(labels, groups.values(), strict=True):
         record = next(iter(group.values())).record
-        for split in record["scores"]:
-            printed = record["recipe"].get("reported_scores", {}) if split == PRINTED_SPLIT else {}
-            corpora, clips = tuple(record["corpora"]), record["clips"].get(split, {}).get("used", 0)
+        for split in record.scores:
+            printed = record.recipe.get("reported_scores", {}) if split == PRINTED_SPLIT else {}
+            corpora, clips = tuple(record.corpora), record.clips.get(split, {}).get("used", 0)
             row = Row(paper, label, corpora, clips, printed)
             for name, run in group.items():
                 row.runs.append(name)
-                row.seeds.append(run.record["seed"])
-                for given, kept in ((run.record["scores"], row.scores), (run.record["baseline"], row.baseline)):
+                row.seeds.append(run.record.seed)
+                for given, kept in ((run.record.scores, row.scores), (run.record.baseline, row.baseline)):
                     for score, value in given.get(split, {}).items():
                         if "/" not in score:
                             kept.setdefault(score, []).append(value)
@@ -117,19 +118,19 @@ def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
 
 def _identity(run: FinishedRun) -> list:
     """What runs have in common that differ by nothing but their seed."""
-    recipe = json.loads(json.dumps(run.record["recipe"]))
+    recipe = json.loads(json.dumps(run.record.recipe))
     recipe.get("training", {}).pop("seed", None)
-    return [recipe, run.record["corpora"], run.record.get("preprocess"), run.record["clips"]]
+    return [recipe, run.record.corpora, run.record.preprocess, run.record.clips]
 
 
 def _labels(runs: Sequence[FinishedRun]) -> list[tuple[str, str]]:
     """Paper and name of each group; names that would be alike get the keys in which they differ."""
     plain = []
     for run in runs:
-        paper, comma, place = (run.record["recipe"].get("paper") or "").partition(", ")
-        described = run.record["recipe"].get("description") or run.folder.resolve().name
+        paper, comma, place = (run.record.recipe.get("paper") or "").partition(", ")
+        described = run.record.recipe.get("description") or run.folder.resolve().name
         plain.append((paper or OTHERS, place if comma else described))
-    flat = [{**_preparation(run.record), **_flat(run.record["recipe"])} for run in runs]
+    flat = [{**_preparation(run.record), **_flat(run.record.recipe)} for run in runs]
     labels = []
     for place, label in enumerate(plain):
         alike = [flat[other] for other, of_other in enumerate(plain) if of_other == label]
@@ -143,10 +144,10 @@ def _labels(runs: Sequence[FinishedRun]) -> list[tuple[str, str]]:
     return labels
 
 
-def _preparation(record: dict) -> dict[str, str]:
+def _preparation(record: RunRecord) -> dict[str, str]:
     """What a recipe may leave open: how many clips there were, and the steps of an evaluated model."""
-    clips = {f"{split} clips": str(count.get("used")) for split, count in record["clips"].items()}
-    return {**clips, "data.preprocess": json.dumps(record.get("preprocess"), ensure_ascii=False)}
+    clips = {f"{split} clips": str(count.get("used")) for split, count in record.clips.items()}
+    return {**clips, "data.preprocess": json.dumps(record.preprocess, ensure_ascii=False)}
 
 
 def _flat(record: dict, above: str = "") -> dict[str, str]:

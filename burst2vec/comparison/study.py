@@ -19,8 +19,8 @@ from tqdm.auto import tqdm
 from ..errors import RunError
 from ..experiment.execute import execute
 from ..experiment.recipes import RecipeLoader, parse_run
-from ..experiment.results import write_record
-from ..files import write_whole
+from ..experiment.run_record import RECORD, RunRecord
+from ..files import write_json, write_whole
 from ..markdown import markdown_table, markdown_text
 from ..scoring.significance import PairedComparison, compare_paired, holm
 
@@ -101,7 +101,7 @@ def run_study(
         folder: each run has its own in it, ``<stage>/seed_<seed>``.
         options: of the command line, ``--key value``.
         split: whose scores are compared.
-        run: what makes a run of a recipe (``runs.execute``).
+        run: what makes a run of a recipe (``experiment.execute.execute``).
 
     Raises:
         RunError: a stage or seed twice, ``folder`` holds the runs of another study, or a run without scores.
@@ -129,7 +129,7 @@ def run_study(
 def run_or_read(
     recipe: str | Path, keys: dict, seed: int, folder: Path, options: Sequence[str] = (), run: Callable = execute
 ) -> dict:
-    """The scores of one run by split: read, where it is finished, else made or gone on with.
+    """The scores of one run by split: read, where it is finished, else made or resumed.
 
     Args:
         recipe, keys, options, run: as ``run_study`` has them; ``keys`` are of one stage.
@@ -137,21 +137,20 @@ def run_or_read(
         folder: of the run.
 
     Raises:
-        RunError: the folder holds a finished run of something else.
+        RunError: the folder holds a finished run of something else, or a record that is cut off.
     """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
     arguments = [text for key, value in texts.items() for text in (f"--{key}", value)]
     arguments += [*options, "--seed", str(seed), "--output_dir", str(folder)]
     wanted = parse_run([str(recipe), *arguments]).recipe.to_dict()
-    finished = folder / "metrics.json"
-    if finished.is_file():
-        record = json.loads(finished.read_text(encoding="utf-8"))
-        if record["recipe"] != json.loads(json.dumps(wanted)):
+    if (folder / RECORD).is_file():
+        record = RunRecord.read(folder)
+        if record.recipe != json.loads(json.dumps(wanted)):
             raise RunError(f"{folder}: holds a run of another recipe or stage; give another folder")
-        return record["scores"]
+        return record.scores
     if folder.exists() and any(folder.iterdir()):
         arguments += ["--resume_from_checkpoint", "true"]
-    return run(parse_run([str(recipe), *arguments]))["scores"]
+    return run(parse_run([str(recipe), *arguments])).scores
 
 
 def _folder_name(stage: str) -> str:
@@ -170,7 +169,7 @@ def write_study(study: Study, folder: str | Path, title: str) -> str:
     """
     folder = Path(folder)
     stages = list(next(iter(study.scores.values())))
-    write_record(folder / "study.json", {"title": title, "seeds": list(study.seeds), "scores": study.scores})
+    write_json(folder / "study.json", {"title": title, "seeds": list(study.seeds), "scores": study.scores})
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["stage", "seed", *study.scores])

@@ -1,6 +1,5 @@
 """What the constant baseline of a run answers: learnt from training clips, kept in the record for who has none."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,12 @@ from datasets import Dataset, DatasetDict
 
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
+from ..errors import RunError
 from ..scoring import baseline_predictions
 from ..tasks import Task
 from .inputs import draw_clips
 from .recipes import Run
+from .run_record import RECORD, RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +31,13 @@ def to_record(constant: Constant | None) -> dict[str, list[float]] | None:
     return constant and {name: answer[0].tolist() for name, answer in constant.items()}
 
 
-def from_record(record: dict, tasks: Sequence[Task]) -> Constant | None:
-    """The constant baseline that a run's record holds; None where it holds none of these tasks, as older ones.
+def from_record(given: dict | None, tasks: Sequence[Task]) -> Constant | None:
+    """The constant baseline that a run's record holds under ``constant``; None where it has none for these tasks.
 
     >>> from burst2vec.tasks import AGE
-    >>> from_record({"constant": {"age": [27.5]}}, [AGE]), from_record({"scores": {}}, [AGE])
+    >>> from_record({"age": [27.5]}, [AGE]), from_record(None, [AGE])
     ({'age': array([[27.5]])}, None)
     """
-    given = record.get("constant")
     if not isinstance(given, dict):
         return None
     constant = {}
@@ -77,11 +77,10 @@ def constant_of(run: Run, corpus: DatasetDict, train_clips: Dataset | None, task
 
 def _saved_constant(model_path: str | Path, tasks: Sequence[Task]) -> Constant | None:
     """The constant baseline of the run that a saved model is of; None where its folder does not tell."""
-    path = Path(model_path, "metrics.json")
-    if not path.is_file():
+    if not Path(model_path, RECORD).is_file():
         return None
     try:
-        return from_record(json.loads(path.read_text(encoding="utf-8")), tasks)
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # nothing that a prediction needs
-        logger.warning("%s cannot be read, so scores stand without a constant baseline: %s", path, error)
+        return from_record(RunRecord.read(model_path).constant, tasks)
+    except (RunError, ValueError, TypeError) as error:  # nothing that a prediction needs
+        logger.warning("scores stand without a constant baseline: %s", error)
         return None

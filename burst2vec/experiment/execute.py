@@ -28,7 +28,8 @@ from .normalisation_statistics import estimate_statistics
 from .plots import plot_losses
 from .prechecks import check_run, check_splits
 from .recipes import Run, argument_parser, corpora_of, parse_run
-from .results import Outcome, versions, write_record
+from .results import Outcome, versions
+from .run_record import RunRecord
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
 REFUSALS = (
@@ -91,11 +92,11 @@ def refused(error: Exception) -> int:
     return 2
 
 
-def execute(run: Run) -> dict:
+def execute(run: Run) -> RunRecord:
     """Do what a recipe says, and write everything into its ``output_dir``.
 
     Returns:
-        The run's record, as ``metrics.json`` holds it; on other processes than the main one it has no scores.
+        The run's record; on other processes than the main one it has no scores.
 
     Raises:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
@@ -106,7 +107,7 @@ def execute(run: Run) -> dict:
         return _execute(run, folder, resume, tasks)
 
 
-def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Task, ...]) -> dict:
+def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Task, ...]) -> RunRecord:
     training = run.training
     checkpoint = checkpoint_to_resume(folder, resume, training.load_best_model_at_end)
     if checkpoint is not None:
@@ -155,7 +156,7 @@ def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Tas
         if is_main:
             print(f"the model has the weights of step {trainer.step_of_weights} of {trainer.state.global_step}")
             check_lock(folder)
-            (folder / "metrics.json").unlink(missing_ok=True)  # of other weights than those saved now
+            RunRecord.discard(folder)  # of other weights than those saved now
         trainer.save_model(folder)
     outcome = Outcome(folder, tasks, constant_of(run, corpus, train_clips, tasks))
     for split, asked in (("validation", training.do_eval), ("test", training.do_predict)):
@@ -163,29 +164,29 @@ def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Tas
             predictions = trainer.predict(clips[split].dataset).predictions
             if is_main:
                 print(outcome.add(split, clips[split], predictions, run.data, corpus[split]["file_id"][:]))
-    record = {
-        "corpora": [corpus.corpus for corpus in corpora_of(run.data).values()],
-        "recipe": run.recipe.to_dict(),
-        "preprocess": extractor.preprocess,
-        "features": extractor.features,
-        "normalise_per_speaker": extractor.normalise_per_speaker,
-        "seed": training.seed,
-        "steps": trainer.state.global_step,
-        "step_of_weights": trainer.step_of_weights if training.do_train else None,
-        "clips": {split: chosen.counts for split, chosen in clips.items()},
-        "scores": outcome.scores,
-        "baseline": outcome.baseline,
-        **({"constant": to_record(outcome.constant)} if outcome.constant else {}),
-        **({"submission": outcome.submission} if outcome.submission else {}),
-        "versions": versions(),
-    }
+    record = RunRecord(
+        corpora=[corpus.corpus for corpus in corpora_of(run.data).values()],
+        recipe=run.recipe.to_dict(),
+        preprocess=extractor.preprocess,
+        features=extractor.features,
+        normalise_per_speaker=extractor.normalise_per_speaker,
+        seed=training.seed,
+        steps=trainer.state.global_step,
+        step_of_weights=trainer.step_of_weights if training.do_train else None,
+        clips={split: chosen.counts for split, chosen in clips.items()},
+        scores=outcome.scores,
+        baseline=outcome.baseline,
+        constant=to_record(outcome.constant),
+        submission=outcome.submission,
+        versions=versions(),
+    )
     if is_main:
         if training.do_train:
-            recipe = yaml.safe_dump(record["recipe"], sort_keys=False, allow_unicode=True)
+            recipe = yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True)
             write_whole(folder / "recipe.yaml", recipe)
             plot_losses(trainer.state.log_history, folder / "plots" / "losses.png")
             write_whole(folder / "README.md", str(model_card(folder.resolve().name, record, tasks)))
-        write_record(folder / "metrics.json", record)  # last: with it the run is finished
+        record.write(folder)  # last: with it the run is finished
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()
     return record

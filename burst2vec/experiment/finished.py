@@ -12,9 +12,7 @@ from ..data.cells import from_cell
 from ..errors import RunError
 from ..tasks import Task, resolve_tasks
 from .results import prediction_columns
-
-RECORD = "metrics.json"
-SAYS = {"corpora": list, "recipe": dict, "seed": int, "clips": dict, "scores": dict, "baseline": dict}
+from .run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class FinishedRun:
     """
 
     folder: Path
-    record: dict
+    record: RunRecord
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -35,7 +33,7 @@ class FinishedRun:
         Raises:
             RunError: no task set.
         """
-        given = self.record["recipe"].get("model", {}).get("tasks")
+        given = self.record.recipe.get("model", {}).get("tasks")
         saved = self.folder / "config.json"
         if given is None and saved.is_file():
             given = json.loads(saved.read_text(encoding="utf-8")).get("tasks")
@@ -59,17 +57,7 @@ def read_run(folder: str | Path) -> FinishedRun:
         RunError: no ``metrics.json``, or one that is cut off or does not say what a run's record says.
     """
     folder = Path(folder)
-    path = folder / RECORD
-    if not path.is_file():
-        raise RunError(f"{folder} holds no {RECORD}: give the folder of a finished run of examples/run_exvo.py")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is not JSON: {error}") from error
-    for key, kind in SAYS.items():
-        if not isinstance(record, dict) or not isinstance(record.get(key), kind):
-            raise RunError(f"{path} is no record of a run: {key!r} is missing or no {kind.__name__}; run it again")
-    return FinishedRun(folder, record)
+    return FinishedRun(folder, RunRecord.read(folder))
 
 
 def names_of(folders: Sequence[str | Path]) -> list[str]:

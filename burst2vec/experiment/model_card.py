@@ -11,6 +11,7 @@ from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
 from ..scoring.score_report import war_name
 from ..tasks import Task
+from .run_record import RunRecord
 
 METRIC_NAMES = {
     "ccc": "concordance correlation coefficient",
@@ -101,11 +102,11 @@ _PER_SPEAKER = (
 )
 
 
-def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
+def eval_results(record: RunRecord, tasks: tuple[Task, ...]) -> list[EvalResult]:
     """The entries of the ``model-index``: each task's score and S_MTL on each split, as ``metrics.json`` has them.
 
     Args:
-        record: the run's ``metrics.json``; ``record["scores"]`` is by split and score name.
+        record: of the run.
     """
     titles = {task.score_name: (task.metric, f"{task.name} {METRIC_NAMES[task.metric]}") for task in tasks}
     for task in tasks:
@@ -116,50 +117,50 @@ def eval_results(record: dict, tasks: tuple[Task, ...]) -> list[EvalResult]:
         EvalResult(
             task_type="audio-classification",
             task_name="Vocal burst analysis",
-            dataset_type="+".join(record["corpora"]),
-            dataset_name=" + ".join(record["corpora"]),
+            dataset_type="+".join(record.corpora),
+            dataset_name=" + ".join(record.corpora),
             dataset_split=split,
             metric_type=titles[name][0],
             metric_name=titles[name][1] + (" (years)" if name == "age_mae" else ""),
             metric_value=scores[name],
         )
-        for split, scores in record["scores"].items()
+        for split, scores in record.scores.items()
         for name in titles
         if name in scores
     ]
 
 
-def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
+def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...]) -> ModelCard:
     """The card of a trained model.
 
     Args:
         name: what the model is called: its folder, or its repository on the Hub.
-        record: the run's ``metrics.json``.
+        record: of the run.
         tasks: the model's task records.
     """
-    encoder = record["recipe"]["model"].get("encoder")
+    encoder = record.recipe["model"].get("encoder")
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="audio-classification",
-        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record["corpora"]],
+        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record.corpora],
         base_model=encoder if isinstance(encoder, str) and encoder.count("/") == 1 else None,
         metrics=sorted({task.metric for task in tasks}),
         model_name=name,
         eval_results=eval_results(record, tasks) or None,
     )
-    recipe, features = record["recipe"], record.get("features")
+    recipe, features = record.recipe, record.features
     said = [recipe.get("description"), recipe.get("paper")]
     about = " ".join(markdown_text(text).rstrip(".") + "." for text in said if text)
     if features:
         named = _listed([markdown_text(name) for name in features])
         about += f" It receives vectors of {named}, which are computed of the recording."
-    if record.get("normalise_per_speaker"):
+    if record.normalise_per_speaker:
         about += f" {_PER_SPEAKER}"
-    clips = _SPEAKERS_CLIPS if record.get("normalise_per_speaker") else '"burst.wav"'
+    clips = _SPEAKERS_CLIPS if record.normalise_per_speaker else '"burst.wav"'
     load = _LOAD.format(
         name=name,
         shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
-        apply=(_APPLY if record["preprocess"] else "") + (_COMPUTE if features else ""),
+        apply=(_APPLY if record.preprocess else "") + (_COMPUTE if features else ""),
         heard="np.concatenate(vectors)" if features else "waveform, sampling_rate=16000",
         limits="" if features else _LIMITS,
     )
@@ -171,12 +172,12 @@ def model_card(name: str, record: dict, tasks: tuple[Task, ...]) -> ModelCard:
             about=about,
             load=code_block(load, "python"),
             listen=code_block(_LISTEN.format(name=name, clips=clips), "python"),
-            corpus="; and ".join(CORPORA[corpus] for corpus in record["corpora"]),
-            reports="\n\n".join(_report(split, record, tasks) for split in record["scores"]) or "Not measured yet.",
-            clips=_clips(record["clips"]),
-            seed=markdown_text(record["seed"]),
-            steps=markdown_text(record["steps"]),
-            versions=markdown_text(", ".join(map(" ".join, record["versions"].items()))),
+            corpus="; and ".join(CORPORA[corpus] for corpus in record.corpora),
+            reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
+            clips=_clips(record.clips),
+            seed=markdown_text(record.seed),
+            steps=markdown_text(record.steps),
+            versions=markdown_text(", ".join(map(" ".join, record.versions.items()))),
             recipe=code_block(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), "yaml"),
         )
     )
@@ -197,9 +198,9 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _report(split: str, record: dict, tasks: tuple[Task, ...]) -> str:
-    clips = record["clips"][split]["used"]
-    report = format_report(tasks, record["scores"][split], record["baseline"][split], clips=clips)
+def _report(split: str, record: RunRecord, tasks: tuple[Task, ...]) -> str:
+    clips = record.clips[split]["used"]
+    report = format_report(tasks, record.scores[split], record.baseline[split], clips=clips)
     return f"### {markdown_text(split.capitalize())}\n\n{report}"
 
 

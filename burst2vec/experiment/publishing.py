@@ -1,6 +1,5 @@
 """To the Hub: only files of a known list, read for secrets and local paths first, private unless told otherwise."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,9 +8,10 @@ from huggingface_hub import HfApi
 from ..files import write_whole
 from .building import load_model
 from .model_card import model_card
+from .run_record import RECORD, RunRecord
 
 PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
-PUBLISHED += ("metrics.json", "recipe.yaml", "plots/*.png", "*.py", "features/*/*.safetensors")
+PUBLISHED += (RECORD, "recipe.yaml", "plots/*.png", "*.py", "features/*/*.safetensors")
 LICENSED = ("hume_vb",)  # corpora whose agreement forbids a public model
 
 SECRETS = (
@@ -67,14 +67,12 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
         The commit's address.
 
     Raises:
-        ValueError: no ``metrics.json``; a model that lacks weights, or has some that are not finite; a public
+        ValueError: no whole ``metrics.json``; a model that lacks weights, or has some that are not finite; a public
             repository for a licensed corpus; a token or a local path in a file.
     """
     folder = Path(folder)
-    if not (folder / "metrics.json").is_file():
-        raise ValueError(f"{folder} holds no metrics.json: give the output folder of a finished run")
-    record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    licensed = [corpus for corpus in record["corpora"] if corpus in LICENSED]
+    record = RunRecord.read(folder)
+    licensed = [corpus for corpus in record.corpora if corpus in LICENSED]
     if not private and licensed:
         raise ValueError(
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"

@@ -1,8 +1,7 @@
-"""What a run found, as files: predictions as CSV, scores as JSON, plots; all without a trace of the machine."""
+"""What a run found, as files: predictions as CSV, plots; all without a trace of the machine."""
 
 import csv
 import io
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -128,12 +127,6 @@ def prediction_columns(task: Task) -> list[str]:
     """
     single = task.kind == "regression" and len(task.labels) == 1
     return [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
-
-
-def write_record(path: str | Path, record: dict) -> None:
-    """``metrics.json``; a number that is not finite is refused, because JSON has none."""
-    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(path, text + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -285,7 +285,7 @@ def test_a_mixture_has_a_folder_for_each_corpus(tmp_path):
     for wrong in (["H"], ["hume_vb=H", "hume_vb=I"], ["singing=S"]):
         with pytest.raises(RunError, match=r"the run reads \['emogator', 'hume_vb'\]"):
             data_of(run, wrong)
-    run.record["recipe"]["data"] = {"singers": 3}
+    run.record.recipe["data"] = {"singers": 3}
     with pytest.raises(RunError, match="its recipe's data cannot be read"):
         data_of(run)
 

@@ -10,6 +10,7 @@ import pytest
 from burst2vec.comparison.study import STAGES, Study, format_study, read_stages, run_study, write_study
 from burst2vec.errors import RunError
 from burst2vec.experiment.plots import plot_study
+from burst2vec.experiment.run_record import RunRecord
 
 TWO = {"as recorded": {"preprocess": [], "target_rms_dbfs": "off"}, "+ high-pass": {"preprocess": ["highpass"]}}
 
@@ -33,8 +34,9 @@ class Learner:
         scores = {"validation": {"emotion_ccc": 0.5 + 0.1 * steps + 0.01 * run.training.seed, "emotion_ccc/Awe": 0.1}}
         folder = Path(run.training.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        record = {"recipe": run.recipe.to_dict(), "scores": scores}
-        (folder / "metrics.json").write_text(json.dumps(record), encoding="utf-8")
+        known = {"corpora": ["synthetic"], "seed": run.training.seed, "clips": {}, "baseline": {}}
+        record = RunRecord(recipe=run.recipe.to_dict(), scores=scores, **known)
+        record.write(folder)
         return record
 
 
@@ -64,6 +66,14 @@ def test_what_is_finished_is_not_trained_again_and_what_is_not_goes_on(recipe, l
     assert again == first
     (run,) = learner.runs
     assert run.training.resume_from_checkpoint == "true"
+
+
+def test_a_record_that_is_cut_off_is_no_finished_run(recipe, learner, tmp_path):
+    run_study(recipe, TWO, [0], tmp_path / "out", run=learner)
+    path = tmp_path / "out" / "high-pass" / "seed_0" / "metrics.json"
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(RunError, match=f"{path} is not JSON, so its run does not count as finished"):
+        run_study(recipe, TWO, [0], tmp_path / "out", run=learner)
 
 
 def test_a_folder_of_another_study_is_refused(recipe, learner, tmp_path):

@@ -188,7 +188,7 @@ def test_a_recipe_made_small_trains_what_it_should_and_nothing_else(path, tiny_a
     no_files = ["--eval_strategy", "no", "--save_strategy", "no", "--max_steps", str(steps)]
     no_plateau = ["--lr_scheduler_type", "constant"]  # which takes validations to find
     record = execute(parse_run([*arguments, *no_files, *no_plateau]))
-    assert record["steps"] == steps and record["clips"]["train"]["used"] > 0
+    assert record.steps == steps and record.clips["train"]["used"] > 0
     after = dict(built["model"].named_parameters())
     moved = {name for name, before in built["before"].items() if not torch.equal(before, after[name])}
     # SpecAugment's filling is learnt only where it masks, which it seldom does in clips as short as these.

@@ -1,6 +1,5 @@
 """run_seeds from the command line: a run a seed, each made once, and what is said of them."""
 
-import json
 import runpy
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import yaml
 
 from burst2vec.comparison import study
+from burst2vec.experiment.run_record import RunRecord
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -33,11 +33,11 @@ def made(monkeypatch):
         seed = run.training.seed
         seeds.append((seed, run.training.resume_from_checkpoint))
         scores = {"validation": {"emotion_ccc": seed / 100, "age_mae": seed / 10}}
-        record = {"corpora": ["synthetic"], "recipe": run.recipe.to_dict(), "seed": seed}
-        record |= {"clips": {"validation": {"used": 3}}, "scores": scores, "baseline": scores}
+        known = {"corpora": ["synthetic"], "recipe": run.recipe.to_dict(), "seed": seed}
+        record = RunRecord(**known, clips={"validation": {"used": 3}}, scores=scores, baseline=scores)
         folder = Path(run.training.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.json").write_text(json.dumps(record))
+        record.write(folder)
         return record
 
     monkeypatch.setattr(study.run_or_read, "__defaults__", ((), make))

@@ -22,6 +22,7 @@ from burst2vec.experiment.feature_inputs import feature_inputs, tables_folder
 from burst2vec.experiment.inputs import Clips, prepare_clips, read_corpora, tasks_of
 from burst2vec.experiment.publishing import find_secrets, published_files
 from burst2vec.experiment.recipes import load_recipe, parse_run
+from burst2vec.experiment.run_record import RunRecord
 from burst2vec.experiment.sections import DataArguments
 from burst2vec.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
 from burst2vec.scoring.submission import validate_exvo_multi
@@ -136,11 +137,11 @@ def refused(capsys, arguments):
 
 
 def record_of(run):
-    return json.loads((run / "metrics.json").read_text())
+    return RunRecord.read(run)
 
 
 def scores(record):
-    return record["scores"]["validation"]
+    return record.scores["validation"]
 
 
 def prepared(command, *more):
@@ -155,7 +156,7 @@ def prepared(command, *more):
 
 def test_a_run_measures_its_vectors_and_its_pipeline_computes_them(finished, folder):
     record = record_of(finished)
-    assert record["features"] == ["loudness", "shape"] and record["steps"] > 2
+    assert record.features == ["loudness", "shape"] and record.steps > 2
     model = Burst2VecForMultiTask.from_pretrained(finished)
     assert model.encoder.size == 3 and model.encoder.mean[2] > 1000  # samples
     extractor = Burst2VecFeatureExtractor.from_pretrained(finished)
@@ -190,7 +191,7 @@ def test_tables_written_before_give_the_same_scores(finished, command, tmp_path)
     for name in ("loudness", "shape"):
         write_features(clips, name, tmp_path / "tables", 1)
     read = execute(parse_run(command(tmp_path / "run", "--features_dir", tmp_path / "tables", "--do_predict", "false")))
-    assert scores(read) == scores(record_of(finished)) and "features_dir" not in read["recipe"]["data"]
+    assert scores(read) == scores(record_of(finished)) and "features_dir" not in read.recipe["data"]
 
 
 @pytest.fixture
@@ -214,9 +215,9 @@ def of_feats(command, feats, output_dir, *more):
 
 def test_the_challenges_vectors_need_no_audio(command, feats, tmp_path, capsys):
     record = execute(parse_run(of_feats(command, feats, tmp_path / "run")))
-    assert record["features"] == ["egemaps"] and record["scores"].keys() == {"validation", "test"}
+    assert record.features == ["egemaps"] and record.scores.keys() == {"validation", "test"}
     assert Burst2VecFeatureExtractor.from_pretrained(tmp_path / "run").feature_size == 88
-    assert sum(count["used"] for count in record["clips"].values()) == 36
+    assert sum(count["used"] for count in record.clips.values()) == 36
     assert "is written and valid, with all 12 test clips" in capsys.readouterr().out
 
 
@@ -226,8 +227,8 @@ def test_a_clip_without_a_vector_is_skipped_and_counted_or_ends_the_run(command,
     (feats / "eGeMAPS" / f"[{lost}].csv").unlink()
     short = ["--max_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"]
     record = execute(parse_run(of_feats(command, feats, tmp_path / "run", *short)))
-    assert record["clips"]["test"] == {"used": 11, "skipped": 1}
-    assert record["submission"]["constant_baseline"] == [lost] and record["submission"]["without_row"] == 0
+    assert record.clips["test"] == {"used": 11, "skipped": 1}
+    assert record.submission["constant_baseline"] == [lost] and record.submission["without_row"] == 0
     message = refused(capsys, of_feats(command, feats, tmp_path / "again", *short, "--on_bad_clip", "raise"))
     assert f"eGeMAPS: holds no vector of 1 of the 12 clips of test, the first is '{lost}'" in message
 
@@ -277,7 +278,7 @@ def test_what_a_set_learns_from_training_clips_goes_with_the_model(command, fold
     execute(parse_run(command(tmp_path / "run", "--features", "offset:3", *SHORT)))
     assert (tmp_path / "run/features/offset-3/offset.json").is_file()
     saved = [*EVALUATE, "--model_path", tmp_path / "run", "--features", "null"]
-    assert execute(parse_run(command(tmp_path / "evaluated", *saved)))["features"] == ["offset:3"]
+    assert execute(parse_run(command(tmp_path / "evaluated", *saved))).features == ["offset:3"]
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
     assert 15 <= hear(str(folder / "wav/00001.wav"))["age"] <= 45
     (tmp_path / "run/features/offset-3/offset.json").unlink()
@@ -313,7 +314,7 @@ def test_a_run_of_other_features_does_not_resume(finished, command, capsys):
 
 def test_vectors_on_their_speakers_scale_are_recorded_and_no_single_clip_is_heard(command, folder, tmp_path):
     record = execute(parse_run(command(tmp_path / "run", "--normalise_per_speaker", "true", *SHORT)))
-    assert record["normalise_per_speaker"] is True
+    assert record.normalise_per_speaker is True
     model = Burst2VecForMultiTask.from_pretrained(tmp_path / "run")
     assert torch.allclose(model.encoder.mean, torch.zeros(3), atol=1e-4)
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
@@ -330,7 +331,7 @@ def test_vectors_on_their_speakers_scale_are_recorded_and_no_single_clip_is_hear
             hear(given)
     assert "'speaker': 'S1'}, {'path'" in (tmp_path / "run/README.md").read_text()
     again = execute(parse_run(command(tmp_path / "again", *EVALUATE, "--model_path", tmp_path / "run")))
-    assert again["normalise_per_speaker"] is True
+    assert again.normalise_per_speaker is True
 
 
 @pytest.fixture(scope="module")
@@ -473,7 +474,7 @@ def test_nothing_published_names_where_a_checkpoint_lay(command, tmp_path):
     (tmp_path / "my-hubert").mkdir()
     place = f"checkpoint:{tmp_path}/my-hubert"
     record = execute(parse_run(command(tmp_path / "run", "--features", f"[{place}]", *SHORT)))
-    assert record["features"] == ["checkpoint:my-hubert"]
+    assert record.features == ["checkpoint:my-hubert"]
     files = published_files(tmp_path / "run")
     assert {str(path): find_secrets(path) for path in files if find_secrets(path)} == {}
     text = "".join(path.read_text() for path in files if path.suffix in (".json", ".yaml", ".md"))
@@ -493,7 +494,7 @@ def test_a_saved_model_asks_for_the_place_of_the_network_that_makes_its_vectors(
     first = execute(
         parse_run(command(tmp_path / "run", "--features", json.dumps(["loudness", place]), *SHORT, *evaluated))
     )
-    assert first["features"] == ["loudness", "embedding:my-hubert"]
+    assert first.features == ["loudness", "embedding:my-hubert"]
     saved = ["--do_train", "false", "--do_predict", "false", "--model_path", tmp_path / "run", *evaluated]
     asked = """--features '["loudness", "embedding:FOLDER/my-hubert"]'"""
     for features in ("null", '["loudness", "embedding:my-hubert"]', '["loudness", "embedding:/nowhere/my-hubert"]'):
@@ -502,7 +503,7 @@ def test_a_saved_model_asks_for_the_place_of_the_network_that_makes_its_vectors(
         assert line.startswith("error: ") and line.endswith(f"say where it lies: {asked}")
         assert "my-hubert is not found" in line
     mended = asked.split()[0], asked.partition(" ")[2].strip("'").replace("FOLDER", f"{tmp_path}/encoders")
-    assert execute(parse_run(command(tmp_path / "again", *saved, *mended)))["features"] == first["features"]
+    assert execute(parse_run(command(tmp_path / "again", *saved, *mended))).features == first.features
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
     clip = np.sin(np.arange(8000) / 9).astype("f")
     with pytest.raises(CorpusError, match=r"features=\['loudness', 'embedding:FOLDER/my-hubert'\]\)$"):

@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from burst2vec.experiment.model_card import model_card
+from burst2vec.experiment.run_record import RunRecord
 from burst2vec.tasks import TASK_PRESETS, Task
 
 SCORES = {"emotion_ccc": 0.645, "emotion_ccc/Awe": 0.7, "age_mae": 3.709, "country_uar": 0.676, "s_mtl": 0.445}
@@ -26,7 +27,7 @@ RECORD = {
 
 
 def saved_card(tmp_path, record=RECORD, tasks="exvo"):
-    model_card("quickstart", record, TASK_PRESETS[tasks]).save(tmp_path / "README.md")
+    model_card("quickstart", RunRecord(**record), TASK_PRESETS[tasks]).save(tmp_path / "README.md")
     return ModelCard.load(tmp_path / "README.md")
 
 
@@ -81,7 +82,7 @@ HOSTILE = [
 def test_a_name_is_never_code_nor_metadata_nor_markup(tmp_path, name):
     """The card of a hostile name differs from a harmless one's in that name alone, in each of its languages."""
     record = {**RECORD, "recipe": {**RECORD["recipe"], "description": name, "paper": name}, "versions": {name: name}}
-    model_card(name, record, TASK_PRESETS["exvo"]).save(tmp_path / "README.md")
+    model_card(name, RunRecord(**record), TASK_PRESETS["exvo"]).save(tmp_path / "README.md")
     card, harmless = ModelCard.load(tmp_path / "README.md"), saved_card(tmp_path)
     assert card.data.model_name == name
     assert {**card.data.to_dict(), "model-index": 0} == {**harmless.data.to_dict(), "model-index": 0}
@@ -105,7 +106,7 @@ def test_labels_of_any_letters_fill_one_cell_each(tmp_path):
     task = Task("feeling", kind="regression", labels=labels, unit="<i>points</i>")
     scores = {"validation": {"feeling_ccc": 0.5, **{f"feeling_ccc/{label}": 0.25 for label in labels}}}
     record = {**RECORD, "scores": scores, "baseline": {"validation": {}}}
-    model_card("quickstart", record, (task,)).save(tmp_path / "README.md")
+    model_card("quickstart", RunRecord(**record), (task,)).save(tmp_path / "README.md")
     tokens = MarkdownIt("commonmark").enable("table").parse(ModelCard.load(tmp_path / "README.md").text)
     cells = [token.content for before, token in zip(tokens, tokens[1:], strict=False) if before.type == "td_open"]
     assert len(cells) == 5 * (1 + len(labels)) + 3 * len(RECORD["clips"])

@@ -267,7 +267,7 @@ def test_without_a_record_of_the_training_scores_stand_without_a_constant_baseli
     assert predict(place, place / "out_alone", "alone", "--model_path", place / "bare") == 0
     found = record_of(place / "out_alone")
     assert found["baseline"] == {} and "constant" not in found and "strength_mae" in found["scores"]["test"]
-    assert "| strength_mae |" in (shown := capsys.readouterr().out) and "|       - | lower" in shown
+    assert "| strength_mae |" in (shown := capsys.readouterr().out) and "|        - | lower" in shown
 
 
 def test_new_clips_of_emogator_are_one_split_and_its_recipes_splits_say_how_to_leave_them_out(place, capsys):

@@ -1,0 +1,110 @@
+"""What a run read, did and found: ``metrics.json``. It is written last, so that a folder that has it is finished."""
+
+import json
+import types
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+from ..errors import RunError
+from ..files import write_json
+
+RECORD = "metrics.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The record of one run; this class alone writes and reads it.
+
+    Attributes:
+        corpora: the names of those that it read.
+        recipe: as ``Recipe.to_dict`` gives it, without places.
+        preprocess: the transforms of every clip, as the feature extractor has them.
+        features: the feature sets whose vectors the model takes; none where it takes waveforms.
+        normalise_per_speaker: whether each speaker's vectors were centred and scaled.
+        seed: of the training.
+        steps: optimizer steps done; 0 of an evaluation.
+        step_of_weights: after which the model had the weights that it was saved with; None of an evaluation.
+        clips: by split how many were ``used`` and how many ``skipped``.
+        scores: by split and name; none of a split without labels.
+        baseline: the scores of the constant baseline, in the same shape.
+        constant: what the constant baseline answers, by task one number per label; None where nobody knows.
+        submission: of a submission file its name and what it holds, or the problem why there is none; None without one.
+        versions: of the packages, by name.
+    """
+
+    corpora: list[str]
+    recipe: dict
+    preprocess: list = field(default_factory=list)
+    features: list = field(default_factory=list)
+    normalise_per_speaker: bool = False
+    seed: int
+    steps: int | None = None
+    step_of_weights: int | None = None
+    clips: dict[str, dict[str, int]]
+    scores: dict[str, dict[str, float]]
+    baseline: dict[str, dict[str, float]]
+    constant: dict[str, list[float]] | None = None
+    submission: dict | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """As JSON has it; without a ``constant`` or a ``submission`` where there is none."""
+        said = asdict(self)
+        return {name: said[name] for name in said if said[name] is not None or name not in ("constant", "submission")}
+
+    def write(self, folder: str | Path) -> None:
+        """Write ``metrics.json``, whole or not at all. Call it when everything else of the run is in its place.
+
+        Raises:
+            ValueError: a number that is not finite, because JSON has none.
+            WriteError: a full disk, for example.
+        """
+        write_json(Path(folder, RECORD), self.to_dict())
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "RunRecord":
+        """The record of a finished run. Keys that this version does not know are passed over.
+
+        Raises:
+            RunError: no ``metrics.json``, or one that is cut off or does not say what a run's record says.
+        """
+        path = Path(folder, RECORD)
+        if not path.is_file():
+            raise RunError(f"{folder} holds no {RECORD}: give the folder of a finished run of examples/run_exvo.py")
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path} is not JSON, so its run does not count as finished: {error}; run it again"
+            ) from error
+        said = said if isinstance(said, dict) else {}
+        for name, (kinds, needed) in KINDS.items():
+            if (needed or name in said) and not isinstance(said.get(name), kinds):
+                kind = kinds[0].__name__
+                raise RunError(f"{path} is no record of a run: {name!r} is missing or no {kind}; run it again")
+        return cls(**{name: said[name] for name in KINDS if name in said})
+
+    @staticmethod
+    def discard(folder: str | Path) -> None:
+        """The folder is no finished run's from now on: its weights are about to change."""
+        Path(folder, RECORD).unlink(missing_ok=True)
+
+
+def _kinds(hint) -> tuple[type, ...]:
+    """
+    >>> _kinds(dict[str, int] | None), _kinds(int)
+    ((<class 'dict'>, <class 'NoneType'>), (<class 'int'>,))
+    """
+    either = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return tuple(get_origin(one) or one for one in either)
+
+
+# By name the types that a value may have, and whether every record has one; the first records had fewer.
+KINDS = {
+    entry.name: (
+        _kinds(get_type_hints(RunRecord)[entry.name]),
+        entry.default is MISSING and entry.default_factory is MISSING,
+    )
+    for entry in fields(RunRecord)
+}
