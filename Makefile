@@ -9,7 +9,7 @@ RUN_FOLDER = runs/$(basename $(notdir $(RECIPE)))
 OUTPUT ?= $(RUN_FOLDER)$(if $(wildcard $(RUN_FOLDER)/metrics.json),-$(shell date +%Y%m%d-%H%M%S))
 WORKERS ?= 2
 
-.PHONY: exvo test wheel lint format coverage bench clean
+.PHONY: exvo test quick wheel docs lint format coverage bench clean
 
 exvo: .venv/.installed  ## train, score, save and predict with the quickstart recipe; RECIPE=… for another
 	.venv/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
@@ -17,6 +17,9 @@ exvo: .venv/.installed  ## train, score, save and predict with the quickstart re
 
 test: .venv/.developing  ## every test and doctest, with branch coverage of burst2vec/
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+
+quick: .venv/.developing  ## the tests of single functions and parts; what takes whole runs, or real recordings, is left out
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not emogator"
 
 wheel:  ## the package as its users install it, in a fresh environment: does it predict?
 	.ci/check_wheel $(PYTHON)

@@ -164,6 +164,7 @@ def test_a_wav_with_a_chunk_after_its_data_is_whole():
     assert load_audio(content).size == 8_000
 
 
+@pytest.mark.emogator
 def test_real_recordings_are_read():
     clips = sorted((EMOGATOR / "data/mp3").glob("*.mp3"))[::540]
     if not clips:

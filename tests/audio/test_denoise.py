@@ -342,6 +342,7 @@ def test_silence_has_a_segmental_snr_of_0_db(benchmark):
     assert not benchmark.segmental_snrs(hiss(), np.zeros(16_000)).any()
 
 
+@pytest.mark.emogator
 def test_real_bursts_in_white_noise_of_0_db_gain_3_db(benchmark):
     folder = EMOGATOR / "data/mp3"
     if not folder.is_dir():

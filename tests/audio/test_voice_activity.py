@@ -150,6 +150,7 @@ def test_25_ms_are_left_where_the_only_voice_is_in_the_last_samples(monkeypatch)
     assert trim_silence(thrice, 48_000, margin_seconds=0.0).size == 1_200
 
 
+@pytest.mark.emogator
 def test_of_real_bursts_silence_goes_and_the_burst_stays():
     clips = emogator(12)
     trimmed = [trim_silence(clip) for clip in clips]
@@ -161,6 +162,7 @@ def test_of_real_bursts_silence_goes_and_the_burst_stays():
 # The network
 
 
+@pytest.mark.emogator
 def test_the_probabilities_are_those_of_silero_vads_own_loop():
     from silero_vad import load_silero_vad
 

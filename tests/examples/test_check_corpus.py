@@ -11,6 +11,8 @@ import yaml
 
 from tests.data.corpora_on_disk import EMOGATOR, write_hume_vb, write_wav
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "check_corpus.py"
 COUNTRIES = ("China", "South Africa", "United States", "Venezuela")
 
@@ -152,6 +154,7 @@ def test_one_corpus_or_one_recipe_must_be_named(main, words, capsys):
     assert ending.value.code == 2 and "usage" in capsys.readouterr().err
 
 
+@pytest.mark.emogator
 @pytest.mark.skipif(not (EMOGATOR / "data/mp3").is_dir(), reason="EmoGator is not there; name it in $EMOGATOR_DIR")
 def test_real_recordings_have_a_report(main, tmp_path, capsys):
     folder = tmp_path / "emogator"

@@ -24,6 +24,8 @@ from burst2vec.tasks import resolve_tasks
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_vector, write_webm
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 PATHS = sorted(RECIPES.rglob("*.yaml"))
 # What makes an encoder of the package small, by its kind; a vector's size is that of the features.

@@ -10,6 +10,8 @@ from burst2vec.features import read_features
 from tests.data.corpora_on_disk import write_hume_vb, write_wav
 from tests.features.test_embeddings import save_encoder
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "extract_features.py"
 
 

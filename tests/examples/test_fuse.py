@@ -14,6 +14,8 @@ from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.tasks import TASK_PRESETS
 from tests.comparison.finished_runs import write_run
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "fuse.py"
 DATA = {"corpus": "synthetic", "synthetic_clips": 48, "synthetic_speakers": 12, "synthetic_seed": 0}
 

@@ -11,6 +11,8 @@ import soundfile
 
 from burst2vec.audio import TRANSFORMS, load_audio
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "preprocess.py"
 FEW = ["--steps", "mono", "resample", "normalise_level:dbfs=-20", "--num_proc", "1"]
 

@@ -47,7 +47,8 @@ SMALLER = {
 }
 SMALL_CORPUS = ["--synthetic_clips", "36", "--synthetic_speakers", "12"]  # quickstart's takes minutes
 
-pytestmark = pytest.mark.xdist_group("readme")  # one worker makes the folder and the run that they share
+# One group: one worker makes the folder and the run that they share.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme")]
 
 
 class Block(NamedTuple):

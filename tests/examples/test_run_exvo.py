@@ -27,6 +27,8 @@ from burst2vec.locks import lock_folder
 from burst2vec.scoring.submission import validate_exvo_multi
 from tests.conftest import TINY, tiny_encoder_config
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 TINY_ENCODER = {"model_type": "hubert", "feat_extract_norm": "layer", "apply_spec_augment": False, **TINY}
 RECIPE = {

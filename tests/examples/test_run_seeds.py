@@ -9,6 +9,8 @@ import yaml
 from burst2vec.comparison import study
 from burst2vec.experiment.run_record import RunRecord
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -31,6 +31,8 @@ from burst2vec.training import Burst2VecTrainer
 from tests.features.test_embeddings import save_encoder
 from tests.training.tiny_run import tiny_arguments, tiny_corpus
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 RECIPE = {
     "description": "Two numbers a clip",
     "data": {"corpus": "hume_vb", "preprocess": ["normalise_peak"]},

@@ -16,6 +16,8 @@ from burst2vec.experiment.execute import main
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_wav
 
+pytestmark = pytest.mark.slow  # whole commands and runs
+
 RECIPE = {
     "description": "Kind and strength of a few bursts of noise",
     "data": {"corpus": "folder"},

@@ -782,6 +782,7 @@ def test_two_files_of_one_clip_are_refused(tmp_path):
         read_challenge_features(tmp_path)
 
 
+@pytest.mark.emogator
 @pytest.mark.skipif(not (EMOGATOR / "data/mp3").is_dir(), reason="EmoGator is not there; name it in $EMOGATOR_DIR")
 def test_real_bursts_have_finite_vectors(tmp_path):
     paths = sorted((EMOGATOR / "data/mp3").glob("*.mp3"))[::700]

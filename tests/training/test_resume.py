@@ -20,7 +20,8 @@ ROOT = HERE.parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 KILLED = -signal.SIGKILL
 
-pytestmark = pytest.mark.xdist_group("killed_runs")  # they share one server and the uninterrupted run
+# One group: they share one server and the uninterrupted run.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed_runs")]
 
 
 class Server:

@@ -78,6 +78,7 @@ def test_a_folder_without_mp3_files_is_refused(tmp_path):
             find_clips(folder)
 
 
+@pytest.mark.emogator
 def test_the_real_files_are_read(tmp_path):
     if not EMOGATOR.is_dir():
         pytest.skip(f"EmoGator is not at {EMOGATOR}; set EMOGATOR_DIR")
