@@ -86,13 +86,13 @@ def tiny_arguments(output_dir, **changes):
     return Burst2VecTrainingArguments(output_dir=str(output_dir), **{**small, **changes})
 
 
-def tiny_trainer(output_dir, model=None, corpus=None, callbacks=(), **changes):
+def tiny_trainer(output_dir, model=None, corpus=None, extractor=None, callbacks=(), **changes):
     return Burst2VecTrainer(
         model=model or tiny_model(),
         args=tiny_arguments(output_dir, **changes),
         train_dataset=corpus or tiny_corpus(),
         eval_dataset=tiny_corpus(8, seed=1),
-        processing_class=Burst2VecFeatureExtractor(),
+        processing_class=extractor or Burst2VecFeatureExtractor(),
         callbacks=callbacks,
     )
 
