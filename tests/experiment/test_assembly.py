@@ -12,9 +12,11 @@ import yaml
 from safetensors.numpy import load_file
 
 from burst2vec.comparison.report import find_runs
+from burst2vec.comparison.study import run_or_read
 from burst2vec.errors import RunError
 from burst2vec.experiment.execute import main
 from burst2vec.experiment.finished import read_run
+from burst2vec.experiment.publishing import publish
 from burst2vec.features import FEATURE_SETS, FeatureSet
 
 # Splits differ in loudness, in the most frequent kind and in the median strength, so that none can stand for another.
@@ -148,12 +150,25 @@ def test_a_run_whose_labels_were_changed_does_not_resume(workplace, tmp_path, ca
     assert re.search(rf"error: .*written by a run with other settings: {data} was \w+ and is \w+\. ", message), message
 
 
+def read_by_a_study(folder, recipe):
+    run_or_read(recipe, {}, 0, folder, run=lambda run: pytest.fail("trained again"))
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
-def test_a_record_that_is_cut_off_is_never_taken_for_a_finished_run(workplace, tmp_path, kept):
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda folder, recipe: read_run(folder),
+        read_by_a_study,
+        lambda folder, recipe: publish(folder, "someone/model", api=object()),
+    ],
+    ids=["finished", "study", "publishing"],
+)
+def test_a_record_that_is_cut_off_is_never_taken_for_a_finished_run(workplace, tmp_path, kept, read):
     shutil.copytree(workplace / "run", tmp_path / "run")
     whole = (workplace / "run" / "metrics.json").read_bytes()
     (tmp_path / "run" / "metrics.json").write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(RunError, match=r"run/metrics\.json is not JSON"):
-        read_run(tmp_path / "run")
+        read(tmp_path / "run", workplace / "recipe.yaml")
     found, skipped = find_runs([tmp_path / "run"])
     assert not found and "metrics.json is not JSON" in skipped["run"]

@@ -181,10 +181,10 @@ def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch
 
 
 def test_a_resumed_run_remembers_its_patience(launch, tmp_path):
-    settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 60, "learning_rate": 0.02}
+    settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 20, "best_at_step": 6}
+    stopped = 6 + 2 * 2  # two validations after the best
     assert launch(tmp_path / "whole", **settings) == 0
-    stopped = facts_of(tmp_path / "whole")["steps"]
-    assert stopped < 60
+    assert facts_of(tmp_path / "whole")["steps"] == stopped
     for kill in ({"kill_at_step": stopped - 1}, {"kill_in_save_at": ("renamed", stopped)}):
         folder = tmp_path / "_".join(kill)
         assert launch(folder, **kill, **settings) == KILLED

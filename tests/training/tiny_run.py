@@ -150,13 +150,18 @@ def half_delete(folder, **_):
         die()
 
 
-def run(output_dir, resume=None, kill_at_step=None, kill_in_save_at=None, **changes):
-    """Train, and leave the last weights in ``output_dir/final``; or die on the way."""
+def run(output_dir, resume=None, kill_at_step=None, kill_in_save_at=None, best_at_step=None, **changes):
+    """Train, and leave the last weights in ``output_dir/final``; or die on the way.
+
+    With ``best_at_step`` validations score how near to it they are: what they find does not depend on the machine.
+    """
     if kill_in_save_at:
         kill_in_save(*kill_in_save_at)
     callbacks = [KillAtStep(kill_at_step)] if kill_at_step else []
     last = {"load_best_model_at_end": False}  # the best weights may be older than the kill, and prove nothing
     trainer = tiny_trainer(output_dir, callbacks=callbacks, **{**last, **changes})
+    if best_at_step is not None:
+        trainer.compute_metrics = lambda _: {"emotion_ccc": -abs(trainer.state.global_step - best_at_step)}
     trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(str(Path(output_dir, "final")))
     predicted = trainer.predict(tiny_corpus(7, seed=3))
