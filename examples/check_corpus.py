@@ -20,6 +20,7 @@ from burst2vec.data.checking import CorpusCheck, check_corpus
 from burst2vec.data.checking.check_report import FORMATS, write_report
 from burst2vec.data.checking.check_tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
+from burst2vec.experiment.corpus_keys import settings_of
 from burst2vec.experiment.execute import REFUSALS, refused
 from burst2vec.experiment.inputs import read_corpora, tasks_of
 from burst2vec.experiment.recipes import corpora_of, parse_run
@@ -62,10 +63,10 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
         lost = [loss for name in corpora for loss in _lost(corpora[name], tasks, f"{name}/" if mixed else "")]
     else:
         title = options.corpus
-        tasks = known_tasks(title, options.data_dir, options.labels)
         settings = {"audio": options.audio, "labels": options.labels}
-        settings["tasks"] = tasks if title == "folder" else None
-        settings["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[title].takes
+        tasks = known_tasks(title, options.data_dir, **settings)
+        of_check = {"tasks": tasks, "allow_shared_speakers": True}
+        settings |= {name: value for name, value in of_check.items() if name in CORPORA[title].takes}
         corpus = load_bursts(title, options.data_dir, cache_dir=options.cache_dir, **settings)
         lost = lost_in_reading(title, options.data_dir, **settings)
     return title, check_corpus(corpus, tasks, options.num_proc, allow, lost)
@@ -73,9 +74,8 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
 
 def _lost(corpus: CorpusArguments, tasks, prefix: str) -> list:
     """What a recipe's corpus does not read of its folder, under the names that a mixture gives its clips."""
-    settings = {setting: getattr(corpus, setting) for setting in ("audio", "labels", "table", "columns", "splits")}
-    tasks = tasks if corpus.corpus == "folder" else None
-    found = lost_in_reading(corpus.corpus, corpus.data_dir, tasks=tasks, allow_shared_speakers=True, **settings)
+    settings = settings_of(corpus, tasks=tasks, allow_shared_speakers=True)
+    found = lost_in_reading(corpus.corpus, corpus.data_dir, **settings)
     return [loss._replace(name=prefix + loss.name) for loss in found]
 
 
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that the console does not
     if (options.corpus is None) == (options.recipe is None):
         parser().error("name a corpus, or give --recipe with a file; one of the two")
-    if options.corpus not in (None, "synthetic") and options.data_dir is None:
+    if options.corpus is not None and CORPORA[options.corpus].write is None and options.data_dir is None:
         parser().error(f"the corpus {options.corpus} is read from a folder; give it with --data_dir FOLDER")
     try:
         title, found = check(options)

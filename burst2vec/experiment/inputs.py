@@ -15,6 +15,7 @@ from ..data.preprocessing import preprocess_corpus
 from ..errors import RunError
 from ..tasks import Task, resolve_tasks
 from .building import saved_tasks
+from .corpus_keys import settings_of
 from .recipes import Run, corpora_of
 from .sections import CorpusArguments, DataArguments
 
@@ -63,7 +64,9 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction
     described = corpora_of(arguments)
     corpora = {name: _read(corpus, arguments, tasks, for_prediction) for name, corpus in described.items()}
     if arguments.mix is not None:
-        tasks_of = {name: corpus_tasks(corpus.corpus, corpus.labels, tasks) for name, corpus in described.items()}
+        tasks_of = {
+            name: corpus_tasks(corpus.corpus, **settings_of(corpus, tasks=tasks)) for name, corpus in described.items()
+        }
         tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
         return mix_corpora(corpora, tasks_of, tasks, for_prediction)
     ((name, corpus),) = corpora.items()
@@ -79,32 +82,17 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction
 def _read(
     corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool
 ) -> DatasetDict:
-    if corpus.corpus != "synthetic" and corpus.data_dir is None:
+    if CORPORA[corpus.corpus].write is None and corpus.data_dir is None:
         raise RunError(f"the corpus {corpus.corpus} is read from a folder; give it with --data_dir FOLDER")
-    keys = ("synthetic_clips", "synthetic_speakers", "synthetic_seed")
-    made_to_order = [key for key in keys if getattr(corpus, key) is not None]
-    if corpus.corpus != "synthetic" and made_to_order:
-        raise RunError(
-            f"{', '.join(made_to_order)}: only the synthetic corpus is made to order; for {corpus.corpus}, null them"
-        )
+    settings = settings_of(corpus, tasks=tasks, for_prediction=for_prediction)
     bursts = load_bursts(
         corpus.corpus,
         data_dir=corpus.data_dir,
-        audio=corpus.audio,
-        labels=corpus.labels,
-        tasks=tasks if corpus.corpus == "folder" else None,
-        table=corpus.table,
-        columns=corpus.columns,
-        splits=corpus.splits,
-        allow_shared_speakers=corpus.allow_shared_speakers,
-        for_prediction=for_prediction and "for_prediction" in CORPORA[corpus.corpus].takes,
         cache_dir=arguments.cache_dir,
         num_proc=arguments.preprocessing_num_workers,
-        clips=corpus.synthetic_clips,
-        speakers=corpus.synthetic_speakers,
-        seed=corpus.synthetic_seed,
+        **settings,
     )
-    return derive_classes(bursts, corpus_tasks(corpus.corpus, corpus.labels, tasks), tasks)
+    return derive_classes(bursts, corpus_tasks(corpus.corpus, **settings), tasks)
 
 
 def choose_clips(corpus: DatasetDict, wanted: dict[str, int | None], seed: int) -> dict[str, Dataset]:

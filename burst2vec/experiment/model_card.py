@@ -7,6 +7,7 @@ fills it.
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..data.corpora import corpus_named
 from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
 from ..scoring.score_report import war_name
@@ -18,13 +19,6 @@ METRIC_NAMES = {
     "mae": "mean absolute error",
     "uar": "unweighted average recall",
     "war": "weighted average recall, the accuracy",
-}
-
-CORPORA = {
-    "hume_vb": "HUME-VB, the corpus of the ExVo 2022 challenge; its licence agreement binds this model too",
-    "emogator": "EmoGator, vocal bursts by category",
-    "folder": "recordings of the author's own",
-    "synthetic": "a synthetic corpus of made-up voices: **its scores say nothing about people**",
 }
 
 TEMPLATE = """---
@@ -172,7 +166,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...]) -> ModelCa
             about=about,
             load=code_block(load, "python"),
             listen=code_block(_LISTEN.format(name=name, clips=clips), "python"),
-            corpus="; and ".join(CORPORA[corpus] for corpus in record.corpora),
+            corpus="; and ".join(corpus_named(corpus).card for corpus in record.corpora),
             reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
             clips=_clips(record.clips),
             seed=markdown_text(record.seed),

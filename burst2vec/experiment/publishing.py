@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from ..data.corpora import corpus_named
 from ..files import write_whole
 from .building import load_model
 from .model_card import model_card
@@ -12,7 +13,6 @@ from .run_record import RECORD, RunRecord
 
 PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
 PUBLISHED += (RECORD, "recipe.yaml", "plots/*.png", "*.py", "features/*/*.safetensors")
-LICENSED = ("hume_vb",)  # corpora whose agreement forbids a public model
 
 SECRETS = (
     ("an access token", re.compile(rb"\b(?:hf_|api_org_|ghp_|github_pat_|sk-)[A-Za-z0-9_]{20,}")),
@@ -72,7 +72,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
     """
     folder = Path(folder)
     record = RunRecord.read(folder)
-    licensed = [corpus for corpus in record.corpora if corpus in LICENSED]
+    licensed = [corpus for corpus in record.corpora if not corpus_named(corpus).public]
     if not private and licensed:
         raise ValueError(
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"

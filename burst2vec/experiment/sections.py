@@ -1,10 +1,12 @@
 """The sections ``data`` and ``model`` of a recipe; ``training`` is ``Burst2VecTrainingArguments``."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal
 
+from ..data.corpora import CORPORA
 from ..scoring import submission_name
-from ..training.ranges import RANGES, refuse_out_of_range
+from ..training.ranges import NOT_EMPTY, RANGES, refuse_out_of_range
+from . import corpus_keys
 
 
 def _key(default: Any, about: str):
@@ -12,45 +14,25 @@ def _key(default: Any, about: str):
 
 
 @dataclass
-class CorpusArguments:
-    """One corpus, in the words of ``burst2vec.load_bursts``; what only the synthetic one takes bears its name.
-
-    Raises:
-        ValueError: a number out of its range, or ``columns`` or ``splits`` that are no mapping; names the key.
-    """
-
-    corpus: Literal["hume_vb", "emogator", "synthetic", "folder"] = _key(
-        "synthetic", "The corpus to load; folder: your own bursts."
-    )
+class _Corpus:
+    corpus: Literal[tuple(CORPORA)] = _key("synthetic", "The corpus to load; folder: your own bursts.")
     data_dir: str | None = _key(
         None,
         "The corpus's folder; the synthetic corpus is written there if it is not yet, by default in datasets' cache.",
     )
-    audio: Literal["processed", "raw"] | None = _key(
-        None, "For HUME-VB: the organisers' 16 kHz wav files (processed, the default), or the raw webm recordings."
-    )
-    labels: Literal["exvo", "avb", "all"] | None = _key(
-        None, "For HUME-VB: ExVo's labels (the default), the four A-VB label files, or all of them."
-    )
-    table: str | None = _key(None, "For a folder: its table of labels, in data_dir; by default metadata.csv.")
-    columns: dict | str | None = _key(
-        None, "For a folder: JSON of which column is what: file, speaker, split, and each task or label."
-    )
-    splits: dict | str | None = _key(
-        None,
-        "For EmoGator, or a folder without a column of splits: JSON of each split's speakers, a list, a number or a "
-        "fraction; nobody is in two splits.",
-    )
-    allow_shared_speakers: bool = _key(
-        False, "Go on although speakers of the training clips are in another split, which makes scores too good."
-    )
-    synthetic_clips: int | None = _key(None, "Clips of the synthetic corpus.")
-    synthetic_speakers: int | None = _key(None, "Speakers of the synthetic corpus.")
-    synthetic_seed: int | None = _key(None, "Seed of the synthetic corpus; the training has its own.")
+
+
+@dataclass
+class CorpusArguments(make_dataclass("_CorpusKeys", corpus_keys.recipe_fields(), bases=(_Corpus,))):
+    """One corpus, and the keys of all corpora's settings, see ``corpus_keys``.
+
+    Raises:
+        ValueError: a number out of its range, an empty name, or no mapping where one is due; names the key.
+    """
 
     def __post_init__(self):
-        refuse_out_of_range(self)
-        for name, example in (("columns", "{file: filename, speaker: who}"), ("splits", "{train: 0.8, test: 0.2}")):
+        refuse_out_of_range(self, RANGES | corpus_keys.RANGES, NOT_EMPTY + corpus_keys.NOT_EMPTY)
+        for name, example in corpus_keys.EXAMPLES.items():
             if (value := getattr(self, name)) is not None and not isinstance(value, dict):
                 raise ValueError(f"{name} must be a mapping such as {example}, got {value!r}")
 

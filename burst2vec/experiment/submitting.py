@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.corpora import CORPORA
 from ..scoring import answers_exvo_multi, submission_name, write_exvo_multi
 from ..tasks import Task
 from .recipes import corpora_of
 from .sections import DataArguments
 
-IN_THE_CHALLENGE = ("hume_vb", "synthetic")
 NAMED = 10  # clips on the console; all are in the record
 
 
@@ -97,7 +97,7 @@ def entered_clips(file_ids: Sequence[str], arguments: DataArguments) -> dict[str
     {}
     """
     corpora = corpora_of(arguments)
-    starts = [f"{name}/" for name, corpus in corpora.items() if corpus.corpus in IN_THE_CHALLENGE]
+    starts = [f"{name}/" for name, corpus in corpora.items() if CORPORA[corpus.corpus].in_challenge]
     if arguments.mix is None:
         starts = [""] * len(starts)
     return {

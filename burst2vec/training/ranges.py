@@ -2,6 +2,7 @@
 
 import math
 import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 PROCESSES = 256  # more workers than any one machine feeds; a slip of the keyboard is a million
@@ -49,10 +50,7 @@ class Range:
 
 SEED = Range(0, 2**32 - 1)  # as numpy takes it
 RANGES = {
-    # data
-    "synthetic_clips": Range(1, 10**6),
-    "synthetic_speakers": Range(1, 10**6),
-    "synthetic_seed": SEED,
+    # data; the corpora's records have the ranges of theirs
     "max_train_samples": Range(1, COUNT),
     "max_eval_samples": Range(1, COUNT),
     "max_predict_samples": Range(1, COUNT),
@@ -95,7 +93,6 @@ RANGES = {
 # Texts that name something, which an empty text does not: as a path it is the folder that one happens to be in.
 NOT_EMPTY = (
     "data_dir",
-    "table",
     "features_dir",
     "cache_dir",
     "encoder",
@@ -105,18 +102,20 @@ NOT_EMPTY = (
 )
 
 
-def refuse_out_of_range(arguments) -> None:
+def refuse_out_of_range(arguments, ranges: Mapping[str, Range] = RANGES, not_empty: Sequence[str] = NOT_EMPTY) -> None:
     """Look at each key of a section that has a range, or must not be empty; one that is None is left out.
 
     Args:
         arguments: a dataclass.
+        ranges: by key.
+        not_empty: keys of texts that name something.
 
     Raises:
         ValueError: a value out of its range; names the key, the range and the value.
     """
     for entry in fields(arguments):
-        value, allowed = getattr(arguments, entry.name), RANGES.get(entry.name)
-        if entry.name in NOT_EMPTY and isinstance(value, str) and not value.strip():
+        value, allowed = getattr(arguments, entry.name), ranges.get(entry.name)
+        if entry.name in not_empty and isinstance(value, str) and not value.strip():
             raise ValueError(f"{entry.name} is empty; fill it in, or null it")
         if allowed is not None and value not in (None, "off") and not allowed.holds(value):
             hint = typing.get_type_hints(type(arguments))[entry.name]

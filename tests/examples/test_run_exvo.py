@@ -290,7 +290,7 @@ def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path,
     ("more", "message"),
     [
         (["--tasks", "emogator"], r"has no labels for the tasks \['category'\]"),
-        (["--corpus", "hume_vb"], "synthetic_seed: only the synthetic corpus is made to order; for hume_vb"),
+        (["--corpus", "hume_vb"], "synthetic_seed: a key of synthetic, not of hume_vb, which takes audio, labels"),
         (["--trunk", "identity"], "the recipe's model: .*only the trunk 'shared_private' has views"),
         (["--learning_rate", "-1"], "learning_rate must be a number above 0, up to 100, got -1.0"),
         (["--model_path", "/nowhere"], "no config.json"),

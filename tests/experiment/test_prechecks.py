@@ -252,7 +252,11 @@ def test_a_corpus_that_a_run_cannot_use_is_refused_in_one_line(refusal, lines, o
         ("training", {"optim": "sgdd"}, "training.optim: expected one of .* got 'sgdd'"),
         ("training", {"log_level": "loud"}, "log_level must be one of .* got 'loud'"),
         ("data", {"synthetic_clips": 10**12, "corpus": "synthetic"}, "synthetic_clips must be in 1..1000000"),
-        ("data", {"synthetic_clips": 20}, "only the synthetic corpus is made to order"),
+        (
+            "data",
+            {"synthetic_clips": 20},
+            "synthetic_clips: a key of synthetic, not of folder, which takes table",
+        ),
     ],
     ids=str,
 )

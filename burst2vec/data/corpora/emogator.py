@@ -16,6 +16,9 @@ from ...errors import CorpusError
 from ...tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 from .columns import burst_features, burst_table
 from .inside import scan_inside
+from .record import SPLITS_HELP, Corpus, setting, settings
+from .source_hash import corpus_fingerprint
+from .splits import ALL_TEST, split_speakers
 
 TASKS = TASK_PRESETS["emogator"]
 
@@ -44,7 +47,7 @@ class EmoGatorConfig(datasets.BuilderConfig):
 
 
 class EmoGator(datasets.ArrowBasedBuilder):
-    """Reads the folder ``data_dir``; one row a clip, sorted by file name."""
+    """Reads the folder ``data_dir``; one row per clip, sorted by file name."""
 
     VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = EmoGatorConfig
@@ -66,7 +69,7 @@ class EmoGator(datasets.ArrowBasedBuilder):
 
 
 def find_clips(folder) -> list[dict]:
-    """One row a clip, sorted by file name; ``folder`` holds the MP3 files, or ``data/mp3/`` with them.
+    """One row per clip, sorted by file name; ``folder`` holds the MP3 files, or ``data/mp3/`` with them.
 
     Raises:
         CorpusError: no MP3 file, or one of another name than speaker-category-take.
@@ -98,3 +101,36 @@ def find_clips(folder) -> list[dict]:
             }
         )
     return clips
+
+
+@settings
+class EmoGatorSettings:
+    """What EmoGator can be asked for."""
+
+    splits: dict | None = setting(None, SPLITS_HELP, example="{train: 0.8, test: 0.2}")
+    for_prediction: bool = setting(
+        False, "Nothing learns from the clips: without splits, every clip is in test.", of_run=True
+    )
+
+
+def _builder(folder: Path, asked: EmoGatorSettings, cache_dir) -> EmoGator:
+    splits = ALL_TEST if asked.splits is None and asked.for_prediction else asked.splits
+    found = find_clips(folder)
+    return EmoGator(
+        data_dir=str(folder),
+        cache_dir=cache_dir,
+        fingerprint=corpus_fingerprint(folder, [], [Path(found[0]["audio"]["path"]).parent]),
+        speakers=split_speakers({clip["speaker"] for clip in found}, splits),
+    )
+
+
+CORPUS = Corpus(
+    name="emogator",
+    settings=EmoGatorSettings,
+    builder=_builder,
+    tasks=lambda asked: TASKS,
+    how_to_get="EmoGator is public: clone its repository (it is named in arXiv 2301.00508), then "
+    "load_bursts('emogator', data_dir='path/to/repository')",
+    card="EmoGator, vocal bursts by category",
+    licence="apache-2.0",
+)

@@ -1,6 +1,6 @@
 """A folder of your own bursts, with whatever labels you have.
 
-    folder/metadata.csv                      a line a clip: its file and what is known of it; see ``label_columns``
+    folder/metadata.csv                      a line per clip: its file and what is known of it; see ``label_columns``
     folder/001.wav, folder/any/place/2.mp3   and the clips
 
 or, without a table, clips in sub-folders that name their class, with or without folders of splits above them:
@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -29,30 +29,55 @@ from .columns import burst_features, burst_table, parts_of
 from .inside import leads_out, refuse_links_out
 from .label_columns import RESERVED, TableColumns, choose_columns
 from .label_tables import Lost, Row, read_table
+from .record import SHARED_SPEAKERS_HELP, SPLITS_HELP, Corpus, given_settings, setting, settings
 from .splits import SPELLINGS, SPLITS, SpeakersSeen, speaker_key, split_speakers
 from .sub_folders import guess_task, lost_files, rows_of_sub_folders
 
 logger = logging.getLogger(__name__)
 
 TABLE = "metadata.csv"
-SETTINGS = ("table", "columns", "splits", "allow_shared_speakers", "for_prediction")  # of ``read_folder``
+
+
+@settings
+class FolderSettings:
+    """What a folder of your own bursts can be asked for."""
+
+    tasks: str | list | tuple | None = setting(
+        None,
+        "Whose labels to read, a preset's name or a list of tasks; an empty list reads clips, speakers and splits.",
+        of_run=True,
+    )
+    table: str | None = setting(
+        None,
+        "The table of labels, a path in data_dir; by default metadata.csv, else the only .csv there. Without any, each "
+        "clip's sub-folder names its class.",
+        filled=True,
+    )
+    columns: dict | None = setting(
+        None,
+        "Which column is what, where the table does not use the usual names: file, speaker, split, and each task or "
+        "label.",
+        example="{file: filename, speaker: who}",
+    )
+    splits: dict | None = setting(None, SPLITS_HELP, example="{train: 0.8, test: 0.2}")
+    allow_shared_speakers: bool = setting(False, SHARED_SPEAKERS_HELP)
+    for_prediction: bool = setting(
+        False,
+        "Nothing learns from the clips: labels and their columns may be missing, and where nothing says otherwise "
+        "every clip is in test.",
+        of_run=True,
+    )
 
 
 @dataclass
-class FolderConfig(datasets.BuilderConfig):
-    """What ``read_folder`` takes, the tasks as plain records, and ``fingerprint`` of the folder's content."""
+class FolderConfig(datasets.BuilderConfig, FolderSettings):
+    """The settings, their tasks as plain records, and ``fingerprint`` of the folder's content."""
 
     fingerprint: str = ""
-    tasks: list = field(default_factory=list)
-    table: str | None = None
-    columns: dict | None = None
-    splits: dict | None = None
-    allow_shared_speakers: bool = False
-    for_prediction: bool = False
 
 
 class Folder(datasets.ArrowBasedBuilder):
-    """Reads the folder ``data_dir``; one row a clip, in the order of the table, or sorted by path."""
+    """Reads the folder ``data_dir``; one row per clip, in the order of the table, or sorted by path."""
 
     VERSION = datasets.Version("1.1.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = FolderConfig
@@ -61,9 +86,8 @@ class Folder(datasets.ArrowBasedBuilder):
         return datasets.DatasetInfo(features=burst_features(tasks_or_none(self.config.tasks)))
 
     def _split_generators(self, dl_manager):
-        asked = self.config
-        settings = {name: getattr(asked, name) for name in SETTINGS}
-        rows = read_folder(asked.data_dir, tasks_or_none(asked.tasks), **settings)
+        asked = {entry.name: getattr(self.config, entry.name) for entry in fields(FolderSettings)}
+        rows = read_folder(self.config.data_dir, **{**asked, "tasks": tasks_or_none(self.config.tasks)})
         clips = {split: burst_table(rows[split], self.info.features) for split in rows}
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"clips": table, "parts": parts_of(len(table))})
@@ -323,3 +347,34 @@ def _split_of_each(rows: list[dict], splits: dict | None, where) -> list[str | N
 
 def _scattered(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _builder(folder: Path, asked: FolderSettings, cache_dir) -> Folder:
+    return Folder(data_dir=str(folder), cache_dir=cache_dir, **folder_config(folder, **_given(asked)))
+
+
+def _given(asked: FolderSettings) -> dict:
+    return {**given_settings(asked), "tasks": _tasks(asked)}
+
+
+def _tasks(asked: FolderSettings) -> tuple[Task, ...]:
+    if asked.tasks is None:
+        raise CorpusError(
+            "a folder does not say what its labels are: give tasks, such as load_bursts('folder', data_dir=…, "
+            "tasks='exvo') or a list of burst2vec.Task"
+        )
+    return tasks_or_none(asked.tasks)
+
+
+CORPUS = Corpus(
+    name="folder",
+    settings=FolderSettings,
+    builder=_builder,
+    tasks=_tasks,
+    how_to_get="A corpus of your own is a folder of clips, with a metadata.csv of their labels: "
+    "load_bursts('folder', data_dir='path/to/folder', tasks=…)",
+    card="recordings of the author's own",
+    licence="other",
+    lost=lambda folder, asked: lost_in_folder(folder, **_given(asked)),
+    guess_tasks=guess_tasks,
+)

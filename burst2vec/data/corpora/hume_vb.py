@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import datasets
 import pyarrow as pa
@@ -22,6 +23,9 @@ from .columns import burst_features, label_column, parts_of
 from .hume_vb_clips import SPLITS, join_tables
 from .hume_vb_tables import EXVO, label_tables, label_tasks
 from .inside import scan_inside
+from .label_tables import Lost
+from .record import SHARED_SPEAKERS_HELP, Corpus, setting, settings
+from .source_hash import corpus_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +36,30 @@ AUDIO_PLACES = {  # the first that has the clip
 }
 
 
+@settings
+class HumeVBSettings:
+    """What HUME-VB can be asked for."""
+
+    audio: Literal["processed", "raw"] = setting(
+        "processed", "The organisers' 16 kHz wav files (processed, the default), or the raw webm recordings, 48 kHz."
+    )
+    labels: Literal["exvo", "avb", "all"] = setting(
+        "exvo",
+        "ExVo's labels: emotion, age, country (exvo, the default); those of A-VB's four tables that are there: high, "
+        "two, culture, type (avb); or all of them.",
+    )
+    allow_shared_speakers: bool = setting(False, SHARED_SPEAKERS_HELP)
+
+
 @dataclass
-class HumeVBConfig(datasets.BuilderConfig):
-    """What is read. ``fingerprint`` stands for the files: without it, changed ones would be read from the old cache."""
+class HumeVBConfig(datasets.BuilderConfig, HumeVBSettings):
+    """The settings, and ``fingerprint`` of the files: without it, changed ones would be read from the old cache."""
 
     fingerprint: str = ""
-    labels: str = "exvo"
-    audio: str = "processed"
-    allow_shared_speakers: bool = False
 
 
 class HumeVB(datasets.ArrowBasedBuilder):
-    """Reads the folder ``data_dir``; one row a clip, in the order of the tables."""
+    """Reads the folder ``data_dir``; one row per clip, in the order of the tables."""
 
     VERSION = datasets.Version("2.1.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = HumeVBConfig
@@ -167,3 +183,32 @@ def _audio_files(folder: Path, places: Iterable[tuple[str, str]]) -> dict[str, s
             with scan_inside(folder / place, folder) as entries:
                 files[place] = {entry.name for entry in entries if entry.name.endswith(suffix)}
     return files
+
+
+def open_hume_vb(folder: Path, asked: HumeVBSettings, cache_dir) -> HumeVB:
+    """The builder of a folder in HUME-VB's layout."""
+    return HumeVB(
+        data_dir=str(folder),
+        cache_dir=cache_dir,
+        fingerprint=corpus_fingerprint(folder, *files_of(folder, asked.labels, asked.audio)),
+        **vars(asked),
+    )
+
+
+def _lost(folder: Path, asked: HumeVBSettings) -> list[Lost]:
+    return join_tables(folder, label_tables(folder, asked.labels), asked.allow_shared_speakers).lost
+
+
+CORPUS = Corpus(
+    name="hume_vb",
+    settings=HumeVBSettings,
+    builder=open_hume_vb,
+    tasks=lambda asked: label_tasks(asked.labels),
+    how_to_get="HUME-VB is handed out by its makers against a signed agreement; with its data_info.csv and wav/ "
+    "(or A-VB's labels/ and audio/wav/) in a folder: load_bursts('hume_vb', data_dir='path/to/folder')",
+    card="HUME-VB, the corpus of the ExVo 2022 challenge; its licence agreement binds this model too",
+    licence="other",
+    public=False,
+    in_challenge=True,
+    lost=_lost,
+)

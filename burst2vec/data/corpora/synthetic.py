@@ -19,12 +19,16 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
+import datasets
 import numpy as np
 from tqdm.auto import tqdm
 
 from ...files import remove_drafts, write_whole
-from ...tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
+from ...tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS
 from ...waveforms import SAMPLING_RATE
+from .hume_vb import HumeVBSettings, open_hume_vb
+from .hume_vb_tables import EXVO
+from .record import Corpus, given_settings, setting, settings
 from .synthetic_voices import AGES_YEARS, Voice, invent_voice, synthesise_burst
 
 VERSION = 3  # raise it with every change that alters a sample or a label: folders of another version are refused
@@ -204,3 +208,44 @@ def _is_finished(folder: Path, arguments: dict) -> bool:
 
 def _write_marker(folder: Path, arguments: dict, finished: bool) -> None:
     write_whole(folder / "synthetic.json", json.dumps({**arguments, "finished": finished}, indent=2) + "\n")
+
+
+@settings
+class SyntheticSettings:
+    """What the synthetic corpus is made with; what is left out has the default of ``write_synthetic_corpus``."""
+
+    clips: int | None = setting(None, "Clips of the synthetic corpus.", key="synthetic_clips", within=(1, 10**6))
+    speakers: int | None = setting(
+        None, "Speakers of the synthetic corpus.", key="synthetic_speakers", within=(1, 10**6)
+    )
+    seed: int | None = setting(
+        None,
+        "Seed of the synthetic corpus; the training has its own.",
+        key="synthetic_seed",
+        within=(0, 2**32 - 1),
+    )
+
+
+def _write(data_dir, asked: SyntheticSettings, cache_dir, num_proc: int | None) -> Path:
+    """The folder of the synthetic corpus, written if it is not there yet."""
+    given = given_settings(asked)
+    if data_dir is None:
+        made_with = "-".join([f"v{VERSION}", *(f"{name}{value}" for name, value in given.items())])
+        data_dir = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "burst2vec" / f"synthetic-{made_with}"
+    folder = Path(data_dir).expanduser()
+    if (folder / EXVO.path).is_file() and not given:
+        return folder  # whatever it was made with
+    return write_synthetic_corpus(folder, num_proc=num_proc, **given)
+
+
+CORPUS = Corpus(
+    name="synthetic",
+    settings=SyntheticSettings,
+    builder=lambda folder, asked, cache_dir: open_hume_vb(folder, HumeVBSettings(), cache_dir),
+    tasks=lambda asked: TASK_PRESETS["exvo"],
+    how_to_get="The synthetic corpus needs no folder: load_bursts('synthetic')",
+    card="a synthetic corpus of made-up voices: **its scores say nothing about people**",
+    licence="apache-2.0",
+    in_challenge=True,
+    write=_write,
+)

@@ -98,5 +98,5 @@ def test_clips_to_predict_are_one_split_unless_splits_say_otherwise(tmp_path):
     assert list(predicted) == ["test"] and len(predicted["test"]) == sum(map(len, learnt.values()))
     chosen = load_bursts("emogator", mp3, cache_dir=cache, for_prediction=True, splits={"validation": 1})
     assert list(chosen) == ["validation"]
-    with pytest.raises(CorpusError, match="for_prediction: hume_vb says itself which clips have no labels"):
+    with pytest.raises(CorpusError, match="for_prediction: no setting of hume_vb"):
         load_bursts("hume_vb", mp3, for_prediction=True)
