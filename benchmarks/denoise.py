@@ -6,8 +6,8 @@ Clips of EmoGator, taken for clean, in white noise and in babble, at 0, 5 and 10
 the noise). The constants of ours were chosen on the first half of the speakers, and the clips here are of the second
 half: by turns of speakers and categories, one that has sound in it, which means that its loudest 25 ms reach -30 dBFS
 and that 30 % of its frames are within 30 dB of them. Babble is the sum of 8 clips, at one level, of 8 other speakers of
-that half; none of them is scored, and each is repeated to fill the mixture and begins anywhere. Every mixture is heard
-twice: whole, and cut to its active stretch, as a burst may come without a pause around it.
+that half; none of them is scored, and each is repeated to fill the mixture and begins anywhere. Every mixture is
+processed twice: whole, and cut to its active stretch, as a burst may come without a pause around it.
 
 The score is the gain in segmental SNR: frames of 25 ms, every 12.5 ms; in each 10 log10 of the clean clip's energy over
 the error's, held between -10 and 35 dB; the mean over frames. Over all frames, or over the active ones, within 30 dB of
@@ -45,9 +45,9 @@ def energies(waveform: np.ndarray) -> np.ndarray:
     return np.square(frames).sum(axis=1)
 
 
-def segmental_snrs(clean: np.ndarray, heard: np.ndarray) -> np.ndarray:
-    """SNR of each frame in dB, -10 to 35. A frame without any error has 35, also where nothing was to be heard."""
-    signal, error = energies(clean), energies(clean.astype(np.float64) - heard)
+def segmental_snrs(clean: np.ndarray, denoised: np.ndarray) -> np.ndarray:
+    """SNR of each frame in dB, -10 to 35. A frame without any error has 35, also where the clean clip is silent."""
+    signal, error = energies(clean), energies(clean.astype(np.float64) - denoised)
     with np.errstate(divide="ignore", invalid="ignore"):
         decibels = 10 * (np.log10(signal) - np.log10(error))
     return np.where(error == 0, HIGHEST, np.clip(decibels, LOWEST, HIGHEST))

@@ -32,14 +32,14 @@ from burst2vec.features import extract_features, find_feature_set, vectors_in_ba
 def bare_passes(bare, stacked: torch.Tensor, batches: list[int]) -> dict:
     """The encoder alone, by what it is called in the figures."""
 
-    def hear(batch: int, in_bf16: bool):
+    def embed(batch: int, in_bf16: bool):
         with torch.inference_mode(), torch.autocast(stacked.device.type, dtype=torch.bfloat16, enabled=in_bf16):
             for clips in stacked.split(batch):
                 bare(clips)
 
     precisions = {"float32": False, "bfloat16": True} if bf16_is_native() else {"float32": False}
     return {
-        f"bare, batches of {batch}, {name}": lambda batch=batch, in_bf16=in_bf16: hear(batch, in_bf16)
+        f"bare, batches of {batch}, {name}": lambda batch=batch, in_bf16=in_bf16: embed(batch, in_bf16)
         for name, in_bf16 in precisions.items()
         for batch in batches
     }

@@ -1,4 +1,4 @@
-"""burst2vec hears, from a raw vocal burst, the intensity of emotions, the speaker's age and country, and more.
+"""burst2vec predicts, from a raw vocal burst, the intensity of emotions, the speaker's age and country, and more.
 
 This file is the door: public names, and their registration with transformers. Nothing inside the package imports it.
 """

@@ -19,7 +19,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
             ``burst2vec.audio.read_transforms`` takes them. They are recorded here and not done here: they need the
             package, which does not travel with the weights. The pipeline does them; elsewhere,
             ``burst2vec.audio.apply_transforms`` comes first.
-        features: of a model that hears vectors, the feature sets that make them, by name and in their order, such as
+        features: of a model that takes vectors, the feature sets that make them, by name and in their order, such as
             ``["compare", "egemaps"]``. Recorded here and not computed here, like the steps; the pipeline does. The
             vectors take the place of the clips, ``feature_size`` numbers each, and are neither levelled nor padded.
         normalise_per_speaker: whether those vectors were centred and scaled by their speaker's mean and deviation
@@ -72,7 +72,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         """
         if sampling_rate is not None and sampling_rate != self.sampling_rate:
             raise ValueError(
-                f"the clips are at {sampling_rate} Hz and the model hears {self.sampling_rate} Hz; resample first, "
+                f"the clips are at {sampling_rate} Hz and the model takes {self.sampling_rate} Hz; resample first, "
                 f"for example with burst2vec.audio.load_audio(path, sampling_rate={self.sampling_rate})"
             )
         if isinstance(clips, np.ndarray) and clips.dtype != object or not len(clips) or np.isscalar(clips[0]):
@@ -96,7 +96,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         vector = np.asarray(vector)
         if vector.shape != (self.feature_size,):
             raise WaveformError(
-                f"{name}: has shape {vector.shape}, and the model hears vectors of {self.feature_size} numbers, of "
+                f"{name}: has shape {vector.shape}, and the model takes vectors of {self.feature_size} numbers, of "
                 f"{self.features}; pipeline('vocal-burst-analysis', …) computes them from a recording"
             )
         vector = vector.astype(np.float32)

@@ -1,7 +1,7 @@
 """Waveforms → a spectrum: log-mel, and learnable spectro-temporal receptive fields over it.
 
 Both have the same face: ``size`` bins a frame, ``count_frames(samples)``, ``estimate_statistics(clips)``, and a forward
-from waveforms to a spectrum and its frame mask. There is no centring and no padding in time: frame t hears the samples
+from waveforms to a spectrum and its frame mask. There is no centring and no padding in time: frame t is of the samples
 160·t to 160·t + 399 and nothing else, so a clip gives the same frames alone and among longer ones.
 """
 
@@ -95,7 +95,7 @@ class LogMel(nn.Module):
         number of frames. A channel that never varies (all clips silent) keeps variance 1: it is centred, not scaled.
 
         Args:
-            clips: an iterable of waveforms (samples,) at 16 kHz, at the level at which the model will hear them.
+            clips: an iterable of waveforms (samples,) at 16 kHz, at the level at which the model will take them.
 
         Raises:
             ValueError: no clip; or a clip that cannot be a burst, by its place.

@@ -183,7 +183,7 @@ class Burst2VecPipeline(Pipeline):
         """The feature sets whose vectors, one after the other, the model takes of a clip."""
         recorded = self.feature_extractor.features
         if features is not None and list(map(public_name, features)) != recorded:
-            raise ValueError(f"features {features}: the model hears vectors of {recorded}, in this order")
+            raise ValueError(f"features {features}: the model takes vectors of {recorded}, in this order")
         names = features or recorded
         refuse_unplaced(names, "the model", lambda placed: f"pipeline(…)(…, features={placed})")
         return [self._feature_set(name) for name in names]

@@ -1,4 +1,4 @@
-"""One waveform: what a burst must be before anything hears it, and its level.
+"""One waveform: what a burst must be before a model takes it, and its level.
 
 Numpy only, because this file travels with the weights: training, the pipeline and a model loaded from the Hub all
 refuse and level a clip by the same lines.

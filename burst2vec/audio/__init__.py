@@ -1,4 +1,4 @@
-"""Waveform to waveform: what happens to a clip before a model hears it."""
+"""Waveform to waveform: what happens to a clip before a model takes it."""
 
 from ..waveforms import normalise_level
 from .channels import mono

@@ -102,8 +102,8 @@ def _read(path_or_bytes, name: str | None) -> tuple[np.ndarray, int, str]:
     return waveform, rate, name
 
 
-def _check_finite(heard: np.ndarray, decoded: np.ndarray, name: str):
-    if not np.isfinite(heard).all():
+def _check_finite(resampled: np.ndarray, decoded: np.ndarray, name: str):
+    if not np.isfinite(resampled).all():
         where = int(np.argmin(np.isfinite(decoded)))
         raise AudioError(f"{name}: sample {where} is {decoded[where]}; every sample must be a finite number")
 

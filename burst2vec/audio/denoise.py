@@ -38,7 +38,7 @@ def mmse_stsa(
     error short-time spectral amplitude estimator", IEEE Transactions on Acoustics, Speech, and Signal Processing 32(6),
     1984).
 
-    In windows of 20 ms each frequency's amplitude is replaced by its estimate, ``mmse_stsa_gain`` times what was heard,
+    In windows of 20 ms each frequency's amplitude is replaced by its estimate, ``mmse_stsa_gain`` times the noisy one,
     and the phase stays. The a-priori SNR is their decision-directed one (their Eq. 51),
 
         prior(n) = alpha A(n-1)^2 / noise + (1 - alpha) max(posterior(n) - 1, 0),    floored at -25 dB
@@ -101,21 +101,21 @@ def mmse_stsa(
 
 
 def mmse_stsa_gain(prior_snr, posterior_snr) -> np.ndarray:
-    """The gain by which the amplitude heard becomes that to be expected of the signal in it (Ephraim and Malah 1984,
+    """The gain that makes a noisy amplitude the expected amplitude of the signal in it (Ephraim and Malah 1984,
     Eq. 7):
 
         G = Gamma(1.5) sqrt(v) / posterior exp(-v/2) [(1 + v) I0(v/2) + v I1(v/2)],    v = prior / (1 + prior) posterior
 
     With exponentially scaled Bessel functions nothing overflows. Towards no posterior SNR the gain grows without bound,
-    as the estimate itself, G sqrt(posterior), goes to sqrt(pi prior / (1 + prior)) / 2: nothing heard does not say that
+    as the estimate itself, G sqrt(posterior), goes to sqrt(pi prior / (1 + prior)) / 2: a power of 0 does not say that
     nothing is there. So posterior SNRs under -100 dB count as -100 dB.
 
     Args:
         prior_snr: power of the signal over that of the noise, ratios from 0 (not dB), any shape.
-        posterior_snr: power heard over that of the noise, likewise; the shapes broadcast.
+        posterior_snr: noisy power over that of the noise, likewise; the shapes broadcast.
 
     Returns:
-        float64, from 0, finite; above 1 where less was heard than was to be expected.
+        float64, from 0, finite; above 1 where the power is less than was to be expected.
 
     Raises:
         ValueError: a ratio that is negative, NaN or infinite.
@@ -189,7 +189,7 @@ def decision_directed_gains(posterior: np.ndarray, smoothing: float, floor: floa
     would take 25 us, and all that is done here takes 13.
 
     Args:
-        posterior: power heard over the noise's, float64, shape (frames, bins).
+        posterior: noisy power over the noise's, float64, shape (frames, bins).
         smoothing: alpha.
         floor: least a-priori SNR, as a ratio.
 
@@ -208,12 +208,12 @@ def decision_directed_gains(posterior: np.ndarray, smoothing: float, floor: floa
     cell, line = np.empty(bins, dtype=np.intp), np.empty(bins, dtype=lines.dtype)
     estimates = np.empty_like(posterior)
     previous = smoothing * np.maximum(posterior[0] - 1, 0)
-    for estimate, heard, boost in zip(estimates, scaled, boosts, strict=True):
+    for estimate, noisy, boost in zip(estimates, scaled, boosts, strict=True):
         np.add(previous, boost, out=wiener)
         np.maximum(wiener, least, out=wiener)  # prior + 1
         np.reciprocal(wiener, out=wiener)
         np.subtract(one, wiener, out=wiener)
-        np.multiply(wiener, heard, out=v)
+        np.multiply(wiener, noisy, out=v)
         np.add(v, alpha, out=place)
         np.divide(steps, place, out=place)  # TABLE_STEPS / (1 + v)
         cell[:] = place

@@ -7,7 +7,7 @@ from .resampling import convert_rate
 from .samples import check_samples
 
 MIN_FACTOR, MAX_FACTOR = 0.5, 2.0  # an octave down or up
-STEPS_PER_UNIT = 1_000  # finer ratios cost soxr up to twice the time, and nobody hears them
+STEPS_PER_UNIT = 1_000  # finer ratios cost soxr up to twice the time, and make no audible difference
 
 
 def change_speed(waveform, factor: float) -> np.ndarray:

@@ -96,7 +96,7 @@ def transform_options(name: str) -> dict[str, object]:
         if option not in _NOT_OPTIONS and (option not in types or set(_kinds(types[option])) <= set(_KINDS))
     }
     if name == "resample":
-        options["new_rate"] = SAMPLING_RATE  # what every encoder hears
+        options["new_rate"] = SAMPLING_RATE  # what every encoder takes
     return options
 
 

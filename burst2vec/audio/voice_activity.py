@@ -1,4 +1,4 @@
-"""Where in a clip somebody is heard: silence cut from both ends."""
+"""Where in a clip there is a voice: silence cut from both ends."""
 
 import functools
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from .resampling import convert_rate
 from .samples import check_rate, check_samples
 
 WINDOW = 512  # samples at 16 kHz, 32 ms: the network's step
-CONTEXT = 64  # samples of the window before, which it hears again
+CONTEXT = 64  # samples of the window before, which it takes again
 THRESHOLD = 0.3
 KEEP_DB = 25.0
 MARGIN_SECONDS = 0.1
@@ -26,15 +26,15 @@ def trim_silence(
 ) -> np.ndarray:
     """Cut what lies before the first and after the last window of a clip that holds a burst; pauses inside stay.
 
-    A window of 32 ms holds some of it where silero-vad hears a voice, or where it is almost as loud as the loudest.
+    A window of 32 ms holds some of it where silero-vad detects a voice, or where it is almost as loud as the loudest.
     The second is our addition: the network, trained on speech, soon takes a held vowel for background. On 200 random
     clips of EmoGator (377 s; threshold 0.3, margin 0.1 s) it alone would cut 54 % of the time, and with it over a tenth
     of the energy of 43 clips; with ``keep_db=25`` 41 % of the time goes, and of no clip more than 1 % of its energy. In
-    4 % of the clips it hears nothing (at its own threshold of 0.5 in 7.5 %, at 0.1 in 1.5 %), and those stay whole.
+    4 % of the clips it detects nothing (at its own threshold of 0.5 in 7.5 %, at 0.1 in 1.5 %), and those stay whole.
 
     Args:
         waveform: float, shape (samples,), of any length.
-        sampling_rate: in Hz, 4,000 to 192,000; the network hears a copy at 16 kHz, the cut is made in the original.
+        sampling_rate: in Hz, 4,000 to 192,000; the network takes a copy at 16 kHz, the cut is made in the original.
         threshold: probability of voice, 0 to 1, from which a window is voiced.
         keep_db: windows less than this many dB below the loudest one stay, voiced or not; 0 leaves it to the network.
         margin_seconds: of what holds nothing that stays at each end, as far as there is any.
@@ -62,11 +62,11 @@ def trim_silence(
     if waveform.size <= shortest or not waveform.any():
         return waveform
 
-    heard = normalise_peak(convert_rate(waveform, sampling_rate, SAMPLING_RATE))
-    voiced = voice_probabilities(heard) >= threshold
+    levelled = normalise_peak(convert_rate(waveform, sampling_rate, SAMPLING_RATE))
+    voiced = voice_probabilities(levelled) >= threshold
     if not voiced.any():
         return waveform
-    levels = np.pad(heard, (0, -heard.size % WINDOW)).reshape(-1, WINDOW).std(axis=1)  # no offset in it
+    levels = np.pad(levelled, (0, -levelled.size % WINDOW)).reshape(-1, WINDOW).std(axis=1)  # no offset in it
     kept = np.flatnonzero(voiced | (levels > levels.max() * 10 ** (-keep_db / 20)))
     window = WINDOW * sampling_rate / SAMPLING_RATE  # in samples of the clip
     start = max(0, round(kept[0] * window - margin_seconds * sampling_rate))
@@ -81,7 +81,7 @@ def voice_probabilities(waveform: np.ndarray) -> np.ndarray:
     loop to 1e-5, in a seventh of its time.
 
     Args:
-        waveform: float32, shape (samples,), at 16 kHz; the network hears loud clips better, so level it first.
+        waveform: float32, shape (samples,), at 16 kHz; the network detects more in loud clips, so level it first.
 
     Returns:
         float32, shape (windows,): 0 to 1, for ceil(samples / 512) windows, the last one filled up with zeros.

@@ -1,4 +1,4 @@
-"""What the first convolution of a network over waveforms listens to: its filters' cumulative frequency response."""
+"""What the first convolution of a network over waveforms passes: its filters' cumulative frequency response."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def cumulative_response(filters, fft_size: int = FFT_SIZE) -> tuple[np.ndarray, 
 
     .. math:: F_{cum}(k) = \sum_m \frac{F_m(k)}{\|F_m\|_2}, \quad F_m(k) = |DFT(filter_m)(k)|
 
-    with the norm over the bins from 0 Hz to half the sampling rate. A filter of zeros listens to nothing: it adds 0.
+    with the norm over the bins from 0 Hz to half the sampling rate. A filter of zeros passes nothing: it adds 0.
 
     Args:
         filters: (filters, taps), of a first layer at 16 kHz.
@@ -55,7 +55,7 @@ def first_filters(folder: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """The filters (filters, taps) of a saved model's first convolution, and the steps that its clips go through before.
 
     Raises:
-        RunError: no saved model, one that is not whole, or one that hears through another encoder than waveform_cnn.
+        RunError: no saved model, one that is not whole, or one with another encoder than waveform_cnn.
     """
     model = load_model(folder)
     if not isinstance(model.encoder, WaveformCNN):

@@ -1,4 +1,4 @@
-"""Many finished runs in one table: a row a recipe, mean and spread over its seeds, beside what its paper printed.
+"""Many finished runs in one table: a row per recipe, mean and spread over its seeds, beside what its paper printed.
 
 Every figure is read from a run's ``metrics.json``; nothing is typed by hand.
 """
@@ -21,7 +21,7 @@ from ..markdown import markdown_table, markdown_text
 
 PRINTED_SPLIT = "validation"  # what a recipe's ``reported_scores`` holds
 PRINTED = "printed, on HUME-VB"
-LISTENLESS = "without listening"
+BASELINE = "constant baseline"
 OTHERS = "Other systems"
 
 
@@ -184,7 +184,7 @@ def format_rows(rows: Sequence[Row], split: str) -> str:
         for measured_on in dict.fromkeys(row.measured_on for row in of_paper):
             guesses = [row.baseline for row in of_paper if row.measured_on == measured_on]
             cells = ["" if own else _range(guesses, name) for name, own in columns]
-            lines.append([LISTENLESS, measured_on, "", *cells])
+            lines.append([BASELINE, measured_on, "", *cells])
         sides = "<<" + ">" * (len(header) - 2)
         blocks.append(
             f"## {markdown_text(paper)}: {markdown_text(split)}\n\n{markdown_table(lines, sides, aligned=False)}"
@@ -224,7 +224,7 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
     about = (
         f"Mean ± standard deviation over runs of one recipe with different seeds. “{PRINTED}” is what the paper "
         "printed for its validation clips; ours were measured on what stands beside them, and compare only where that "
-        f"is hume_vb. “{LISTENLESS}” is the mean of each label, the median, or the most frequent class of the training "
+        f"is hume_vb. “{BASELINE}” is the mean of each label, the median, or the most frequent class of the training "
         "clips."
     )
     tables = [format_rows(of_split, split) for split, of_split in rows.items()]

@@ -1,4 +1,4 @@
-"""Bags of audio words: how often each word of a learnt codebook is heard in a clip.
+"""Bags of audio words: how often each word of a learnt codebook occurs in a clip.
 
 The procedure is openXBOW's (Schmitt and Schuller, 2017, "openXBOW — Introducing the Passau Open-Source Crossmodal
 Bag-of-Words Toolkit", JMLR 18), with the options in brackets. A frame is described by the 65 low-level descriptors of
@@ -29,7 +29,7 @@ from ..errors import CorpusError
 from ..files import write_whole
 from . import functionals
 from .feature_set import FeatureFamily, FeatureSet
-from .smile import hear
+from .smile import process
 
 SIZES = (125, 250, 500, 1_000, 2_000)  # of the ExVo white paper
 METHODS = ("random", "random++")
@@ -39,7 +39,7 @@ DESCRIPTORS = 130
 MOST_CLIPS = 1_000  # that a codebook is learnt from: three minutes of openSMILE on one core
 MOST_FRAMES = 100_000  # that its words are drawn from: 52 MB
 FILE = "codebook.safetensors"
-VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is reused
 
 
 class Codebook(NamedTuple):
@@ -62,8 +62,8 @@ class Codebook(NamedTuple):
 def describe_frames(waveform: np.ndarray) -> tuple[np.ndarray, str]:
     """The low-level descriptors of each frame, every 10 ms, and their deltas, as openSMILE computes them.
 
-    What ``hear`` mends of a clip is noted. openSMILE's deltas have two frames more than its descriptors: these are left
-    out.
+    What ``process`` changes of a clip is noted. openSMILE's deltas have two frames more than its descriptors: these
+    are left out.
 
     Args:
         waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``.
@@ -75,7 +75,7 @@ def describe_frames(waveform: np.ndarray) -> tuple[np.ndarray, str]:
         CorpusError: no value is finite.
         ImportError: openSMILE is not installed.
     """
-    return hear(waveform, functionals.COMPARE, *LEVELS)
+    return process(waveform, functionals.COMPARE, *LEVELS)
 
 
 def count_words(frames: np.ndarray, words: np.ndarray, assignments: int = ASSIGNMENTS) -> np.ndarray:
@@ -110,7 +110,7 @@ def count_words(frames: np.ndarray, words: np.ndarray, assignments: int = ASSIGN
 
 
 def bag_of_audio_words(waveform: np.ndarray, codebook: Codebook) -> tuple[np.ndarray, str]:
-    """The vector of a clip: lg(count + 1) of each word, to base 10: 0 where it is not heard, 1 where 9 frames have it.
+    """The vector of a clip: lg(count + 1) of each word, to base 10: 0 for no frame, 1 for 9 frames.
 
     Args:
         waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``.
@@ -229,9 +229,9 @@ def choose_clips(speakers: list[str], most: int = MOST_CLIPS, seed: int = 0) -> 
     2
     """
     order = np.random.default_rng(seed).permutation(len(speakers))
-    rounds, heard = np.empty(len(speakers), int), {}
+    rounds, latest = np.empty(len(speakers), int), {}
     for place, row in enumerate(order):
-        rounds[place] = heard[speakers[row]] = heard.get(speakers[row], -1) + 1
+        rounds[place] = latest[speakers[row]] = latest.get(speakers[row], -1) + 1
     return np.sort(order[np.argsort(rounds, kind="stable")[:most]])
 
 

@@ -34,7 +34,7 @@ from .feature_set import FeatureFamily, FeatureSet
 WINDOW_SAMPLES = 512  # the next power of two of 25 ms, and what mel_filters are for
 HOP_SAMPLES = 256
 CHANNELS = 128
-LEAST_POWER = 1e-10  # of what is heard in a channel, full scale 1
+LEAST_POWER = 1e-10  # in a channel, full scale 1
 IMAGE_SIZE = 224  # pixels, both ways: VGG-19's
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # red, green, blue of ImageNet, as torchvision has them
 IMAGE_DEVIATION = (0.229, 0.224, 0.225)
@@ -42,14 +42,14 @@ BATCH_SIZE_CPU = 4  # 0.44 s a clip on one core, beside 0.74 s one by one
 BATCH_SIZE_ACCELERATOR = 64
 LOGITS = ("classifier.6.", "head.fc.")  # the third fully connected layer, after what is wanted
 OF_TIMM = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3."}  # its names for torchvision's
-VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is reused
 
 
 def mel_decibels(waveform: np.ndarray) -> np.ndarray:
     """The mel spectrogram in dB below its loudest value.
 
     A clip under 512 samples is padded with zeros at its end; of a longer one, the last up to 255 samples, which do not
-    fill a window, are not heard. Power under 1e-10 is taken for 1e-10.
+    fill a window, are left out. Power under 1e-10 is taken for 1e-10.
 
     Args:
         waveform: float32, shape (samples,) at 16 kHz.

@@ -1,4 +1,4 @@
-"""Frozen embeddings: a clip as an encoder hears it that was trained elsewhere and learns nothing here.
+"""Frozen embeddings: a clip's frames by an encoder that was trained elsewhere and learns nothing here.
 
 Of a speech encoder, mean and standard deviation of its last layer over the frames: 2,048 numbers of the large shapes
 (1,024 features a frame), 1,536 of the base shapes (768). Of a saved Burst2Vec model, what its own pooling makes of its
@@ -32,7 +32,7 @@ from ..waveforms import SAMPLING_RATE
 from ..weights import MASK_EMBEDDING, refuse_missing
 from .feature_set import FeatureFamily, FeatureSet
 
-VERSION = 2  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+VERSION = 2  # raise it with every change that alters a value: no folder or cache of another version is reused
 BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
 _ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -141,7 +141,7 @@ def find_embedding(checkpoint: str) -> FeatureSet:
 
     Args:
         checkpoint: a folder, or a name on the Hub, of wav2vec 2.0, HuBERT, WavLM and their kin, or of a saved Burst2Vec
-            model that hears waveforms; weights in safetensors.
+            model that takes waveforms; weights in safetensors.
 
     Raises:
         CorpusError: no such checkpoint, one without all weights of its encoder, or one that is neither.
@@ -212,7 +212,7 @@ def _read(checkpoint: str) -> tuple:
         model = load_speech_model(checkpoint)
     extractor = AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
     if extractor.sampling_rate != SAMPLING_RATE:
-        raise ValueError(f"it hears {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
+        raise ValueError(f"it takes {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
     return model, extractor
 
 
@@ -226,7 +226,7 @@ def _of_speech_encoder(model, extractor) -> FrozenEncoder:
 
 def _of_burst2vec(model, extractor) -> FrozenEncoder:
     if isinstance(model.encoder, VectorEncoder):
-        raise ValueError("this model hears vectors, which are feature sets already; give one that hears waveforms")
+        raise ValueError("this model takes vectors, which are feature sets already; give one that takes waveforms")
     name = model.config.pooling
     if model.config.heads_read == "frames":  # what its heads say of frames is pooled, not the frames
         poolings, name = {"": model.functionals}, "statistics"

@@ -52,7 +52,7 @@ FEATURE_FAMILIES: dict[str, FeatureFamily] = {
     "bag_of_audio_words": BAG_OF_AUDIO_WORDS,
     "deep_spectrum": DEEP_SPECTRUM,
 }
-CLIPS_AT_ONCE = 128  # in memory, for sets that hear several: 0.5 GB where each is 60 s long
+CLIPS_AT_ONCE = 128  # in memory, for sets that take several: 0.5 GB where each is 60 s long
 
 
 def find_feature_set(name: str, fitted: str | Path | None = None) -> FeatureSet:
@@ -182,7 +182,7 @@ def extract_features(
     Args:
         dataset: with columns ``file_id`` and ``audio`` (not decoded), of clips that can be read: see ``check_clips``.
         feature_set: a name, such as ``"compare"`` (6,373 values) or ``"egemaps"`` (88): see ``find_feature_set``.
-        num_proc: processes; by default as many as there are cores. A set that hears several clips at once runs in this
+        num_proc: processes; by default as many as there are cores. A set that takes several clips at once runs in this
             process, which uses the cores itself.
         desc: what the progress bar says.
         keep_in_memory: compute all vectors anew, and keep none on disk.
@@ -269,7 +269,7 @@ def _extract_several(file_ids: list[str], audio: list[dict], made: FeatureSet) -
 
 
 def vectors_in_batches(made: FeatureSet, waveforms: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """The vectors of waveforms in memory, by a set that hears several at once.
+    """The vectors of waveforms in memory, by a set that takes several at once.
 
     Clips of about the same length go together, so that little is padded.
 

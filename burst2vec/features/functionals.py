@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .smile import hear, smile, version
+from .smile import process, smile, version
 
 COMPARE = "ComParE_2016"  # 6,373 (Schuller et al., 2016)
 EGEMAPS = "eGeMAPSv02"  # 88 (Eyben et al., 2016)
-VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is gone on with
+VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is reused
 LEVEL = "Functionals"
 
 
@@ -14,7 +14,7 @@ def functionals(waveform: np.ndarray, standard: str) -> tuple[np.ndarray, str]:
     """The functionals of a clip: what ``opensmile.Smile(standard).process_signal(waveform, 16000)`` gives, made safe.
 
     Args:
-        waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``; what ``hear`` mends of it is noted.
+        waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``; what ``process`` changes of it is noted.
         standard: ``"ComParE_2016"`` or ``"eGeMAPSv02"``.
 
     Returns:
@@ -23,7 +23,7 @@ def functionals(waveform: np.ndarray, standard: str) -> tuple[np.ndarray, str]:
     Raises:
         CorpusError: no value is finite.
     """
-    frames, note = hear(waveform, standard, LEVEL)
+    frames, note = process(waveform, standard, LEVEL)
     return frames[0], note
 
 

@@ -15,7 +15,7 @@ LEAST_SAMPLES = 960  # 60 ms, one frame of its pitch tracker; below it openSMILE
 HIGHEST = np.float32(32767 / 32768)  # of what 16 bits hold
 
 
-def hear(waveform: np.ndarray, standard: str, *levels: str) -> tuple[np.ndarray, str]:
+def process(waveform: np.ndarray, standard: str, *levels: str) -> tuple[np.ndarray, str]:
     """What openSMILE gives for a clip, made safe.
 
     Three things are mended, and noted, because openSMILE would make something of them without a word. A clip under 960
@@ -24,7 +24,7 @@ def hear(waveform: np.ndarray, standard: str, *levels: str) -> tuple[np.ndarray,
     -3 dBFS RMS has many; ``normalise_peak`` leaves none. Values that are not finite become 0.
 
     Args:
-        waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``. Silence is heard like any other clip.
+        waveform: float32, shape (samples,) at 16 kHz, from ``read_clip``. Silence is processed like any other clip.
         standard: openSMILE's name of a set, such as ``"ComParE_2016"``.
         levels: its names of what to give, such as ``"Functionals"``; of several, the values of a frame stand one after
             the other, and frames that one of them alone has are left out.

@@ -1,4 +1,4 @@
-"""Tables of vectors on disk: Parquet, every file written whole or not at all, gone on with after a kill.
+"""Tables of vectors on disk: Parquet, every file written whole or not at all, resumed after a kill.
 
 FOLDER/compare/
   features.json                   what the vectors are, of which clips, and their names
@@ -77,7 +77,7 @@ def write_features(
 
     What the folder is called says ``folder_name``. A set that is fitted learns from the corpus's ``train`` first.
 
-    A run that was killed is gone on with by the same call: finished files, of a thousand clips each, stay as they are.
+    A run that was killed is resumed by the same call: finished files, of a thousand clips each, stay as they are.
     A split can be added to a folder later. One run at a time writes into a folder. Memory does not grow with the
     corpus.
 
@@ -188,7 +188,7 @@ def _refuse_other_files(target: Path, file: str | None) -> None:
 
 
 def _known_splits(target: Path, heading: dict, learnt: str | None) -> dict:
-    """The splits that the folder has already, if it is one to go on with."""
+    """The splits that the folder has already, if it is one to resume."""
     before = _read_heading(target)
     if before is None:
         _refuse_other_files(target, learnt)

@@ -1,4 +1,4 @@
-"""From predictions to numbers, with numpy only: scores, their trivial baselines, reports and submission files."""
+"""From predictions to numbers, with numpy only: scores, their constant baselines, reports and submission files."""
 
 from .constant_baseline import baseline_predictions
 from .score_report import format_report, score_tasks

@@ -96,7 +96,7 @@ def war_name(task: Task) -> str:
 
 
 def format_report(tasks, scores: dict, baseline_scores: dict, clips: int | None = None) -> str:
-    """A Markdown table, aligned for the console, of each score beside that of the trivial baseline.
+    """A Markdown table, aligned for the console, of each score beside that of the constant baseline.
 
     Args:
         tasks: the :class:`~burst2vec.tasks.Task` records; they give the order of the rows and the units.
@@ -111,12 +111,12 @@ def format_report(tasks, scores: dict, baseline_scores: dict, clips: int | None 
     >>> print(format_report([age], {"age_mae": 3.709}, {"age_mae": 4.02}, clips=7))
     Clips scored: 7
     <BLANKLINE>
-    | score           | model | trivial | better | the trivial guess |
-    | :-------------- | ----: | ------: | :----- | :---------------- |
-    | age_mae (years) | 3.709 |   4.020 | lower  | median            |
+    | score           | model | baseline | better | what it predicts |
+    | :-------------- | ----: | -------: | :----- | :--------------- |
+    | age_mae (years) | 3.709 |    4.020 | lower  | median           |
     """
     guesses = {"ccc": "mean of each label", "mae": "median", "uar": "most frequent class"}
-    rows = [("score", "model", "baseline", "better", "the trivial guess")]
+    rows = [("score", "model", "baseline", "better", "what it predicts")]
     for task in tasks:
         unit = f" ({task.unit})" if task.metric == "mae" and task.unit else ""
         better = "lower" if task.metric == "mae" else "higher"

@@ -39,7 +39,7 @@ def compare_paired(before, after) -> PairedComparison:
     """
     before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if before.shape != after.shape or before.ndim != 1 or not before.size:
-        raise ValueError(f"scores must be paired, one a seed, got shapes {before.shape} and {after.shape}")
+        raise ValueError(f"scores must be paired, one per seed, got shapes {before.shape} and {after.shape}")
     if not np.isfinite([before, after]).all():
         raise ValueError(f"every score must be a finite number, got {before.tolist()} and {after.tolist()}")
     differences = after - before

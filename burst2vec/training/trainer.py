@@ -42,7 +42,7 @@ class Burst2VecTrainer(ResumableTrainer):
         data_collator: default ``BurstCollator(processing_class, tasks)``.
         compute_metrics: default the scores of the task set on the whole set (``burst2vec.scoring.score_tasks``), which
             come as ``eval_emotion_ccc`` and so on.
-        on_bad_clip: what to do with clips that cannot be heard, where the data sets have no column ``samples`` yet (see
+        on_bad_clip: what to do with clips that cannot be read, where the data sets have no column ``samples`` yet (see
             ``burst2vec.data.clips.check_clips``): ``"skip"`` them and say how many, or ``"raise"``.
         kwargs: the remaining arguments of ``transformers.Trainer``.
 
@@ -264,8 +264,8 @@ class Burst2VecTrainer(ResumableTrainer):
         if isinstance(corpus, dict):
             return corpus_digest([f"{name} {self._digest(of_name)}" for name, of_name in sorted(corpus.items())])
         names = [str(name) for name in corpus["file_id"]] if "file_id" in corpus.column_names else []
-        heard = vectors_of(corpus) if has_vectors(corpus) else corpus["samples"][:]
-        return corpus_digest(names, heard, *corpus_labels(corpus, self.tasks).values())
+        content = vectors_of(corpus) if has_vectors(corpus) else corpus["samples"][:]
+        return corpus_digest(names, content, *corpus_labels(corpus, self.tasks).values())
 
 
 class FollowEpochs(TrainerCallback):

@@ -34,7 +34,7 @@ def write_run(folder, splits, noise=0.1, seed=0, recipe=(), tasks="exvo", shuffl
     """
     records = resolve_tasks(tasks)
     folder.mkdir(parents=True)
-    scores, trivial = {}, {}
+    scores, baseline = {}, {}
     for split, (file_ids, labels) in splits.items():
         guessed = labels or {task.name: _unknown(task, len(file_ids)) for task in records}
         predictions = heard(records, guessed, noise, seed)
@@ -43,7 +43,7 @@ def write_run(folder, splits, noise=0.1, seed=0, recipe=(), tasks="exvo", shuffl
         write_predictions(folder / f"predictions_{split}.csv", records, [file_ids[row] for row in order], in_order)
         if labels:
             scores[split] = score_tasks(records, predictions, labels)
-            trivial[split] = score_tasks(records, baseline_predictions(records, labels, len(file_ids)), labels)
+            baseline[split] = score_tasks(records, baseline_predictions(records, labels, len(file_ids)), labels)
     plain = [task.to_dict() for task in records]
     recipe = {"data": {}, "model": {"tasks": plain}, "training": {"seed": seed}, **dict(recipe)}
     clips = {split: {"used": len(file_ids), "skipped": 0} for split, (file_ids, _) in splits.items()}
@@ -55,7 +55,7 @@ def write_run(folder, splits, noise=0.1, seed=0, recipe=(), tasks="exvo", shuffl
         "steps": 1,
         "clips": {"train": {"used": 7, "skipped": 0}, **clips},
         "scores": scores,
-        "baseline": trivial,
+        "baseline": baseline,
         "versions": {},
     }
     (folder / "metrics.json").write_text(json.dumps(record), encoding="utf-8")

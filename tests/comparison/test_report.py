@@ -13,7 +13,7 @@ V2 = {"paper": "Burst2Vec, Table 2, row V2", "reported_scores": {"age_mae": 3.70
 
 
 def write_record(
-    folder, age_mae, seed=0, split="validation", recipe=V2, corpora=("synthetic",), clips=400, trivial=4.0
+    folder, age_mae, seed=0, split="validation", recipe=V2, corpora=("synthetic",), clips=400, baseline=4.0
 ):
     folder.mkdir(parents=True)
     recipe = json.loads(json.dumps(recipe))
@@ -25,7 +25,7 @@ def write_record(
         "seed": seed,
         "clips": {split: {"used": clips, "skipped": 0}},
         "scores": {split: {"age_mae": age_mae, "emotion_ccc/Awe": 0.1}},
-        "baseline": {split: {"age_mae": trivial}},
+        "baseline": {split: {"age_mae": baseline}},
     }
     (folder / "metrics.json").write_text(json.dumps(record), encoding="utf-8")
     return folder
@@ -42,7 +42,7 @@ def test_seeds_of_one_recipe_are_one_row_with_mean_and_spread_worked_by_hand(tmp
     assert "## Burst2Vec: validation" in table
     assert "| recipe | measured on | runs | age_mae | age_mae, printed, on HUME-VB |" in table
     assert "| Table 2, row V2 | synthetic, 400 clips | 3 | 4.000 ± 1.000 | 3.709 |" in table
-    assert "| without listening | synthetic, 400 clips |  | 4.000 |  |" in table
+    assert "| constant baseline | synthetic, 400 clips |  | 4.000 |  |" in table
 
 
 def test_what_was_printed_stands_beside_validation_only(tmp_path):
@@ -66,8 +66,8 @@ def test_recipes_alike_by_name_are_told_apart_by_the_keys_that_differ(tmp_path):
 
 def test_other_corpora_or_other_clips_are_other_rows(tmp_path):
     write_record(tmp_path / "a", 3.0)
-    write_record(tmp_path / "b", 3.5, corpora=("hume_vb",), clips=19_396, trivial=4.5)
-    write_record(tmp_path / "c", 3.2, clips=100, trivial=4.1)
+    write_record(tmp_path / "b", 3.5, corpora=("hume_vb",), clips=19_396, baseline=4.5)
+    write_record(tmp_path / "c", 3.2, clips=100, baseline=4.1)
     table = table_of(tmp_path)
     for measured_on, score, guess in (
         ("synthetic, 400 clips", "3.000", "4.000"),
@@ -75,13 +75,13 @@ def test_other_corpora_or_other_clips_are_other_rows(tmp_path):
         ("synthetic, 100 clips", "3.200", "4.100"),
     ):
         assert f"| {measured_on} | 1 | {score} | 3.709 |" in table
-        assert f"| without listening | {measured_on} |  | {guess} |" in table
+        assert f"| constant baseline | {measured_on} |  | {guess} |" in table
 
 
 def test_guesses_that_learnt_from_different_clips_are_a_range(tmp_path):
-    write_record(tmp_path / "a", 3.0, trivial=4.0)
-    write_record(tmp_path / "b", 3.0, trivial=4.5, recipe={**V2, "paper": "Burst2Vec, row V3"})
-    assert "| without listening | synthetic, 400 clips |  | 4.000 to 4.500 |" in table_of(tmp_path)
+    write_record(tmp_path / "a", 3.0, baseline=4.0)
+    write_record(tmp_path / "b", 3.0, baseline=4.5, recipe={**V2, "paper": "Burst2Vec, row V3"})
+    assert "| constant baseline | synthetic, 400 clips |  | 4.000 to 4.500 |" in table_of(tmp_path)
 
 
 def test_each_paper_has_its_table_and_systems_of_none_come_last(tmp_path):

@@ -485,7 +485,7 @@ def test_nothing_published_names_where_a_checkpoint_lay(command, tmp_path):
     clip = {"array": np.sin(np.arange(8000) / 9).astype("f"), "sampling_rate": 16000}
     hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
     assert hear(clip, features=[place])["age"] == hear(clip)["age"]
-    with pytest.raises(ValueError, match="the model hears vectors of"):
+    with pytest.raises(ValueError, match="the model takes vectors of"):
         hear(clip, features=["shape"])
 
 

@@ -38,7 +38,7 @@ def test_the_model_index_equals_the_record(tmp_path):
     assert {(result.dataset_name, result.dataset_split) for result in results} == {("synthetic", "validation")}
 
 
-def test_the_trivial_baseline_stands_beside_the_score(tmp_path):
+def test_the_constant_baseline_stands_beside_the_score(tmp_path):
     lines = [line for line in saved_card(tmp_path).text.splitlines() if line.startswith("| age_mae")]
     assert len(lines) == 1 and "3.709" in lines[0] and "4.020" in lines[0]
 

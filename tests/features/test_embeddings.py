@@ -342,7 +342,7 @@ def test_a_checkpoint_that_is_cut_off_or_lacks_weights_is_refused(tmp_path):
 def test_a_checkpoint_must_say_how_it_wants_its_clips(tmp_path):
     save_encoder(tmp_path)
     Wav2Vec2FeatureExtractor(sampling_rate=8_000).save_pretrained(tmp_path)
-    refused(tmp_path, "it hears 8000 Hz; clips here have 16000 Hz")
+    refused(tmp_path, "it takes 8000 Hz; clips here have 16000 Hz")
     WhisperFeatureExtractor().save_pretrained(tmp_path)
     refused(tmp_path, "names WhisperFeatureExtractor, not Wav2Vec2FeatureExtractor")
     (tmp_path / "preprocessor_config.json").unlink()
@@ -357,7 +357,7 @@ def test_a_model_that_hears_no_waveforms_is_refused(tmp_path):
     config = Burst2VecConfig(encoder_config={"kind": "vector", "features": 3}, trunk="identity")
     Burst2VecForMultiTask(config).save_pretrained(tmp_path / "vector")
     Burst2VecFeatureExtractor().save_pretrained(tmp_path / "vector")
-    refused(tmp_path / "vector", "hears vectors")
+    refused(tmp_path / "vector", "takes vectors")
 
 
 def test_a_name_on_the_hub_keeps_its_last_part_in_the_folders_name(tmp_path, monkeypatch):

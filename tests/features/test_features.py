@@ -110,7 +110,7 @@ def test_the_values_are_those_of_opensmile_bit_for_bit(feature_set, tmp_path):
 
 
 @pytest.mark.parametrize("standard", [functionals.COMPARE, functionals.EGEMAPS])
-def test_960_samples_are_the_least_that_opensmile_hears(standard):
+def test_960_samples_are_the_least_that_opensmile_takes(standard):
     extractor = opensmile.Smile(opensmile.FeatureSet[standard], opensmile.FeatureLevel.Functionals)
     assert np.isfinite(extractor.process_signal(noise(960), 16_000)).all(axis=None)
     with pytest.warns(UserWarning, match="too short"):

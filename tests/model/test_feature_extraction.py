@@ -67,7 +67,7 @@ def test_what_cannot_be_a_burst_is_refused_by_name_in_a_batch_too(clip, message)
 
 
 def test_another_rate_is_refused_with_the_call_that_mends_it():
-    with pytest.raises(ValueError, match="44100 Hz and the model hears 16000 Hz.*load_audio"):
+    with pytest.raises(ValueError, match="44100 Hz and the model takes 16000 Hz.*load_audio"):
         EXTRACT(np.ones(800, "f"), sampling_rate=44100)
 
 
@@ -81,7 +81,7 @@ def test_vectors_pass_as_they_are_without_mask_or_level():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (np.zeros(8000, "f"), r"laugh: has shape \(8000,\), and the model hears vectors of 2 numbers, of \['mine'\]"),
+        (np.zeros(8000, "f"), r"laugh: has shape \(8000,\), and the model takes vectors of 2 numbers, of \['mine'\]"),
         ([1.0, float("nan")], "laugh: value 1 is nan"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Named scores of a task set, its trivial baseline, and the table of both."""
+"""Named scores of a task set, its constant baseline, and the table of both."""
 
 import numpy as np
 import pytest
@@ -130,19 +130,19 @@ def test_references_that_are_all_missing_are_refused():
 # Trivial baselines
 
 
-def test_trivial_answers_are_the_mean_the_median_and_the_majority_of_training():
+def test_baseline_predictions_are_the_mean_the_median_and_the_majority_of_training():
     train = {
         "emotion": np.array([[0.0] * 10, [0.2] * 10, [NAN] * 10]),
         "age": np.array([20.0, 21.0, 39.0]),
         "country": np.array([3, 3, 1]),
     }
-    trivial = baseline_predictions(EXVO, train, n=4)
-    assert trivial["emotion"] == pytest.approx(np.full((4, 10), 0.1))
-    assert trivial["age"].tolist() == [[21.0]] * 4
-    assert trivial["country"].tolist() == [[0, 0, 0, 1]] * 4
+    baseline = baseline_predictions(EXVO, train, n=4)
+    assert baseline["emotion"] == pytest.approx(np.full((4, 10), 0.1))
+    assert baseline["age"].tolist() == [[21.0]] * 4
+    assert baseline["country"].tolist() == [[0, 0, 0, 1]] * 4
 
 
-def test_trivial_answers_score_zero_concordance_chance_recall_and_zero_s_mtl():
+def test_baseline_predictions_score_zero_concordance_chance_recall_and_zero_s_mtl():
     references = exvo_references(40)
     scores = score_tasks(EXVO, baseline_predictions(EXVO, exvo_references(80, seed=2), 40), references)
     assert scores["emotion_ccc"] == 0.0 and scores["country_uar"] == 0.25 and scores["s_mtl"] == 0.0
@@ -155,10 +155,10 @@ def test_no_constant_age_beats_the_median_on_its_own_clips():
     assert mean_absolute_error(median, ages) <= best
 
 
-def test_trivial_answers_without_training_references_are_the_middle_of_the_span_and_equal_chances():
+def test_baseline_predictions_without_training_references_are_the_middle_of_the_span_and_equal_chances():
     train = {"pain": [NAN, NAN], "country": [-1, NAN]}
-    trivial = baseline_predictions([PAIN, EXVO[2]], train, n=1)
-    assert trivial["pain"].tolist() == [[5.0]] and trivial["country"].tolist() == [[0.25] * 4]
+    baseline = baseline_predictions([PAIN, EXVO[2]], train, n=1)
+    assert baseline["pain"].tolist() == [[5.0]] and baseline["country"].tolist() == [[0.25] * 4]
 
 
 @pytest.mark.parametrize(
@@ -185,28 +185,28 @@ def test_a_task_without_training_references_is_refused():
 # The table
 
 
-def test_the_report_shows_every_score_beside_its_trivial_baseline():
+def test_the_report_shows_every_score_beside_its_constant_baseline():
     scores = {"emotion_ccc": 0.645, "emotion_ccc/Awe": 0.7, "age_mae": 3.709, "country_uar": 0.676, "s_mtl": 0.445}
-    trivial = {"emotion_ccc": 0.0, "emotion_ccc/Awe": 0.0, "age_mae": 4.2, "country_uar": 0.25, "s_mtl": 0.0}
-    assert format_report(EXVO, scores, trivial, clips=9396).splitlines() == [
+    baseline = {"emotion_ccc": 0.0, "emotion_ccc/Awe": 0.0, "age_mae": 4.2, "country_uar": 0.25, "s_mtl": 0.0}
+    assert format_report(EXVO, scores, baseline, clips=9396).splitlines() == [
         "Clips scored: 9,396",
         "",
-        "| score           | model | trivial | better | the trivial guess   |",
-        "| :-------------- | ----: | ------: | :----- | :------------------ |",
-        "| emotion_ccc     | 0.645 |   0.000 | higher | mean of each label  |",
-        "| emotion_ccc/Awe | 0.700 |   0.000 | higher |                     |",
-        "| age_mae (years) | 3.709 |   4.200 | lower  | median              |",
-        "| country_uar     | 0.676 |   0.250 | higher | most frequent class |",
-        "| s_mtl           | 0.445 |   0.000 | higher |                     |",
+        "| score           | model | baseline | better | what it predicts    |",
+        "| :-------------- | ----: | -------: | :----- | :------------------ |",
+        "| emotion_ccc     | 0.645 |    0.000 | higher | mean of each label  |",
+        "| emotion_ccc/Awe | 0.700 |    0.000 | higher |                     |",
+        "| age_mae (years) | 3.709 |    4.200 | lower  | median              |",
+        "| country_uar     | 0.676 |    0.250 | higher | most frequent class |",
+        "| s_mtl           | 0.445 |    0.000 | higher |                     |",
     ]
 
 
 def test_the_accuracy_of_a_classification_has_a_row_of_its_own():
     scores = {"country_uar": 0.676, "country_war": 0.7}
     lines = format_report(EXVO[2:], scores, {"country_uar": 0.25, "country_war": 0.4}).splitlines()
-    assert lines[3].split("|")[1:6] == [" country_war ", " 0.700 ", "   0.400 ", " higher ", " most frequent class "]
+    assert lines[3].split("|")[1:6] == [" country_war ", " 0.700 ", "    0.400 ", " higher ", " most frequent class "]
 
 
 def test_a_score_that_is_not_defined_is_shown_as_a_dash():
     lines = format_report([PAIN], {}, {}).splitlines()
-    assert lines[0].startswith("| score") and lines[2].split("|")[2:4] == ["     - ", "       - "]
+    assert lines[0].startswith("| score") and lines[2].split("|")[2:4] == ["     - ", "        - "]

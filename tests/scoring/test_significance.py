@@ -44,7 +44,7 @@ def test_equal_scores_are_no_difference_and_a_constant_one_is_certain():
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ([1, 2], [1], r"must be paired, one a seed, got shapes \(2,\) and \(1,\)"),
+        ([1, 2], [1], r"must be paired, one per seed, got shapes \(2,\) and \(1,\)"),
         ([], [], "must be paired"),
         ([1, np.nan], [1, 2], "every score must be a finite number"),
     ],
