@@ -100,7 +100,8 @@ def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
         record = next(iter(group.values())).record
         for split in record.scores:
             printed = record.recipe.get("reported_scores", {}) if split == PRINTED_SPLIT else {}
-            corpora, clips = tuple(record.corpora), record.clips.get(split, {}).get("used", 0)
+            counts = record.clips.get(split, {})
+            corpora, clips = tuple(record.corpora), counts.get("scored", counts.get("used", 0))
             row = Row(paper, label, corpora, clips, printed)
             for name, run in group.items():
                 row.runs.append(name)

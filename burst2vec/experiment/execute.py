@@ -23,7 +23,7 @@ from .baseline import constant_of, to_record
 from .building import build_model, checkpoint_to_resume, claim_folder, feature_names, refuse_other_tasks, resume_from
 from .feature_inputs import feature_inputs
 from .inputs import choose_clips, prepare_clips, read_corpora
-from .model_card import model_card
+from .model_card import model_card, pictures_of
 from .normalisation_statistics import estimate_statistics
 from .plots import plot_losses
 from .prechecks import check_run, check_splits
@@ -173,7 +173,7 @@ def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Tas
         seed=training.seed,
         steps=trainer.state.global_step,
         step_of_weights=trainer.step_of_weights if training.do_train else None,
-        clips={split: chosen.counts for split, chosen in clips.items()},
+        clips={split: {**chosen.counts, **outcome.labelled.get(split, {})} for split, chosen in clips.items()},
         scores=outcome.scores,
         baseline=outcome.baseline,
         constant=to_record(outcome.constant),
@@ -185,7 +185,8 @@ def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Tas
             recipe = yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True)
             write_whole(folder / "recipe.yaml", recipe)
             plot_losses(trainer.state.log_history, folder / "plots" / "losses.png")
-            write_whole(folder / "README.md", str(model_card(folder.resolve().name, record, tasks)))
+            card = model_card(folder.resolve().name, record, tasks, pictures_of(folder))
+            write_whole(folder / "README.md", str(card))
         record.write(folder)  # last: with it the run is finished
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()

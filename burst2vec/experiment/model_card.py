@@ -4,6 +4,10 @@
 fills it.
 """
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -13,6 +17,8 @@ from ..scoring import format_report
 from ..scoring.score_report import war_name
 from ..tasks import Task
 from .run_record import RunRecord
+
+LANGUAGE = "zxx"  # ISO 639: no linguistic content; a burst is no speech
 
 METRIC_NAMES = {
     "ccc": "concordance correlation coefficient",
@@ -27,8 +33,7 @@ TEMPLATE = """---
 
 # {title}
 
-A [Burst2Vec](https://arxiv.org/abs/2206.12469) model: from one vocal burst (a laugh, a gasp, a cry) it predicts
-{tasks}. {about}
+A model of vocal bursts, made with burst2vec: from one burst (a laugh, a gasp, a cry) it predicts {tasks}. {about}
 
 ## How to use
 
@@ -40,10 +45,12 @@ With the package, also from files, bytes and lists of them:
 
 ## Scores
 
-Measured on {corpus}. Beside each score stands what one would reach without listening: the mean of each label, the
-median, or the most frequent class of the training clips.
+Measured on {corpus}. Beside each score stands that of the constant baseline, which answers every clip with the training
+clips' mean of each label, their median, or their most frequent class.
 
 {reports}
+
+{pictures}
 
 ## How it was trained
 
@@ -55,8 +62,9 @@ Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
 
 ## Limits
 
-The intensities are how raters in a few countries hear an emotion, not what the speaker feels. Age and country are
-guesses from a voice and must not decide anything about a person. Scores hold for the corpus above and for nothing else.
+The model answers with {tasks_by_name} as the corpus above labels them. A label is what somebody rated, stated or was
+asked to express in a recording, not what a person feels or is. The answers are estimates from a sound, and must not
+decide anything about a person. Scores hold for the corpus above and for nothing else.
 
 ## Citation
 
@@ -124,20 +132,27 @@ def eval_results(record: RunRecord, tasks: tuple[Task, ...]) -> list[EvalResult]
     ]
 
 
-def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...]) -> ModelCard:
+def pictures_of(folder: str | Path) -> list[str]:
+    """The pictures of a run, as its card shows them: their paths from its folder, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).glob("plots/*.png"))
+
+
+def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: Sequence[str] = ()) -> ModelCard:
     """The card of a trained model.
 
     Args:
         name: what the model is called: its folder, or its repository on the Hub.
         record: of the run.
         tasks: the model's task records.
+        pictures: paths of pictures beside the card, from [`pictures_of`].
     """
-    encoder = record.recipe["model"].get("encoder")
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record.corpora],
-        base_model=encoder if isinstance(encoder, str) and encoder.count("/") == 1 else None,
+        language=LANGUAGE,
+        datasets=record.corpora,
+        base_model=_base_models(record) or None,
         metrics=sorted({task.metric for task in tasks}),
         model_name=name,
         eval_results=eval_results(record, tasks) or None,
@@ -163,6 +178,8 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...]) -> ModelCa
             metadata=metadata.to_yaml(),
             title=markdown_text(name),
             tasks=_listed([_described(task) for task in tasks]),
+            tasks_by_name=_listed([markdown_text(task.name) for task in tasks]),
+            pictures="\n".join(f"![{Path(path).stem.replace('_', ' ')}]({path})" for path in pictures),
             about=about,
             load=code_block(load, "python"),
             listen=code_block(_LISTEN.format(name=name, clips=clips), "python"),
@@ -177,15 +194,21 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...]) -> ModelCa
     )
 
 
+def _base_models(record: RunRecord) -> list[str]:
+    """The Hub's names of the checkpoints that the model began from, or that compute its vectors."""
+    embedded = [name.removeprefix("embedding:") for name in record.features if name.startswith("embedding:")]
+    given = [record.recipe["model"].get("encoder"), *embedded]
+    return [name for name in given if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name)]
+
+
 def _described(task: Task) -> str:
+    name = markdown_text(task.name)
     if task.kind == "classification":
-        return f"its {task.name} (one of {len(task.labels)})"
-    unit = f" in {markdown_text(task.unit)}" if task.unit else ""
-    return (
-        f"the speaker's {task.name}{unit}"
-        if len(task.labels) == 1
-        else f"the intensity of {len(task.labels)} labels of {task.name}"
-    )
+        return f"{name} (one of {len(task.labels)} classes)"
+    low, high = task.span
+    unit = f" {markdown_text(task.unit)}" if task.unit else ""
+    values = "one value" if len(task.labels) == 1 else f"{len(task.labels)} values"
+    return f"{name} ({values} from {low:g} to {high:g}{unit})"
 
 
 def _listed(names: list[str]) -> str:
@@ -193,7 +216,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _report(split: str, record: RunRecord, tasks: tuple[Task, ...]) -> str:
-    clips = record.clips[split]["used"]
+    clips = record.clips[split].get("scored", record.clips[split]["used"])  # the first records did not tell them apart
     report = format_report(tasks, record.scores[split], record.baseline[split], clips=clips)
     return f"### {markdown_text(split.capitalize())}\n\n{report}"
 

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from ..data.corpora import corpus_named
 from ..files import write_whole
 from .building import load_model
-from .model_card import model_card
+from .model_card import model_card, pictures_of
 from .run_record import RECORD, RunRecord
 
 PUBLISHED = ("README.md", "config.json", "preprocessor_config.json", "model*.safetensors", "*.safetensors.index.json")
@@ -78,7 +78,8 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
         )
     tasks = load_model(folder).config.task_records
-    write_whole(folder / "README.md", str(model_card(repo_id, record, tasks)))  # whose code now names the repository
+    card = model_card(repo_id, record, tasks, pictures_of(folder))  # whose code now names the repository
+    write_whole(folder / "README.md", str(card))
     files = published_files(folder)
     for path in files:
         if secrets := find_secrets(path):

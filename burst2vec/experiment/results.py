@@ -40,6 +40,7 @@ class Outcome:
         self.folder, self.tasks, self.constant = folder, tasks, constant
         self.scores: dict[str, dict[str, float]] = {}
         self.baseline: dict[str, dict[str, float]] = {}
+        self.labelled: dict[str, dict[str, int]] = {}
         self.submission: dict | None = None
 
     def add(self, split: str, clips: Clips, predictions: dict, arguments: DataArguments, table: Sequence[str]) -> str:
@@ -62,14 +63,16 @@ class Outcome:
         if split == "test":
             lines += self._submit(clips, file_ids, predictions, arguments, table)
         labels = corpus_labels(dataset, self.tasks)
-        if not any(labels_present(of_task).any() for of_task in labels.values()):
+        labelled = int(np.any([labels_present(of_task) for of_task in labels.values()], axis=0).sum())
+        if not labelled:
             return "\n".join([*lines, f"{len(dataset):,} clips predicted; they have no labels to score"])
+        self.labelled[split] = {"scored": labelled}
         self.scores[split] = score_tasks(self.tasks, predictions, labels)
         if self.constant is not None:
             answers = {name: np.tile(answer, (len(dataset), 1)) for name, answer in self.constant.items()}
             self.baseline[split] = score_tasks(self.tasks, answers, labels)
         plot_predictions(self.tasks, self.scores[split], predictions, labels, self.folder / "plots", split)
-        report = format_report(self.tasks, self.scores[split], self.baseline.get(split, {}), clips=len(dataset))
+        report = format_report(self.tasks, self.scores[split], self.baseline.get(split, {}), clips=labelled)
         return "\n".join([*lines, report])
 
     def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:

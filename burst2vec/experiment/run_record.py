@@ -25,7 +25,8 @@ class RunRecord:
         seed: of the training.
         steps: optimizer steps done; 0 of an evaluation.
         step_of_weights: after which the model had the weights that it was saved with; None of an evaluation.
-        clips: by split how many were ``used`` and how many ``skipped``.
+        clips: by split how many were ``used`` and how many ``skipped``, and where some have labels how many
+            were ``scored``.
         scores: by split and name; none of a split without labels.
         baseline: the scores of the constant baseline, in the same shape.
         constant: what the constant baseline answers, by task one number per label; None where nobody knows.

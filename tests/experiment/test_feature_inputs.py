@@ -229,7 +229,7 @@ def test_a_clip_without_a_vector_is_skipped_and_counted_or_ends_the_run(command,
     (feats / "eGeMAPS" / f"[{lost}].csv").unlink()
     short = ["--max_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"]
     record = execute(parse_run(of_feats(command, feats, tmp_path / "run", *short)))
-    assert record.clips["test"] == {"used": 11, "skipped": 1}
+    assert record.clips["test"] == {"used": 11, "skipped": 1, "scored": 11}
     assert record.submission["constant_baseline"] == [lost] and record.submission["without_row"] == 0
     message = refused(capsys, of_feats(command, feats, tmp_path / "again", *short, "--on_bad_clip", "raise"))
     assert f"eGeMAPS: holds no vector of 1 of the 12 clips of test, the first is '{lost}'" in message

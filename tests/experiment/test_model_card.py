@@ -1,13 +1,15 @@
 """The card says what the run's record says, in the form the Hub reads."""
 
 import ast
+import re
 
 import pytest
 import yaml
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.utils import validate_repo_id
 from markdown_it import MarkdownIt
 
-from burst2vec.experiment.model_card import model_card
+from burst2vec.experiment.model_card import model_card, pictures_of
 from burst2vec.experiment.run_record import RunRecord
 from burst2vec.tasks import TASK_PRESETS, Task
 
@@ -38,6 +40,51 @@ def test_the_model_index_equals_the_record(tmp_path):
     assert {(result.dataset_name, result.dataset_split) for result in results} == {("synthetic", "validation")}
 
 
+def test_the_metadata_is_what_the_hub_reads(tmp_path):
+    data = saved_card(tmp_path).data
+    again = ModelCardData(**data.to_dict(), ignore_metadata_errors=False)
+    assert again.to_dict() == data.to_dict()
+    assert (data.language, data.datasets, data.library_name) == ("zxx", ["synthetic"], "transformers")
+    validate_repo_id(data.base_model[0])
+
+
+def test_the_checkpoints_that_compute_the_vectors_are_base_models_and_local_folders_are_not(tmp_path):
+    features = ["embedding:facebook/hubert-base-ls960", "embedding:quickstart", "compare", "embedding:/a/b"]
+    recipe = {**RECORD["recipe"], "model": {"encoder": {"kind": "vector"}}}
+    card = saved_card(tmp_path, {**RECORD, "recipe": recipe, "features": features})
+    assert card.data.base_model == ["facebook/hubert-base-ls960"]
+    assert saved_card(tmp_path, {**RECORD, "recipe": recipe}).data.base_model is None
+
+
+PAIN = Task("pain", kind="regression", labels=("pain",), unit="points", span=(0, 10), loss="mae", metric="mae")
+
+
+def test_the_card_speaks_of_its_own_tasks_and_of_no_others(tmp_path):
+    record = {**RECORD, "scores": {"validation": {"pain_mae": 1.5}}, "baseline": {"validation": {"pain_mae": 2.5}}}
+    text = str(model_card("quickstart", RunRecord(**record), (PAIN,)))
+    assert "it predicts pain (one value from 0 to 10 points)" in text and "answers with pain as" in text
+    prose = text.replace("speech-emotion-recognition", "").split("## Citation")[0].lower()
+    assert not {"emotion", "age", "country"} & set(re.findall(r"\w+", prose))
+
+
+def test_clips_without_any_label_are_not_counted_as_scored(tmp_path):
+    clips = {**RECORD["clips"], "validation": {"used": 40, "skipped": 0, "scored": 34}}
+    assert "Clips scored: 34\n" in saved_card(tmp_path, {**RECORD, "clips": clips}).text
+    assert "Clips scored: 30\n" in saved_card(tmp_path).text
+
+
+def test_the_pictures_of_the_run_are_shown(tmp_path):
+    (tmp_path / "plots").mkdir()
+    for name in ("losses", "validation_age_scatter"):
+        (tmp_path / "plots" / f"{name}.png").touch()
+    card = model_card("quickstart", RunRecord(**RECORD), TASK_PRESETS["exvo"], pictures_of(tmp_path))
+    shown = [
+        child for token in MarkdownIt().parse(card.text) for child in token.children or () if child.type == "image"
+    ]
+    assert [image.attrs["src"] for image in shown] == ["plots/losses.png", "plots/validation_age_scatter.png"]
+    assert [image.content for image in shown] == ["losses", "validation age scatter"]
+
+
 def test_the_constant_baseline_stands_beside_the_score(tmp_path):
     lines = [line for line in saved_card(tmp_path).text.splitlines() if line.startswith("| age_mae")]
     assert len(lines) == 1 and "3.709" in lines[0] and "4.020" in lines[0]
@@ -49,7 +96,7 @@ def test_the_card_says_that_a_synthetic_corpus_says_nothing_about_people(tmp_pat
 
 def test_the_card_names_its_encoder_and_its_recipe(tmp_path):
     card = saved_card(tmp_path)
-    assert card.data.base_model == "facebook/hubert-base-ls960"
+    assert card.data.base_model == ["facebook/hubert-base-ls960"]
     recipe = card.text.split("```yaml\n")[1].split("```")[0]
     assert yaml.safe_load(recipe) == RECORD["recipe"]
 
