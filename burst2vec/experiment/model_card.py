@@ -150,6 +150,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record.corpora],
+        license=_licence(record),
         language=LANGUAGE,
         datasets=record.corpora,
         base_model=_base_models(record) or None,
@@ -192,6 +193,18 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
             recipe=code_block(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), "yaml"),
         )
     )
+
+
+def _licence(record: RunRecord) -> str | None:
+    """What the Hub calls the model's licence, as far as it follows from what the model learnt from; else None.
+
+    A corpus that the Hub has no licence of (``other``) binds the model whatever else it was made of. The licences of
+    several corpora, and that of a checkpoint from elsewhere, are for its author to weigh.
+    """
+    licences = {corpus_named(corpus).licence for corpus in record.corpora}
+    if "other" in licences:
+        return "other"
+    return licences.pop() if len(licences) == 1 and not _base_models(record) else None
 
 
 def _base_models(record: RunRecord) -> list[str]:

@@ -56,6 +56,25 @@ def test_the_checkpoints_that_compute_the_vectors_are_base_models_and_local_fold
     assert saved_card(tmp_path, {**RECORD, "recipe": recipe}).data.base_model is None
 
 
+SCRATCH = {"encoder": {"model_type": "hubert"}}
+
+
+@pytest.mark.parametrize(
+    "corpora, model, licence",
+    [
+        (["emogator"], SCRATCH, "apache-2.0"),
+        (["emogator"], RECORD["recipe"]["model"], None),  # the checkpoint's own licence is not known here
+        (["hume_vb"], RECORD["recipe"]["model"], "other"),
+        (["emogator", "hume_vb"], SCRATCH, "other"),
+        (["folder"], SCRATCH, "other"),
+    ],
+)
+def test_the_licence_follows_from_what_the_model_learnt_from_or_is_left_out(tmp_path, corpora, model, licence):
+    record = {**RECORD, "corpora": corpora, "recipe": {**RECORD["recipe"], "model": model}}
+    data = saved_card(tmp_path, record).data
+    assert (data.license, data.datasets) == (licence, corpora)
+
+
 PAIN = Task("pain", kind="regression", labels=("pain",), unit="points", span=(0, 10), loss="mae", metric="mae")
 
 
