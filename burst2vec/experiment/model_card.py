@@ -152,7 +152,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
         tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record.corpora],
         license=_licence(record),
         language=LANGUAGE,
-        datasets=record.corpora,
+        datasets=list(dict.fromkeys(record.corpora)),
         base_model=_base_models(record) or None,
         metrics=sorted({task.metric for task in tasks}),
         model_name=name,
