@@ -20,7 +20,7 @@ from burst2vec.data.checking import CorpusCheck, check_corpus
 from burst2vec.data.checking.check_report import FORMATS, write_report
 from burst2vec.data.checking.check_tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
-from burst2vec.experiment.corpus_keys import settings_of
+from burst2vec.experiment.corpus_keys import choices, settings_of
 from burst2vec.experiment.execute import REFUSALS, refused
 from burst2vec.experiment.inputs import read_corpora, tasks_of
 from burst2vec.experiment.recipes import corpora_of, parse_run
@@ -32,8 +32,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
     options.add_argument("--recipe", help="a recipe, whose sections data and model say what to read")
     options.add_argument("--data_dir", help="the corpus's folder")
-    options.add_argument("--audio", choices=["processed", "raw"], help="HUME-VB: which recordings")
-    options.add_argument("--labels", choices=["exvo", "avb", "all"], help="HUME-VB: which labels")
+    for key, (words, about) in choices().items():
+        options.add_argument(f"--{key}", choices=words, help=about)
     options.add_argument("--cache_dir", help="of the datasets library")
     options.add_argument("--num_proc", type=int, help="processes to decode with (default: as many as there are cores)")
     options.add_argument("--out", help="folder of the report; without it the check is printed only")
@@ -48,9 +48,9 @@ def parser() -> argparse.ArgumentParser:
 def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
     """The corpus's name and its check. Readers let speakers in two splits through here: the check names them all."""
     allow = options.allow_shared_speakers
+    chosen = {key: getattr(options, key) for key in choices()}
     if options.recipe is not None:
-        places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
-        settings = {**places, "audio": options.audio, "labels": options.labels}
+        settings = {"data_dir": options.data_dir, "cache_dir": options.cache_dir, **chosen}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", value)]
         run = parse_run([options.recipe, *words])
         corpora = corpora_of(run.data)
@@ -63,10 +63,9 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
         lost = [loss for name in corpora for loss in _lost(corpora[name], tasks, f"{name}/" if mixed else "")]
     else:
         title = options.corpus
-        settings = {"audio": options.audio, "labels": options.labels}
-        tasks = known_tasks(title, options.data_dir, **settings)
-        of_check = {"tasks": tasks, "allow_shared_speakers": True}
-        settings |= {name: value for name, value in of_check.items() if name in CORPORA[title].takes}
+        asked = CorpusArguments(title, options.data_dir, **chosen)
+        tasks = known_tasks(title, options.data_dir, **settings_of(asked))
+        settings = settings_of(asked, tasks=tasks, allow_shared_speakers=True)
         corpus = load_bursts(title, options.data_dir, cache_dir=options.cache_dir, **settings)
         lost = lost_in_reading(title, options.data_dir, **settings)
     return title, check_corpus(corpus, tasks, options.num_proc, allow, lost)

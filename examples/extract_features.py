@@ -18,9 +18,11 @@ from burst2vec.audio import read_transforms
 from burst2vec.data.clips import BadClip, check_clips
 from burst2vec.data.corpora import CORPORA, load_bursts
 from burst2vec.data.processes import usable_cores
+from burst2vec.experiment.corpus_keys import choices, settings_of
 from burst2vec.experiment.execute import REFUSALS, refused
 from burst2vec.experiment.inputs import prepare_clips, read_corpora, tasks_of
 from burst2vec.experiment.recipes import parse_run
+from burst2vec.experiment.sections import CorpusArguments
 from burst2vec.features import FEATURE_FAMILIES, FEATURE_SETS, WrittenFeatures, folder_name, write_features
 
 
@@ -29,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
     options.add_argument("--recipe", help="a recipe, whose section data says what to read and how to clean it")
     options.add_argument("--data_dir", help="the corpus's folder")
-    options.add_argument("--audio", choices=["processed", "raw"], help="HUME-VB: which recordings")
+    for key, (words, about) in choices().items():
+        options.add_argument(f"--{key}", choices=words, help=about)
     options.add_argument("--cache_dir", help="of the datasets library")
     families = ", ".join(f"{name}:{family.argument}" for name, family in FEATURE_FAMILIES.items())
     options.add_argument(
@@ -45,9 +48,10 @@ def parser() -> argparse.ArgumentParser:
 
 def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list[BadClip]]:
     """The clips of each split that can be read, and those that cannot."""
-    settings = {"data_dir": options.data_dir, "audio": options.audio, "cache_dir": options.cache_dir}
+    places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+    chosen = {key: getattr(options, key) for key in choices()}
     if options.recipe is not None:
-        settings["preprocessing_num_workers"] = options.num_proc
+        settings = {**places, **chosen, "preprocessing_num_workers": options.num_proc}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
         run = parse_run([options.recipe, *words])
         prepared = prepare_clips(
@@ -55,9 +59,9 @@ def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list
         )
         clips = {split: made.dataset for split, made in prepared.items()}
         return clips, [bad for made in prepared.values() for bad in made.skipped]
-    # Of no matter here: nothing is trained.
-    allow = "allow_shared_speakers" in CORPORA[options.corpus].takes
-    corpus = load_bursts(options.corpus, allow_shared_speakers=allow, **settings)
+    # Shared speakers are of no matter here: nothing is trained.
+    settings = settings_of(CorpusArguments(options.corpus, **chosen), allow_shared_speakers=True)
+    corpus = load_bursts(options.corpus, **places, **settings)
     checked = {split: check_clips(clips, "skip", options.num_proc) for split, clips in corpus.items()}
     readable = {split: clips for split, (clips, _) in checked.items()}
     return readable, [clip for _, bad in checked.values() for clip in bad]

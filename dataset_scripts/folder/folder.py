@@ -12,10 +12,10 @@ import re
 from pathlib import Path
 
 from burst2vec.data import load_bursts
+from burst2vec.data.corpora.folder import CORPUS
 from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
+from burst2vec.experiment.corpus_keys import keys_of
 from burst2vec.experiment.recipes import load_recipe
-
-KEYS = ("table", "columns", "splits", "allow_shared_speakers")
 
 
 def main(arguments=None):
@@ -42,7 +42,7 @@ def main(arguments=None):
     if args.push_to_hub and (blanks := re.findall(r"<[^<>\n]+>", card.read_text(encoding="utf-8"))):
         parser.error(f"{card} has blanks to fill in before it is published, such as {blanks[0]}; give --card CARD")
 
-    settings = {key: recipe.data[key] for key in KEYS if key in recipe.data}
+    settings = {key: recipe.data[key] for key in keys_of(CORPUS) if key in recipe.data}
     corpus = load_bursts("folder", data_dir, tasks=recipe.model["tasks"], **settings)
     write_parquet_corpus(corpus, args.out, card, args.on_bad_clip, args.num_proc)
     if args.push_to_hub:

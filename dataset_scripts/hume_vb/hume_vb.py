@@ -10,16 +10,15 @@ import argparse
 from pathlib import Path
 
 from burst2vec.data import load_bursts
-from burst2vec.data.corpora.hume_vb import AUDIO_PLACES
-from burst2vec.data.corpora.hume_vb_tables import LABELS
+from burst2vec.data.corpora.hume_vb import CORPUS
+from burst2vec.data.corpora.options import add_options, options_given
 from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", required=True, help="folder with data_info.csv or labels/, and the audio")
-    parser.add_argument("--labels", choices=tuple(LABELS), default="exvo", help="of ExVo, of A-VB, or all of both")
-    parser.add_argument("--audio", choices=tuple(AUDIO_PLACES), default="processed", help="16 kHz wav, or 48 kHz webm")
+    add_options(parser, CORPUS, but=["allow_shared_speakers"])  # the card says that there are none
     parser.add_argument("--out", required=True, help="new folder to write to; load_dataset(out) reads it")
     parser.add_argument("--on_bad_clip", choices=("raise", "skip"), default="raise")
     parser.add_argument("--num_proc", type=int, help="processes to check clips with")
@@ -29,7 +28,7 @@ def main(arguments=None):
     if args.push_to_hub and not args.i_have_signed_the_agreement:
         parser.error("--push_to_hub needs --i_have_signed_the_agreement: HUME-VB is handed out to signatories only")
 
-    corpus = load_bursts("hume_vb", data_dir=args.data_dir, labels=args.labels, audio=args.audio)
+    corpus = load_bursts("hume_vb", data_dir=args.data_dir, **options_given(args, CORPUS))
     write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), args.on_bad_clip, args.num_proc)
     if args.push_to_hub:
         print(upload_corpus(args.out, args.push_to_hub, private=True))

@@ -10,16 +10,15 @@ import argparse
 from pathlib import Path
 
 from burst2vec.data import load_bursts
-from burst2vec.data.corpora.synthetic import write_synthetic_corpus
+from burst2vec.data.corpora.options import add_options, options_given
+from burst2vec.data.corpora.synthetic import CORPUS, write_synthetic_corpus
 from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", required=True, help="folder for data_info.csv and wav/")
-    parser.add_argument("--clips", type=int, default=2000)
-    parser.add_argument("--speakers", type=int, default=200, help="12 or more")
-    parser.add_argument("--seed", type=int, default=0)
+    add_options(parser, CORPUS)
     parser.add_argument("--out", help="new folder for Parquet files; load_dataset(out) reads it")
     parser.add_argument("--num_proc", type=int, help="processes to write and check clips with")
     parser.add_argument("--push_to_hub", metavar="REPO", help="upload to this repository, private unless --public")
@@ -28,7 +27,7 @@ def main(arguments=None):
     if args.push_to_hub and not args.out:
         parser.error("--push_to_hub uploads what --out wrote; give --out too")
 
-    folder = write_synthetic_corpus(args.data_dir, args.clips, args.speakers, args.seed, args.num_proc)
+    folder = write_synthetic_corpus(args.data_dir, num_proc=args.num_proc, **options_given(args, CORPUS))
     if args.out:
         corpus = load_bursts("synthetic", data_dir=folder)
         write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), num_proc=args.num_proc)

@@ -214,9 +214,14 @@ def _write_marker(folder: Path, arguments: dict, finished: bool) -> None:
 class SyntheticSettings:
     """What the synthetic corpus is made with; what is left out has the default of ``write_synthetic_corpus``."""
 
-    clips: int | None = setting(None, "Clips of the synthetic corpus.", key="synthetic_clips", within=(1, 10**6))
+    clips: int | None = setting(
+        None, "Clips of the synthetic corpus; 2000 by default.", key="synthetic_clips", within=(1, 10**6)
+    )
     speakers: int | None = setting(
-        None, "Speakers of the synthetic corpus.", key="synthetic_speakers", within=(1, 10**6)
+        None,
+        "Speakers of the synthetic corpus, 12 or more; 200 by default.",
+        key="synthetic_speakers",
+        within=(1, 10**6),
     )
     seed: int | None = setting(
         None,
