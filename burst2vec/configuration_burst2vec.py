@@ -5,11 +5,21 @@ import inspect
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from .parts import is_number, refuse_unknown
+from .heads import HEADS
+from .parts import complete_part, is_number, refuse_unknown
+from .pooling import POOLINGS
 from .tasks import Task, resolve_tasks
+from .trunks import TRUNKS
 
-WIDTH = f"a whole number in 1..{2**16}"
-WEIGHT = "0 or more, up to a million; the reversal already makes Eq. 8's minus"
+# What stood in a configuration itself, and is an argument of its trunk or head now.
+MOVED = {
+    "projection_size",
+    "extractor_size",
+    "hidden_sizes",
+    "dropout",
+    "discriminator_weight",
+    "adversary_weight",
+}
 
 # What transformers writes into a config.json, or gives a configuration that it reads, beside PreTrainedConfig's fields;
 # its Trainer sets use_cache.
@@ -62,36 +72,32 @@ class Burst2VecConfig(_StrictConfig):
             ``kind``, an encoder of this package, and its arguments, see ``burst2vec.encoders``. Default: HuBERT base.
         tasks: what to predict: a preset (``"exvo"``, ``"emogator"``), or a list of ``Task`` records or dictionaries.
         pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,
-            ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling a task).
+            ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling per task).
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
             adversaries; ``"shared"``, one small network for all tasks; ``"per_task"``, one for each task;
             ``"identity"``, nothing.
+        head: how a task is predicted from its view: ``"linear"``.
         heads_read: ``"clip"``, the trunk's vector of the pooled clip; or ``"frames"``: trunk and heads read each frame,
             which learns the clip's labels by itself, and a clip's prediction is the mean over its frames' (of a
             classification, over their probabilities). This takes the pooling ``"mean"``.
-        projection_size: of the trunk shared_private, width of the projection between pooling and extractors.
-        extractor_size: of the trunk shared_private, width of the shared extractor, of each task's own, and of their
-            combination.
-        hidden_sizes: of the trunks shared and separate, width of each layer.
-        dropout: probability before each extractor and head, and between the layers of the trunks shared and separate.
-        discriminator_weight: α1 of Burst2Vec's Eq. 8, of the task discriminator on the shared representation; 0 removes
-            the discriminator. Default: 0.5 with the trunk shared_private; the others have none, and refuse a weight.
-        adversary_weight: α2 of Eq. 8, of a task's head on the other tasks' own representations; 0 removes them.
-            Default: 0.25 with the trunk shared_private; the others have none, and refuse a weight.
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.
         initializer_range: standard deviation of the linear layers' initial weights, which are normal; or
             ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
-    Raises:
-        ValueError: a value out of its range, or an argument that is not known; the message names what is allowed.
+    ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments, which its class
+    in ``burst2vec.pooling``, ``.trunks`` or ``.heads`` names. They are kept as mappings with every argument.
 
-    >>> config = Burst2VecConfig(tasks="emogator", discriminator_weight=0.0, adversary_weight=0.0)
+    Raises:
+        ValueError: a kind or an argument that is not known, or a value of another type or out of its range; the message
+            names what is allowed. Ranges of a part's arguments are checked when the model is built.
+
+    >>> config = Burst2VecConfig(tasks="emogator", trunk={"kind": "shared", "hidden_sizes": [32]})
     >>> [task.name for task in config.task_records]
     ['emotion', 'category']
-    >>> Burst2VecConfig(trunk="identity").discriminator_weight
-    0.0
+    >>> config.pooling, config.trunk
+    ({'kind': 'mean'}, {'kind': 'shared', 'hidden_sizes': [32], 'dropout': 0.1})
     """
 
     model_type = "burst2vec"
@@ -103,39 +109,19 @@ class Burst2VecConfig(_StrictConfig):
         tasks="exvo",
         pooling="mean",
         trunk="shared_private",
+        head="linear",
         heads_read="clip",
-        projection_size=256,
-        extractor_size=256,
-        hidden_sizes=(128, 64),
-        dropout=0.1,
-        discriminator_weight=None,
-        adversary_weight=None,
         freeze_feature_encoder=False,
         initializer_range=0.02,
         **kwargs,
     ):
+        _refuse_moved(kwargs)
         if encoder_config is None:
             encoder_config = AutoConfig.for_model("hubert")
         elif isinstance(encoder_config, dict):
             encoder_config = _encoder_config(encoder_config)
-        plays = trunk == "shared_private"
-        if discriminator_weight is None:
-            discriminator_weight = 0.5 if plays else 0.0
-        if adversary_weight is None:
-            adversary_weight = 0.25 if plays else 0.0
+        pooling = complete_part("pooling", POOLINGS, pooling)
         for name, value, allowed, fits in (
-            ("projection_size", projection_size, WIDTH, _is_width(projection_size)),
-            ("extractor_size", extractor_size, WIDTH, _is_width(extractor_size)),
-            (
-                "hidden_sizes",
-                hidden_sizes,
-                "a list of one or more positive whole numbers, such as [128, 64]; a model without hidden layers has "
-                "trunk='identity'",
-                isinstance(hidden_sizes, (list, tuple)) and len(hidden_sizes) and all(map(_is_width, hidden_sizes)),
-            ),
-            ("dropout", dropout, "in 0..1", is_number(dropout) and 0 <= dropout < 1),
-            ("discriminator_weight", discriminator_weight, WEIGHT, _is_weight(discriminator_weight)),
-            ("adversary_weight", adversary_weight, WEIGHT, _is_weight(adversary_weight)),
             (
                 "freeze_feature_encoder",
                 freeze_feature_encoder,
@@ -154,7 +140,7 @@ class Burst2VecConfig(_StrictConfig):
                 "pooling",
                 pooling,
                 "'mean' where heads_read is 'frames': what the heads say of the frames is averaged",
-                heads_read == "clip" or pooling == "mean",
+                heads_read == "clip" or pooling["kind"] == "mean",
             ),
         ):
             if not fits:
@@ -162,32 +148,12 @@ class Burst2VecConfig(_StrictConfig):
         self.encoder_config = encoder_config
         self.tasks = [task.to_dict() for task in resolve_tasks(tasks)]
         self.pooling = pooling
-        self.trunk = trunk
+        self.trunk = complete_part("trunk", TRUNKS, trunk)
+        self.head = complete_part("head", HEADS, head)
         self.heads_read = heads_read
-        self.projection_size = projection_size
-        self.extractor_size = extractor_size
-        self.hidden_sizes = list(hidden_sizes)
-        self.dropout = dropout
-        self.discriminator_weight = discriminator_weight
-        self.adversary_weight = adversary_weight
         self.freeze_feature_encoder = freeze_feature_encoder
         self.initializer_range = initializer_range
         super().__init__(**kwargs)
-        self.refuse_idle_adversaries()
-
-    def refuse_idle_adversaries(self) -> None:
-        """Refuse a weight for players that the trunk has not; also asked by the model, of a changed configuration.
-
-        Raises:
-            ValueError: a discriminator or adversary weight above 0 with another trunk than shared_private.
-        """
-        weights = {"discriminator_weight": self.discriminator_weight, "adversary_weight": self.adversary_weight}
-        idle = [f"{name}={weight}" for name, weight in weights.items() if weight > 0]
-        if idle and self.trunk != "shared_private":
-            raise ValueError(
-                f"{' and '.join(idle)} with trunk={self.trunk!r}: only the trunk 'shared_private' has views to play "
-                "for; leave the weights out, or give 0"
-            )
 
     @property
     def task_records(self) -> tuple[Task, ...]:
@@ -200,12 +166,14 @@ class Burst2VecConfig(_StrictConfig):
         return cls(encoder_config=copy.deepcopy(encoder.config), **kwargs)
 
 
-def _is_width(value) -> bool:
-    return type(value) is int and 1 <= value <= 2**16
-
-
-def _is_weight(value) -> bool:
-    return is_number(value) and 0 <= value <= 1e6
+def _refuse_moved(given) -> None:
+    """Refuse what a configuration of burst2vec 0.1.0 holds beside its parts, and name where it is said now."""
+    if moved := sorted(set(given) & MOVED):
+        raise ValueError(
+            f"{', '.join(moved)}: arguments of the trunk and the head now, as in trunk={{'kind': 'shared_private', "
+            "'hidden_size': 256, 'adversary_weight': 0.25} and head={'kind': 'linear', 'dropout': 0.1}; extractor_size "
+            "is called hidden_size. A model saved with them cannot be loaded: train its recipe again, changed like this"
+        )
 
 
 def _encoder_config(described: dict):

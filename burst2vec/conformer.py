@@ -59,6 +59,7 @@ class ConformerEncoder(nn.Module):
 
     def __init__(
         self,
+        *,
         frontend: str = "log_mel",
         channels: int = 80,
         rates=None,

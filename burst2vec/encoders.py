@@ -9,14 +9,13 @@ Parameters and buffers are set, and set again where a checkpoint lacks them, by 
 that holds them; torch's own modules, which have none, by the model.
 """
 
-import inspect
-
 import torch
 from torch import nn
 from transformers import initialization as init
 
 from .configuration_burst2vec import OwnEncoderConfig
 from .conformer import ConformerEncoder
+from .parts import build_part
 from .spectrogram_cnn import SpectrogramCNN
 from .speech_encoder import SpeechEncoder
 from .waveform_cnn import WaveformCNN
@@ -33,11 +32,11 @@ class VectorEncoder(nn.Module):
         limit: what is further than so many deviations from the mean is brought to there; None leaves it.
         dropout: probability with which a feature is 0, the mean, in training.
 
-    >>> VectorEncoder(2)(torch.tensor([[1.0, 5.0]]))
+    >>> VectorEncoder(features=2)(torch.tensor([[1.0, 5.0]]))
     (tensor([[[1., 5.]]]), None)
     """
 
-    def __init__(self, features: int, limit: float | None = None, dropout: float = 0.0):
+    def __init__(self, *, features: int, limit: float | None = None, dropout: float = 0.0):
         super().__init__()
         if features < 1:
             raise ValueError(f"features is {features}; a vector needs at least one")
@@ -93,29 +92,13 @@ ENCODERS = {
     "waveform_cnn": WaveformCNN,
 }
 
-# What a parameter that is annotated so takes; a whole number does for a number.
-_TYPES = {int: int, str: str, float: (int, float), float | None: (int, float, type(None))}
-
 
 def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
     """A fresh encoder with random weights: one of ``ENCODERS``, or the speech encoder that ``config`` describes.
 
     Raises:
-        ValueError: an unknown kind, an argument that it has not, or a value out of its range; the known are listed.
+        ValueError: an unknown kind or argument, or a value out of its range; the known are listed.
     """
     if config.model_type != OwnEncoderConfig.model_type:  # from the Hub, the class itself is another copy
         return SpeechEncoder.from_config(config, frozen_convolutions)
-    if config.kind not in ENCODERS:
-        raise ValueError(f"encoder kind {config.kind!r} is not one of {sorted(ENCODERS)}")
-    encoder = ENCODERS[config.kind]
-    parameters = inspect.signature(encoder).parameters
-    if unknown := sorted(set(config.arguments) - set(parameters)):
-        raise ValueError(f"the encoder {config.kind} has no {unknown}; it takes {sorted(parameters)}")
-    for name, value in config.arguments.items():
-        allowed = _TYPES.get(parameters[name].annotation)
-        if allowed is not None and (not isinstance(value, allowed) or isinstance(value, bool)):
-            kind = parameters[name].annotation
-            raise ValueError(
-                f"the encoder {config.kind}: {name} must be {getattr(kind, '__name__', kind)}, got {value!r}"
-            )
-    return encoder(**config.arguments)
+    return build_part("encoder", ENCODERS, {"kind": config.kind, **config.arguments})

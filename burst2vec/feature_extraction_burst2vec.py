@@ -25,6 +25,9 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         normalise_per_speaker: whether those vectors were centred and scaled by their speaker's mean and deviation
             (``burst2vec.data.vectors.normalise_per_speaker``). Recorded, not done: one clip has no such statistics.
 
+    Raises:
+        ValueError: the old name of ``target_rms_dbfs``, as a model of before has it.
+
     >>> batch = Burst2VecFeatureExtractor()([np.ones(400, "f"), np.ones(500, "f")], sampling_rate=16000)
     >>> batch["input_values"].shape, batch["attention_mask"].sum(axis=1).tolist()
     ((2, 500), [400, 500])
@@ -45,6 +48,11 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         normalise_per_speaker=False,
         **kwargs,
     ):
+        if "level_dbfs" in kwargs:
+            raise ValueError(
+                f"level_dbfs {kwargs['level_dbfs']}: its name is target_rms_dbfs now; rename it in the model's "
+                "preprocessor_config.json"
+            )
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
         self.target_rms_dbfs = target_rms_dbfs
         self.preprocess = list(preprocess)

@@ -4,18 +4,27 @@ import torch
 from torch import nn
 
 from .losses import LOSSES
-from .parts import split_part
+from .parts import check_dropout, split_part
 from .tasks import Task
 
 
-class TaskHead(nn.Module):
+class LinearHead(nn.Module):
     """One linear layer on a view; where a trunk gives three (Burst2Vec, Eq. 5), the same head reads them all.
 
     A regression comes out in 0..1 by a sigmoid, a classification as logits; both in float32, whatever the view's type.
+
+    Args:
+        task: what the head predicts.
+        input_size: features of a view.
+        dropout: probability in front of the layer.
+
+    Raises:
+        ValueError: a dropout out of its range.
     """
 
-    def __init__(self, task: Task, input_size: int, dropout: float):
+    def __init__(self, task: Task, input_size: int, *, dropout: float = 0.1):
         super().__init__()
+        check_dropout("dropout", dropout)
         self.regression = task.kind == "regression"
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(input_size, len(task.labels))
@@ -23,6 +32,9 @@ class TaskHead(nn.Module):
     def forward(self, view):  # (batch, input_size) → (batch, labels)
         scores = self.output(self.dropout(view)).float()
         return torch.sigmoid(scores) if self.regression else scores
+
+
+HEADS = {"linear": LinearHead}
 
 
 def read_out(task: Task, outputs: torch.Tensor) -> torch.Tensor:

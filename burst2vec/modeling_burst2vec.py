@@ -13,8 +13,8 @@ from transformers.utils import ModelOutput
 
 from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
-from .heads import TaskHead, labels_of_frames, read_out, task_loss
-from .parts import refuse_unknown
+from .heads import HEADS, labels_of_frames, read_out, task_loss
+from .parts import build_part, refuse_unknown
 from .pooling import POOLINGS, StatisticsPooling
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
@@ -33,9 +33,9 @@ class Burst2VecOutput(ModelOutput):
         predictions: for each task a float32 tensor (batch, labels): a regression in the task's unit (years for age),
             a classification as probabilities.
         embeddings: float32 (batch, size), the trunk's vector of each clip: the shared view of shared_private, the last
-            layer of shared, the pooled clip of identity. Where each task has its own pooling or the trunk per_task,
-            those of the tasks heard, one after the other: (batch, tasks · size). Where the heads read frames, mean and
-            standard deviation of the encoder's frames, before their activation if they have one.
+            layer of shared, the pooled clip of identity. Where each task has its own pooling or the trunk is per_task,
+            those of the tasks predicted, one after the other: (batch, tasks · size). Where the heads read frames, mean
+            and standard deviation of the encoder's frames, before their activation if they have one.
     """
 
     loss: torch.Tensor | None = None
@@ -71,23 +71,21 @@ class Burst2VecForMultiTask(PreTrainedModel):
         super().__init__(config)
         tasks = config.task_records
         names = [task.name for task in tasks]
-        for axis, known in (("pooling", POOLINGS), ("trunk", TRUNKS)):
-            if getattr(config, axis) not in known:
-                raise ValueError(f"{axis} {getattr(config, axis)!r} is not one of {sorted(known)}")
-        config.refuse_idle_adversaries()
         if encoder is None:
             self.encoder = build_encoder(config.encoder_config, config.freeze_feature_encoder)
         else:
             self.encoder = SpeechEncoder(encoder, config.freeze_feature_encoder)
-        pooling, trunk = POOLINGS[config.pooling], TRUNKS[config.trunk]
-        poolings = {name: pooling(self.encoder.size) for name in (names if pooling.per_task else names[:1])}
-        pooled_size = poolings[names[0]].output_size
-        self.pooling = TaskModules(poolings) if pooling.per_task else poolings[names[0]]
+        pooling = build_part("pooling", POOLINGS, config.pooling, self.encoder.size)
+        pooled_size = pooling.output_size
+        if pooling.per_task:
+            others = {name: build_part("pooling", POOLINGS, config.pooling, self.encoder.size) for name in names[1:]}
+            pooling = TaskModules({names[0]: pooling, **others})
+        self.pooling = pooling
         self.functionals = StatisticsPooling(self.encoder.size)
-        self.trunk = trunk(pooled_size, names, **{knob: getattr(config, knob) for knob in trunk.knobs})
+        self.trunk = build_part("trunk", TRUNKS, config.trunk, pooled_size, names)
         size = self.trunk.output_size
-        self.heads = TaskModules({task.name: TaskHead(task, size, config.dropout) for task in tasks})
-        if config.discriminator_weight > 0:
+        self.heads = TaskModules({task.name: build_part("head", HEADS, config.head, task, size) for task in tasks})
+        if self.trunk.discriminator_weight > 0:
             self.discriminator = nn.Linear(size, len(tasks))
         self.tasks = {task.name: task for task in tasks}
         self.post_init()
@@ -197,7 +195,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         if task is not None and task not in self.tasks:
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
         names = list(self.tasks) if task is None else [task]
-        plays = labels is not None and self.config.adversary_weight > 0
+        plays = labels is not None and self.trunk.adversary_weight > 0
         seen = list(self.tasks) if plays else names  # Eq. 7 needs the other tasks' own views of the same clips
         frames, frame_mask = self.encoder(input_values, attention_mask)
         active = self.encoder.activation(frames) if hasattr(self.encoder, "activation") else frames
@@ -249,12 +247,12 @@ class Burst2VecForMultiTask(PreTrainedModel):
                     output = outputs[name] if view_name == "combined" else self.heads[name](view)
                     parts[f"{name}_{view_name}"] = task_loss(task, output, labels[name])
         loss = sum(parts.values())
-        if self.config.discriminator_weight > 0:
+        if self.trunk.discriminator_weight > 0:
             parts["discriminator"] = self._discriminator_loss(views, labels)
-            loss = loss + self.config.discriminator_weight * parts["discriminator"]
-        if self.config.adversary_weight > 0 and len(self.tasks) > 1:
+            loss = loss + self.trunk.discriminator_weight * parts["discriminator"]
+        if self.trunk.adversary_weight > 0 and len(self.tasks) > 1:
             parts["adversary"] = self._adversary_loss(views, labels, all_views)
-            loss = loss + self.config.adversary_weight * parts["adversary"]
+            loss = loss + self.trunk.adversary_weight * parts["adversary"]
         return loss, {name: part.detach() for name, part in parts.items()}
 
     def _discriminator_loss(self, views, labels):

@@ -12,6 +12,8 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 
+MOST_FEATURES = 2**16
+
 
 def split_part(axis: str, described: str | Mapping) -> tuple[str, dict]:
     """The kind and the arguments that a description names; nothing is checked but that it is one.
@@ -64,7 +66,10 @@ def build_part(axis: str, kinds: Mapping[str, Callable], described: str | Mappin
         ValueError: as ``complete_part``, or a value out of its range.
     """
     kind, arguments = split_part(axis, complete_part(axis, kinds, described))
-    return kinds[kind](*given, **arguments)
+    try:
+        return kinds[kind](*given, **arguments)
+    except ValueError as error:
+        raise ValueError(f"{axis} {kind!r}: {error}") from error
 
 
 def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -> None:
@@ -85,9 +90,39 @@ def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -
             raise ValueError(f"{taker} does not know {name!r}{hint} takes {sorted(known)}")
 
 
+def check_size(name: str, value) -> None:
+    """Refuse what is no number of features: a whole number in 1..65536."""
+    if not _is_size(value):
+        raise ValueError(f"{name} must be a whole number in 1..{MOST_FEATURES}, got {value!r}")
+
+
+def check_sizes(name: str, values, instead: str) -> None:
+    """Refuse what is no list of layers' sizes; ``instead`` is what to give for a network without layers."""
+    if not isinstance(values, (list, tuple)) or not values or not all(map(_is_size, values)):
+        raise ValueError(
+            f"{name} must be a list of one or more positive whole numbers, such as [128, 64], got {values!r}; {instead}"
+        )
+
+
+def check_dropout(name: str, value) -> None:
+    """Refuse what is no probability below 1."""
+    if not is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be in 0..1, below 1, got {value!r}")
+
+
+def check_weight(name: str, value, remark: str) -> None:
+    """Refuse what is no weight of a part of the loss; ``remark`` says what a wrong sign is mistaken about."""
+    if not is_number(value) or not 0 <= value <= 1e6:
+        raise ValueError(f"{name} must be 0 or more, up to a million; {remark}, got {value!r}")
+
+
 def is_number(value) -> bool:
     """Whether it is a finite number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_size(value) -> bool:
+    return type(value) is int and 1 <= value <= MOST_FEATURES
 
 
 def _is_of_type(value, annotation) -> bool:

@@ -6,6 +6,8 @@ Every pooling takes the frames' width and tells its own as ``output_size``; what
 import torch
 from torch import nn
 
+from .parts import check_size
+
 
 class Pooling(nn.Module):
     """What all poolings share: float32, the mask, and what becomes of a clip without any frame.
@@ -115,20 +117,23 @@ class StatisticsPooling(Pooling):
 
 
 class AttentivePooling(Pooling):
-    """A weighted mean over time that learns where to listen, one for each task.
+    """A weighted mean over time whose weights are learnt, one for each task.
 
     w = softmax_t(vᵀ tanh(W h_t)) over the frames with sound, and the clip is Σ_t w_t · h_t (Lin et al., 2017; for
-    speech Safari et al., 2020). W has 128 rows whatever the encoder: our choice, because there is one W for each task.
-    With v = 0 it is the mean.
+    speech Safari et al., 2020). With v = 0 it is the mean.
+
+    Args:
+        input_size: features of a frame.
+        attention_size: rows of W; 128 whatever the encoder is our choice, because there is one W for each task.
     """
 
     per_task = True
-    attention_size = 128
 
-    def __init__(self, input_size: int):
+    def __init__(self, input_size: int, *, attention_size: int = 128):
         super().__init__(input_size)
-        self.hidden = nn.Linear(input_size, self.attention_size, bias=False)
-        self.score = nn.Linear(self.attention_size, 1, bias=False)
+        check_size("attention_size", attention_size)
+        self.hidden = nn.Linear(input_size, attention_size, bias=False)
+        self.score = nn.Linear(attention_size, 1, bias=False)
 
     def pool(self, frames, sounds):
         scores = self.score(torch.tanh(self.hidden(frames))).float()  # (batch, frames, 1)

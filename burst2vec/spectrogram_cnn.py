@@ -32,6 +32,7 @@ class SpectrogramCNN(nn.Module):
 
     def __init__(
         self,
+        *,
         channels: int = 64,
         width: int = 16,
         masks: int = 0,

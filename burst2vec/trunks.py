@@ -4,9 +4,9 @@ Burst2Vec, section 3: a shared extractor, one extractor per task, and their proj
 a clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the extractor unlearns
 what is of one task only. The other trunks give a task one view, and nobody plays against it.
 
-Every trunk is built as ``trunk(input_size, task_names, **knobs)``, with the knobs of the configuration that it names in
-``knobs``, and called as ``trunk(clips, task_names)``: ``clips`` is one tensor (batch, input_size), or one for each task
-by name, where each task has a pooling of its own.
+Every trunk is built as ``trunk(input_size, task_names, **arguments)``, of which a configuration sets the arguments, and
+called as ``trunk(clips, task_names)``: ``clips`` is one tensor (batch, input_size), or one for each task by name, where
+each task has a pooling of its own.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,13 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from .parts import check_dropout, check_size, check_sizes, check_weight
+
+OF_THE_SIGN = "the reversal already makes Eq. 8's minus"
+
 
 class Views(NamedTuple):
-    """Three views of a batch of clips for one task, each (batch, extractor_size)."""
+    """Three views of a batch of clips for one task, each (batch, hidden_size)."""
 
     shared: torch.Tensor
     private: torch.Tensor
@@ -95,26 +99,60 @@ def for_each_task(layer: Callable, clips: torch.Tensor | dict[str, torch.Tensor]
     return {name: layer(clips[name]) for name in task_names}
 
 
-class SharedPrivateTrunk(nn.Module):
+class Trunk(nn.Module):
+    """What the model reads of every trunk.
+
+    Attributes:
+        output_size: features of each view.
+        discriminator_weight: α1 of Burst2Vec's Eq. 8; 0: there is no discriminator.
+        adversary_weight: α2 of Eq. 8; 0: no task's head plays against the other tasks' private views.
+    """
+
+    output_size: int
+    discriminator_weight = 0.0
+    adversary_weight = 0.0
+
+
+class SharedPrivateTrunk(Trunk):
     """The shared extractor, one per task, and the projected concatenation of the two.
 
     Args:
         input_size: features of a pooled clip.
         task_names: the tasks, in order.
         projection_size: width between the pooled clip and the extractors.
-        extractor_size: width of each view.
-        dropout: before each linear layer.
+        hidden_size: width of each extractor, and of their combination.
+        dropout: probability before each extractor.
+        discriminator_weight: α1 of Burst2Vec's Eq. 8, of the task discriminator on the shared view; 0 removes the
+            discriminator.
+        adversary_weight: α2 of Eq. 8, of a task's head on the other tasks' private views; 0 removes them.
+
+    Raises:
+        ValueError: an argument out of its range, by name.
     """
 
-    knobs = ("projection_size", "extractor_size", "dropout")
-
-    def __init__(self, input_size, task_names, projection_size, extractor_size, dropout):
+    def __init__(
+        self,
+        input_size,
+        task_names,
+        *,
+        projection_size: int = 256,
+        hidden_size: int = 256,
+        dropout: float = 0.1,
+        discriminator_weight: float = 0.5,
+        adversary_weight: float = 0.25,
+    ):
         super().__init__()
+        check_size("projection_size", projection_size)
+        check_size("hidden_size", hidden_size)
+        check_dropout("dropout", dropout)
+        check_weight("discriminator_weight", discriminator_weight, OF_THE_SIGN)
+        check_weight("adversary_weight", adversary_weight, OF_THE_SIGN)
+        self.discriminator_weight, self.adversary_weight = discriminator_weight, adversary_weight
         self.projection = extractor(input_size, projection_size, dropout)
-        self.shared = extractor(projection_size, extractor_size, dropout)
-        self.private = TaskModules({name: extractor(projection_size, extractor_size, dropout) for name in task_names})
-        self.combine = TaskModules({name: nn.Linear(2 * extractor_size, extractor_size) for name in task_names})
-        self.output_size = extractor_size
+        self.shared = extractor(projection_size, hidden_size, dropout)
+        self.private = TaskModules({name: extractor(projection_size, hidden_size, dropout) for name in task_names})
+        self.combine = TaskModules({name: nn.Linear(2 * hidden_size, hidden_size) for name in task_names})
+        self.output_size = hidden_size
 
     def forward(self, clips, task_names) -> dict[str, Views]:
         """Three views of the clips for each named task; the shared one is the same for all if the clips are."""
@@ -130,7 +168,7 @@ class SharedPrivateTrunk(nn.Module):
         return projected, self.shared(projected)
 
 
-class SharedTrunk(nn.Module):
+class SharedTrunk(Trunk):
     """Hard sharing: a small network whose last vector every task's head reads.
 
     For each hidden size a linear layer, layer norm, leaky ReLU (slope 0.01) and dropout, as the baseline of the ExVo
@@ -140,13 +178,16 @@ class SharedTrunk(nn.Module):
         input_size: features of a pooled clip.
         task_names: the tasks; they differ in their heads only.
         hidden_sizes: width of each layer.
-        dropout: after each layer.
+        dropout: probability between the layers.
+
+    Raises:
+        ValueError: an argument out of its range, by name.
     """
 
-    knobs = ("hidden_sizes", "dropout")
-
-    def __init__(self, input_size, task_names, hidden_sizes, dropout):
+    def __init__(self, input_size, task_names, *, hidden_sizes=(128, 64), dropout: float = 0.1):
         super().__init__()
+        check_sizes("hidden_sizes", hidden_sizes, "the trunk without layers is identity")
+        check_dropout("dropout", dropout)
         layers = []
         for width, before in zip(hidden_sizes, [input_size, *hidden_sizes], strict=False):
             layers += [nn.Dropout(dropout)] if layers else []
@@ -160,21 +201,23 @@ class SharedTrunk(nn.Module):
         return {name: OneView(view) for name, view in views.items()}
 
 
-class PerTaskTrunk(nn.Module):
+class PerTaskTrunk(Trunk):
     """Nothing shared: each task's own small network between its pooled clips and its head, layers as [`SharedTrunk`]'s.
 
     Args:
         input_size: features of a pooled clip.
         task_names: the tasks, in order.
         hidden_sizes: width of each layer, the same for every task.
-        dropout: after each layer.
+        dropout: probability between the layers.
+
+    Raises:
+        ValueError: an argument out of its range, by name.
     """
 
-    knobs = ("hidden_sizes", "dropout")
-
-    def __init__(self, input_size, task_names, hidden_sizes, dropout):
+    def __init__(self, input_size, task_names, *, hidden_sizes=(128, 64), dropout: float = 0.1):
         super().__init__()
-        networks = {name: SharedTrunk(input_size, [name], hidden_sizes, dropout) for name in task_names}
+        layers = {"hidden_sizes": hidden_sizes, "dropout": dropout}
+        networks = {name: SharedTrunk(input_size, [name], **layers) for name in task_names}
         self.networks = TaskModules(networks)
         self.output_size = hidden_sizes[-1]
 
@@ -184,14 +227,12 @@ class PerTaskTrunk(nn.Module):
         return {name: self.networks[name](clips[name], [name])[name] for name in task_names}
 
 
-class IdentityTrunk(nn.Module):
+class IdentityTrunk(Trunk):
     """Nothing between pooling and heads; it has no parameters.
 
     >>> IdentityTrunk(2, ["age"])(torch.tensor([[1.0, 2.0]]), ["age"])["age"].combined.tolist()
     [[1.0, 2.0]]
     """
-
-    knobs = ()
 
     def __init__(self, input_size, task_names):
         super().__init__()

@@ -57,6 +57,7 @@ class WaveformCNN(nn.Module):
 
     def __init__(
         self,
+        *,
         window_seconds: float = 0.25,
         hop_seconds: float | None = None,
         filters=(128, 256, 512, 512),

@@ -45,7 +45,8 @@ def tiny_model(family="hubert", style="base", seed=0, encoder_changes=None, **kw
     """A model with random weights, in evaluation mode; the output layers are widened so that clips differ."""
     torch.manual_seed(seed)
     encoder_config = tiny_encoder_config(family, style, **(encoder_changes or {}))
-    kwargs = {"projection_size": 24, "extractor_size": 20, "initializer_range": 0.3, **kwargs}
+    trunk = {"kind": "shared_private", "projection_size": 24, "hidden_size": 20}
+    kwargs = {"trunk": trunk, "initializer_range": 0.3, **kwargs}
     return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder_config, **kwargs)).eval()
 
 

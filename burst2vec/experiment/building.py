@@ -19,7 +19,7 @@ from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..tasks import Task, resolve_tasks
 from ..training.agreement import ask_main, locked_by_main
 from ..training.checkpoints import find_checkpoint
-from .sections import ModelArguments
+from .sections import PARTS, ModelArguments
 
 
 def resume_from(asked: str | None) -> str | bool | None:
@@ -86,7 +86,7 @@ def build_model(
 
     Raises:
         RunError: no encoder, features without an encoder of vectors or the reverse, or a saved model with other tasks,
-            knobs, preprocessing or features than the recipe's.
+            parts, preprocessing or features than the recipe's.
         CorpusError: an unknown feature set.
     """
     settings = (
@@ -115,9 +115,9 @@ def build_model(
         }
     try:
         if isinstance(encoder, dict):
-            model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **arguments.knobs()))
+            model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **arguments.for_config()))
         else:
-            model = Burst2VecForMultiTask.from_encoder_pretrained(encoder, **arguments.knobs())
+            model = Burst2VecForMultiTask.from_encoder_pretrained(encoder, **arguments.for_config())
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # no such checkpoint, or none that fits
         raise RunError(f"the recipe's model: {error}") from error
     return model, Burst2VecFeatureExtractor(**settings)
@@ -137,12 +137,12 @@ def read_saved(
         settings: of the extractor, in the place of the saved ones.
 
     Raises:
-        RunError: no saved model, or one with other tasks, knobs, preprocessing or features than the recipe's.
+        RunError: no saved model, or one with other tasks, parts, preprocessing or features than the recipe's.
     """
     where = arguments.model_path
     refuse_other_tasks(where, arguments.tasks)
     extractor = load_extractor(where, **settings)
-    _refuse_other_knobs(Burst2VecConfig.from_pretrained(where), arguments)
+    _refuse_other_parts(arguments)
     saved = read_transforms(extractor.preprocess)
     if steps is not None and tuple(steps) != saved:
         raise RunError(
@@ -289,13 +289,28 @@ def _named(tasks: Sequence[Task]) -> str:
     return "[" + ", ".join(f"{task.name} ({task.kind}, {len(task.labels)})" for task in tasks) + "]"
 
 
-def _refuse_other_knobs(saved: Burst2VecConfig, arguments: ModelArguments) -> None:
-    knobs = {name: value for name, value in arguments.knobs().items() if name != "tasks"}
-    other = [
-        f"{name} {getattr(saved, name)}, not {value}" for name, value in knobs.items() if getattr(saved, name) != value
-    ]
+def _refuse_other_parts(arguments: ModelArguments) -> None:
+    """Compare what the recipe says of the model, and only that, with the saved configuration."""
+    where = arguments.model_path
+    given = {name: value for name, value in arguments.for_config().items() if name != "tasks"}
+    try:
+        saved = Burst2VecConfig.from_pretrained(where)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"the model {where} cannot be used: {error}") from error
+    try:
+        asked = Burst2VecConfig(saved.encoder_config, saved.tasks, **given)
+    except ValueError as error:
+        raise RunError(f"the recipe's model: {error}") from error
+    other = []
+    for name, value in given.items():
+        if name not in PARTS:
+            pairs = [(name, getattr(saved, name), getattr(asked, name))]
+        else:
+            said = list(value) if isinstance(value, dict) else ["kind"]
+            pairs = [(f"{name}.{key}", getattr(saved, name).get(key), getattr(asked, name)[key]) for key in said]
+        other += [f"{key} {kept}, not {wanted}" for key, kept, wanted in pairs if kept != wanted]
     if other:
         raise RunError(
-            f"{arguments.model_path} was saved with {', '.join(other)} as the recipe asks; take the recipe that it was "
-            "trained with (its folder has it as recipe.yaml)"
+            f"{where} was saved with {', '.join(other)} as the recipe asks; take the recipe that it was trained with "
+            "(its folder has it as recipe.yaml)"
         )

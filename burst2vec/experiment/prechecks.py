@@ -176,7 +176,7 @@ def _check_model(run: Run) -> None:
         try:
             with torch.device("meta"):
                 if isinstance(encoder, str) and not features:
-                    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.knobs()))
+                    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.for_config()))
                 else:
                     model, _ = build_model(run.model, steps, per_speaker)
         except RunError:

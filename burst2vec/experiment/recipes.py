@@ -2,8 +2,8 @@
 
     extends: v1_wav2vec_large.yaml         # relative to this file, or a shipped recipe: burst2vec/v1_wav2vec_large
     paper: Burst2Vec, Table 2, row V2
-    model: {discriminator_weight: 0.0, adversary_weight: 0.0}       # Burst2VecConfig's own names
-    reported_scores: {emotion_ccc: 0.645}                                   # what the paper printed
+    model: {trunk: {adversary_weight: 0.0}}                         # Burst2VecConfig's own names
+    reported_scores: {emotion_ccc: 0.645}                           # what the paper printed
 
 Every key of ``data``, ``model`` and ``training`` is a field of one dataclass, and a name is never in two of them, so
 the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hume_vb``.
@@ -17,6 +17,7 @@ import re
 import types
 import typing
 from argparse import ArgumentError
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from pathlib import Path
@@ -28,7 +29,7 @@ from ..command_line.shipped import near_recipes, shipped_recipe
 from ..errors import RecipeError
 from ..features import public_name
 from ..training.arguments import Burst2VecTrainingArguments
-from .sections import CorpusArguments, DataArguments, ModelArguments
+from .sections import PARTS, CorpusArguments, DataArguments, ModelArguments, merged_part
 
 SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2VecTrainingArguments}
 TEXTS = ("paper", "description")
@@ -83,10 +84,11 @@ class Recipe:
     reported_scores: dict = field(default_factory=dict)
 
     def changed(self, overrides: dict) -> "Recipe":
-        """This recipe with flat keys replaced, each in the section that knows it."""
+        """This recipe with flat keys changed, each in the section that knows it, as ``extends`` changes them."""
         sections = {section: dict(getattr(self, section)) for section in SECTIONS}
         for key, value in overrides.items():
-            sections[section_of(key)][key] = value
+            section = sections[section_of(key)]
+            section[key] = merged_part(section.get(key), value) if key in PARTS else value
         return Recipe(self.name, self.paper, self.description, **sections, reported_scores=self.reported_scores)
 
     def to_dict(self) -> dict:
@@ -132,8 +134,9 @@ def load_recipe(path: str | Path) -> Recipe:
 
     Where no such file lies there, a recipe that comes with the package is meant by its name: ``emogator/compare``.
 
-    ``data``, ``model`` and ``training`` are inherited key by key, the nearer file winning; ``paper``, ``description``
-    and ``reported_scores`` are a file's own, because they say what that one run is.
+    ``data``, ``model`` and ``training`` are inherited key by key, the nearer file winning, and so are the arguments of
+    a part of the model, see ``merged_part``; ``paper``, ``description`` and ``reported_scores`` are a file's own,
+    because they say what that one run is.
 
     Raises:
         RecipeError: a missing file, a circle of ``extends``, text that is not YAML, an unknown or doubled key, or a
@@ -247,7 +250,9 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
         given = _mapping(record, section, path)
         _refuse_unknown(given, _hints(arguments), f"{path}: {section}")
         given = {key: fit(value, _hints(arguments)[key], f"{path}: {section}.{key}") for key, value in given.items()}
-        sections[section] = {**getattr(parent, section), **given}
+        inherited = getattr(parent, section)
+        parts = {key: merged_part(inherited.get(key), given[key]) for key in given if key in PARTS}
+        sections[section] = {**inherited, **given, **parts}
     reported_scores = {
         key: fit(value, float, f"{path}: reported_scores.{key}")
         for key, value in _mapping(record, "reported_scores", path).items()
@@ -396,6 +401,11 @@ def _command_line(arguments: list[str]) -> dict:
         structured = any((typing.get_origin(option) or option) in (dict, list) for option in _options(hints[key]))
         if structured and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
             value = _from_json(value, f"command line: --{key}")
+        elif isinstance(value, str) and float in _options(
+            hints[key]
+        ):  # a number or a word, which argparse leaves a word
+            with suppress(ValueError):
+                value = float(value)
         values[key] = fit(value, hints[key], f"command line: --{key}")
     return values | nulls
 

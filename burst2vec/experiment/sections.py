@@ -79,12 +79,12 @@ class DataArguments(CorpusArguments):
 
 @dataclass
 class ModelArguments:
-    """What is trained: an encoder, what it hears, and, by their own names, Burst2VecConfig's knobs.
+    """What is trained: an encoder, what it is given, and, by their own names, Burst2VecConfig's arguments.
 
-    A knob left out keeps the default that those classes state.
+    An argument left out keeps the default of Burst2VecConfig.
 
     Raises:
-        ValueError: a level that is none. Knobs are checked by those classes.
+        ValueError: a level that is none. Burst2VecConfig checks its arguments itself.
     """
 
     encoder: dict | str | None = _key(
@@ -102,25 +102,20 @@ class ModelArguments:
         None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
     )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
-    pooling: str | None = _key(
-        None, "How frames become one vector: first, last, max, mean, statistics, or attentive, one for each task."
-    )
-    trunk: str | None = _key(
+    pooling: dict | str | None = _key(
         None,
-        "What lies between pooling and heads: shared_private, shared (a small network), separate (one a task), or "
-        "straight (nothing).",
+        "How frames become one vector: first, last, max, mean, statistics, or attentive, one per task; or a mapping of "
+        "kind and arguments, as for the next two.",
     )
+    trunk: dict | str | None = _key(
+        None,
+        "What lies between pooling and heads: shared_private, shared (a small network), per_task (one each), or "
+        "identity (nothing); such as {kind: shared, hidden_sizes: [128, 64]}.",
+    )
+    head: dict | str | None = _key(None, "What predicts a task of its vector: {kind: linear, dropout: 0.1}.")
     heads_read: str | None = _key(
         None, "clip: heads read the pooled clip; frames: every frame, which learns by itself, and their mean is taken."
     )
-    hidden_sizes: list | str | None = _key(
-        None, "Widths of the layers of the trunks shared and separate, such as [128, 64]."
-    )
-    projection_size: int | None = _key(None, "Width of the projection between pooling and extractors.")
-    extractor_size: int | None = _key(None, "Width of the shared and the tasks' own extractors.")
-    dropout: float | None = _key(None, "Probability before each extractor and head.")
-    discriminator_weight: float | None = _key(None, "Weight of the task discriminator; 0 removes it.")
-    adversary_weight: float | None = _key(None, "Weight of the cross-task adversaries; 0 removes them.")
     freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
     initializer_range: float | str | None = _key(
         None, "Standard deviation of the linear layers' initial weights; or glorot_uniform, as Keras has them."
@@ -137,10 +132,28 @@ class ModelArguments:
                 ) from None
         refuse_out_of_range(self)
 
-    def knobs(self) -> dict:
+    def for_config(self) -> dict:
         """The keyword arguments for Burst2VecConfig: what was given, under the same names."""
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return {name: value for name, value in given.items() if value is not None and name not in NOT_KNOBS}
+        return {name: value for name, value in given.items() if value is not None and name not in NOT_OF_THE_CONFIG}
 
 
-NOT_KNOBS = ("encoder", "features", "model_path", "target_rms_dbfs")
+PARTS = ("encoder", "pooling", "trunk", "head")
+NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs")
+
+
+def merged_part(inherited, given):
+    """What a recipe says of a part of the model, over what it inherits.
+
+    A mapping of the same ``kind``, or without one, changes the arguments that it names; everything else replaces what
+    is inherited: a name, another kind, or a ``model_type``, which describes a speech encoder from scratch.
+
+    >>> merged_part({"kind": "shared", "hidden_sizes": [128, 64], "dropout": 0.0}, {"hidden_sizes": [256]})
+    {'kind': 'shared', 'hidden_sizes': [256], 'dropout': 0.0}
+    >>> merged_part("shared", {"dropout": 0.5}), merged_part({"kind": "shared", "dropout": 0.5}, {"kind": "identity"})
+    ({'kind': 'shared', 'dropout': 0.5}, {'kind': 'identity'})
+    """
+    inherited = {"kind": inherited} if isinstance(inherited, str) else inherited
+    if not isinstance(given, dict) or not inherited or "model_type" in given:
+        return given
+    return {**inherited, **given} if given.get("kind") in (None, inherited.get("kind")) else given

@@ -46,7 +46,7 @@ class FrozenEncoder(nn.Module):
         encoder: waveforms and their mask → frames and theirs, as ``burst2vec.encoders`` describes.
         poolings: over the encoder's frames; several are put one after the other. By what their features' names begin
             with, "" where there is one.
-        pooling: their name.
+        pooling: their kind and arguments, as ``Burst2VecConfig`` keeps them.
         config: the encoder's, for the digest.
         level: ``"unit variance"``, or a root-mean-square level in dB of full scale; None: as recorded.
         steps: of preprocessing, before that.
@@ -56,7 +56,7 @@ class FrozenEncoder(nn.Module):
         digest: of weights and configuration, 32 hexadecimal digits; where they lie is no part of it.
     """
 
-    def __init__(self, encoder, poolings: dict, pooling: str, config, level: str | float | None, steps=()):
+    def __init__(self, encoder, poolings: dict, pooling: dict, config, level: str | float | None, steps=()):
         super().__init__()
         self.encoder = encoder
         self.poolings = nn.ModuleList(poolings.values())
@@ -102,7 +102,7 @@ class FrozenEncoder(nn.Module):
         """``mean_0`` … ``deviation_0`` … of statistics; else the pooling's name and a number."""
         names = []
         for beginning, pooling in zip(self.beginnings, self.poolings, strict=True):
-            parts = ("mean", "deviation") if isinstance(pooling, StatisticsPooling) else (self.pooling,)
+            parts = ("mean", "deviation") if isinstance(pooling, StatisticsPooling) else (self.pooling["kind"],)
             each = pooling.output_size // len(parts)
             names += [f"{beginning}{part}_{number}" for part in parts for number in range(each)]
         return tuple(names)
@@ -111,7 +111,7 @@ class FrozenEncoder(nn.Module):
         """What decides the values, for whoever asks whether two tables may be mixed."""
         return {
             "encoder": self.digest,
-            "pooling": self.pooling,
+            "pooling": self.pooling if len(self.pooling) > 1 else self.pooling["kind"],
             "level": self.level,
             "preprocess": [step.to_dict() for step in self.steps],
             "precision": "bfloat16" if self.in_bf16 else "float32",
@@ -221,21 +221,21 @@ def _of_speech_encoder(model, extractor) -> FrozenEncoder:
     if not isinstance(extractor, Wav2Vec2FeatureExtractor):
         raise ValueError(f"its preprocessor_config.json names {type(extractor).__name__}, not Wav2Vec2FeatureExtractor")
     level = "unit variance" if extractor.do_normalize else None
-    return FrozenEncoder(encoder, {"": StatisticsPooling(encoder.size)}, "statistics", model.config, level)
+    return FrozenEncoder(encoder, {"": StatisticsPooling(encoder.size)}, {"kind": "statistics"}, model.config, level)
 
 
 def _of_burst2vec(model, extractor) -> FrozenEncoder:
     if isinstance(model.encoder, VectorEncoder):
         raise ValueError("this model takes vectors, which are feature sets already; give one that takes waveforms")
-    name = model.config.pooling
+    pooling = model.config.pooling
     if model.config.heads_read == "frames":  # what its heads say of frames is pooled, not the frames
-        poolings, name = {"": model.functionals}, "statistics"
+        poolings, pooling = {"": model.functionals}, {"kind": "statistics"}
     elif isinstance(model.pooling, TaskModules):
         poolings = {f"{task}_": model.pooling[task] for task in model.tasks}
     else:
         poolings = {"": model.pooling}
     config = model.config.encoder_config
-    return FrozenEncoder(model.encoder, poolings, name, config, extractor.target_rms_dbfs, extractor.preprocess)
+    return FrozenEncoder(model.encoder, poolings, pooling, config, extractor.target_rms_dbfs, extractor.preprocess)
 
 
 def _digest(module: nn.Module, config) -> str:

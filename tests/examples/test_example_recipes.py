@@ -117,12 +117,13 @@ def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, features_folder,
             "cache_dir": tmp_path / "cache",
             "output_dir": tmp_path / "run",
             "encoder": json.dumps(small_encoder(recipe.model["encoder"])),
-            "projection_size": 8,
-            "extractor_size": 8,
             "per_device_train_batch_size": 8,
             "max_steps": 2,
         }
         options |= small_features(recipe.model.get("features"), features_folder)
+        trunk = recipe.model.get("trunk", "shared_private")
+        if trunk == "shared_private" or "hidden_size" in trunk:
+            options["trunk"] = json.dumps({"projection_size": 8, "hidden_size": 8, "kind": "shared_private"})
         if recipe.data["corpus"] == "synthetic":
             options |= {"synthetic_clips": 36, "synthetic_speakers": 12}
         return [text for key, value in options.items() for text in (f"--{key}", str(value))]
@@ -208,8 +209,8 @@ def test_an_ablation_differs_from_its_system_in_the_two_weights_only():
     v1, v2 = (load_recipe(RECIPES / "burst2vec" / f"{name}.yaml") for name in ("v1_wav2vec_large", "v2_no_adversary"))
     assert (v1.data, v1.training) == (v2.data, v2.training)
     differing = {key for key in v1.model | v2.model if v1.model[key] != v2.model[key]}
-    assert differing == {"discriminator_weight", "adversary_weight"}
-    assert v2.model["discriminator_weight"] == v2.model["adversary_weight"] == 0
+    assert differing == {"trunk"}
+    assert v2.model["trunk"] == {**v1.model["trunk"], "discriminator_weight": 0.0, "adversary_weight": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,11 @@ TINY_ENCODER = {"model_type": "hubert", "feat_extract_norm": "layer", "apply_spe
 RECIPE = {
     "extends": str(RECIPES / "burst2vec" / "quickstart.yaml"),
     "description": "The smallest run that shows everything",
-    "model": {"encoder": TINY_ENCODER, "projection_size": 8, "extractor_size": 8, "initializer_range": 0.3},
+    "model": {
+        "encoder": TINY_ENCODER,
+        "trunk": {"projection_size": 8, "hidden_size": 8},
+        "initializer_range": 0.3,
+    },
     "data": {"synthetic_clips": 36, "synthetic_speakers": 12},
     "training": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "logging_steps": 1},
 }
@@ -280,10 +284,10 @@ def test_a_checkpoint_of_another_task_set_is_refused(workplace, command, tmp_pat
     assert re.search(r"trained on the tasks \[emotion .*asks for \[age", capsys.readouterr().err)
 
 
-def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path, capsys):
-    saved = ["--do_train", "false", "--model_path", workplace / "run", "--extractor_size", "9"]
+def test_a_saved_model_with_other_parts_is_refused(workplace, command, tmp_path, capsys):
+    saved = ["--do_train", "false", "--model_path", workplace / "run", "--trunk", "{hidden_size: 9}"]
     assert main(command(tmp_path / "other", *saved)) == 2
-    assert "extractor_size 8, not 9" in capsys.readouterr().err
+    assert "trunk.hidden_size 8, not 9" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -291,7 +295,7 @@ def test_a_saved_model_with_other_knobs_is_refused(workplace, command, tmp_path,
     [
         (["--tasks", "emogator"], r"has no labels for the tasks \['category'\]"),
         (["--corpus", "hume_vb"], "synthetic_seed: a key of synthetic, not of hume_vb, which takes audio, labels"),
-        (["--trunk", "identity"], "the recipe's model: .*only the trunk 'shared_private' has views"),
+        (["--trunk", "{kind: identity, adversary_weight: 0.1}"], "trunk 'identity' does not know 'adversary_weight'"),
         (["--learning_rate", "-1"], "learning_rate must be a number above 0, up to 100, got -1.0"),
         (["--model_path", "/nowhere"], "no config.json"),
     ],

@@ -39,7 +39,6 @@ RECIPE = {
         "features": ["loudness"],
         "tasks": [KIND, STRENGTH],
         "trunk": "identity",
-        "hidden_sizes": [4],
     },
     "training": {
         "metric_for_best_model": "strength_mae",

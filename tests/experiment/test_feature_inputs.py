@@ -40,8 +40,7 @@ RECIPE = {
         "encoder": {"kind": "vector"},
         "features": ["loudness", "shape"],
         "tasks": "exvo",
-        "trunk": "shared",
-        "hidden_sizes": [8],
+        "trunk": {"kind": "shared", "hidden_sizes": [8]},
         "initializer_range": 0.5,
     },
     "training": {
@@ -524,7 +523,8 @@ def vector_corpus(clips=24, seed=0):
 
 def vector_trainer(output_dir, corpus=None, callbacks=(), **changes):
     torch.manual_seed(0)
-    config = Burst2VecConfig(encoder_config={"kind": "vector", "features": 5}, trunk="shared", hidden_sizes=[6])
+    trunk = {"kind": "shared", "hidden_sizes": [6]}
+    config = Burst2VecConfig(encoder_config={"kind": "vector", "features": 5}, trunk=trunk)
     return Burst2VecTrainer(
         model=Burst2VecForMultiTask(config),
         args=tiny_arguments(output_dir, load_best_model_at_end=False, **changes),

@@ -11,6 +11,7 @@ from tests.data.corpora_on_disk import write_wav
 
 KIND = {"name": "kind", "kind": "classification", "labels": ["gasp", "laugh"], "loss": "cross_entropy", "metric": "uar"}
 STRENGTH = {"name": "strength", "kind": "regression", "labels": ["strength"], "loss": "mae", "metric": "mae"}
+PRIVATE = "{kind: shared_private, %s}"
 ENCODER = {"kind": "spectrogram_cnn", "width": 16, "channels": 16}
 RECIPE = {
     "data": {"corpus": "folder"},
@@ -108,20 +109,48 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         (["--submission", "6"], "submission must be in 1..5, got 6"),
         (["--team", "my_team"], "team 'my_team', number 1: a team is A-Z, a-z, 0-9 and '-'"),
         # what is trained, and how
-        (["--dropout", "-0.1"], "the recipe's model: dropout must be in 0..1, got -0.1"),
-        (["--projection_size", "-8"], r"projection_size must be a whole number in 1..65536, got -8"),
-        (["--extractor_size", "1000000000000"], "extractor_size must be a whole number in 1..65536, got 1000000000000"),
-        (["--hidden_sizes", "[0]"], r"hidden_sizes must be a list of one or more positive whole numbers, .* got \[0\]"),
-        (["--initializer_range", "0"], "initializer_range must be a number above 0, up to 100, got 0.0"),
-        (["--adversary_weight", "-1"], "adversary_weight must be 0 or more, .* got -1.0"),
+        (
+            ["--head", "{kind: linear, dropout: -0.1}"],
+            "recipe's model: head 'linear': dropout must be in 0..1.* got -0.1",
+        ),
+        (
+            ["--head", "{dropout: 0.1}"],
+            "the recipe's model: head must be the name of a kind, or a mapping such as {kind: NAME, …}",
+        ),
+        (["--trunk", PRIVATE % "projection_size: -8"], r"projection_size must be a whole number in 1..65536, got -8"),
+        (
+            ["--trunk", PRIVATE % "hidden_size: 1000000000000"],
+            "hidden_size must be a whole number in 1..65536, got 10000",
+        ),
+        (
+            ["--trunk", PRIVATE % "hidden_sizes: [8]"],
+            "trunk 'shared_private' does not know 'hidden_sizes'; did you mean",
+        ),
+        (
+            ["--trunk", "{kind: shared, hidden_sizes: [0]}"],
+            r"trunk 'shared': hidden_sizes must be a list of one or more positive whole .* got \[0\]; .*identity",
+        ),
+        (["--trunk", "{kind: identity, dropout: 0.1}"], "trunk 'identity' does not know 'dropout'; it takes"),
+        (
+            ["--pooling", "{kind: attentive, attention_size: 0}"],
+            "attention_size must be a whole number in 1..65536, got 0",
+        ),
+        (
+            ["--initializer_range", "0"],
+            "initializer_range must be a number above 0, up to 100, or 'glorot_uniform', got 0.0",
+        ),
+        (["--trunk", PRIVATE % "adversary_weight: -1"], "adversary_weight must be 0 or more, .* got -1"),
         (["--pooling", "median"], "pooling 'median' is not one of"),
         (["--trunk", "oak"], "trunk 'oak' is not one of"),
         (["--encoder", "null"], "no encoder is named; give --encoder"),
         (
             ["--encoder", '{"kind": "spectrogram_cnn", "width": 0}'],
-            "the recipe's model: width is 0; it must be 1 or more",
+            "the recipe's model: encoder 'spectrogram_cnn': width is 0; it must be 1 or more",
         ),
-        (["--encoder", '{"kind": "spectrogram_cnn", "width": "x"}'], "spectrogram_cnn: width must be int, got 'x'"),
+        (
+            ["--encoder", '{"kind": "spectrogram_cnn", "width": "x"}'],
+            "encoder 'spectrogram_cnn': width must be int, got 'x'",
+        ),
         (
             ["--encoder", '{"kind": "spectrogram_cnn", "width": 1000000}'],
             "would have [0-9,]+ weights; up to 10,000,000,000",
@@ -230,7 +259,7 @@ def test_a_corpus_that_a_run_cannot_use_is_refused_in_one_line(refusal, lines, o
             "recipe.yaml, with the command line: .*unexpected keyword .*'speed'",
         ),
         ("training", {"deepspeed": "ds.json"}, "recipe.yaml, with the command line: .*deepspeed"),
-        ("model", {"dropout": float("nan")}, "model.dropout: must be a finite number, got nan"),
+        ("model", {"initializer_range": float("nan")}, "model.initializer_range: must be a finite number, got nan"),
         (
             "model",
             {"encoder": {**ENCODER, "time_mask_ratio": float("nan")}},

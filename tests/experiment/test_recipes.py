@@ -9,7 +9,7 @@ import yaml
 from burst2vec.configuration_burst2vec import Burst2VecConfig
 from burst2vec.errors import RecipeError
 from burst2vec.experiment.recipes import SECTIONS, corpora_of, fit, load_recipe, parse_run
-from burst2vec.experiment.sections import NOT_KNOBS, ModelArguments
+from burst2vec.experiment.sections import NOT_OF_THE_CONFIG, ModelArguments
 
 
 @pytest.fixture
@@ -25,11 +25,33 @@ def write(tmp_path):
 
 
 def test_a_recipe_inherits_key_by_key_and_the_nearer_file_wins(write):
-    write("model: {projection_size: 8, dropout: 0.2}\ntraining: {seed: 1}", "grandparent.yaml")
-    write("extends: grandparent.yaml\nmodel: {projection_size: 16}", "parent.yaml")
-    recipe = load_recipe(write("extends: parent.yaml\nmodel: {extractor_size: 4}"))
-    assert recipe.model == {"projection_size": 16, "dropout": 0.2, "extractor_size": 4}
+    write("model: {initializer_range: 0.1, tasks: exvo}\ntraining: {seed: 1}", "grandparent.yaml")
+    write("extends: grandparent.yaml\nmodel: {initializer_range: 0.2}", "parent.yaml")
+    recipe = load_recipe(write("extends: parent.yaml\nmodel: {pooling: max}"))
+    assert recipe.model == {"initializer_range": 0.2, "tasks": "exvo", "pooling": "max"}
     assert recipe.training == {"seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "trunk"),
+    [
+        ("{dropout: 0.5}", {"kind": "shared", "hidden_sizes": [8, 4], "dropout": 0.5}),
+        ("{kind: shared, hidden_sizes: [2]}", {"kind": "shared", "hidden_sizes": [2], "dropout": 0.1}),
+        ("{kind: per_task, dropout: 0.5}", {"kind": "per_task", "dropout": 0.5}),
+        ("identity", "identity"),
+    ],
+)
+def test_the_arguments_of_a_part_are_inherited_by_the_same_kind_only(write, given, trunk):
+    parent = "model: {trunk: {kind: shared, hidden_sizes: [8, 4], dropout: 0.1}}"
+    write(parent, "parent.yaml")
+    assert load_recipe(write(f"extends: parent.yaml\nmodel: {{trunk: {given}}}")).model == {"trunk": trunk}
+    assert parse_run([write(parent), "--trunk", given]).model.trunk == trunk
+
+
+def test_an_encoder_with_a_model_type_replaces_what_is_inherited(write):
+    write("model: {encoder: {model_type: hubert, hidden_size: 8}}", "parent.yaml")
+    recipe = load_recipe(write("extends: parent.yaml\nmodel: {encoder: {model_type: hubert, hidden_act: relu}}"))
+    assert recipe.model["encoder"] == {"model_type": "hubert", "hidden_act": "relu"}
 
 
 def test_what_a_paper_printed_is_not_inherited(write):
@@ -56,17 +78,17 @@ def test_a_circle_of_extends_is_refused_and_shown(write):
     [
         ("modle: {}", r"unknown key 'modle'; did you mean 'model'\? known: \['data', 'description'"),
         (
-            "model: {discriminator_wieght: 0}",
-            r"model: unknown key 'discriminator_wieght'; did you mean 'discriminator_weight'",
+            "model: {initialiser_range: 0}",
+            r"model: unknown key 'initialiser_range'; did you mean 'initializer_range'",
         ),
         ("model: {learning_rate: 1.0}", r"model: unknown key 'learning_rate'; it belongs to the section 'training'"),
         (
             "training: {evaluation_strategy: steps}",
             r"training: unknown key 'evaluation_strategy'; did you mean 'eval_strategy'",
         ),
-        ("model: {dropout: 0.1}\nmodel: {dropout: 0.2}", r"line 2: key 'model' is given twice, first on line 1"),
-        ("model:\n  dropout: 0.1\n  dropout: 0.2", r"line 3: key 'dropout' is given twice, first on line 2"),
-        ("model: {dropout: '0.1'}", r"model\.dropout: expected float or null, got '0\.1' \(str\)"),
+        ("model: {head: linear}\nmodel: {head: linear}", r"line 2: key 'model' is given twice, first on line 1"),
+        ("model:\n  head: linear\n  head: linear", r"line 3: key 'head' is given twice, first on line 2"),
+        ("training: {learning_rate: '0.1'}", r"training\.learning_rate: expected float, got '0\.1' \(str\)"),
         ("training: {max_steps: 2.5}", r"training\.max_steps: expected int, got 2\.5 \(float\)"),
         ("training: {bf16: 1}", r"training\.bf16: expected bool or null, got 1 \(int\)"),
         ("training: {seed: true}", r"training\.seed: expected int, got True"),
@@ -117,23 +139,33 @@ def test_a_name_is_in_one_section_only():
     assert len(names) == len(set(names))
 
 
-def test_every_knob_of_the_config_is_a_key_of_the_same_name():
-    knobs = set(inspect.signature(Burst2VecConfig.__init__).parameters) - {"self", "kwargs", "encoder_config"}
-    assert {field.name for field in dataclasses.fields(ModelArguments)} == knobs | set(NOT_KNOBS)
+def test_every_argument_of_the_config_is_a_key_of_the_same_name():
+    arguments = set(inspect.signature(Burst2VecConfig.__init__).parameters) - {"self", "kwargs", "encoder_config"}
+    assert {field.name for field in dataclasses.fields(ModelArguments)} == arguments | set(NOT_OF_THE_CONFIG)
 
 
-def test_only_knobs_that_are_given_reach_the_config():
-    assert ModelArguments(encoder="x", dropout=0.0, tasks="exvo").knobs() == {"dropout": 0.0, "tasks": "exvo"}
+def test_only_what_is_given_reaches_the_config():
+    given = {"freeze_feature_encoder": False, "tasks": "exvo"}
+    assert ModelArguments(encoder="x", **given).for_config() == given
 
 
 def test_the_command_line_wins_over_the_recipe(write, tmp_path):
-    path = write("model: {dropout: 0.1, projection_size: 8}\ntraining: {learning_rate: 1e-5, seed: 1}")
+    path = write("model: {initializer_range: 0.1, pooling: max}\ntraining: {learning_rate: 1e-5, seed: 1}")
     run = parse_run(
-        [path, "--learning_rate", "1e-4", "--dropout=0.3", "--output_dir", str(tmp_path / "out"), "--data_dir", "here"]
+        [
+            path,
+            "--learning_rate",
+            "1e-4",
+            "--initializer_range=0.3",
+            "--output_dir",
+            str(tmp_path / "out"),
+            "--data_dir",
+            "here",
+        ]
         + ["--do_train", "false", "--max_train_samples", "7", "--encoder", '{"model_type": "hubert", "hidden_size": 8}']
     )
     assert (run.training.learning_rate, run.training.seed, run.training.do_train) == (1e-4, 1, False)
-    assert (run.model.dropout, run.model.projection_size) == (0.3, 8)
+    assert (run.model.initializer_range, run.model.pooling) == (0.3, "max")
     assert run.model.encoder == {"model_type": "hubert", "hidden_size": 8}
     assert (run.data.data_dir, run.data.max_train_samples) == ("here", 7)
 
@@ -166,7 +198,7 @@ def test_a_run_needs_a_recipe(arguments):
 
 def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
     (tmp_path / "encoder").mkdir()
-    path = write("description: d\nmodel: {dropout: 0.1}\nreported_scores: {s_mtl: 0.4}")
+    path = write("description: d\nmodel: {pooling: max}\nreported_scores: {s_mtl: 0.4}")
     places = [
         "--data_dir",
         str(tmp_path),
@@ -181,7 +213,7 @@ def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
     text = yaml.safe_dump(recipe.to_dict())
     assert str(tmp_path) not in text and "/o" not in text and "secret" not in text
     again = load_recipe(write(text, "again.yaml"))
-    assert again.model == {"dropout": 0.1, "encoder": "encoder"} and again.training == {"seed": 3}
+    assert again.model == {"pooling": "max", "encoder": "encoder"} and again.training == {"seed": 3}
     assert again.reported_scores == {"s_mtl": 0.4}
 
 

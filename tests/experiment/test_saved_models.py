@@ -23,8 +23,7 @@ RECIPE = {
     "data": {"corpus": "folder"},
     "model": {
         "encoder": {"model_type": "hubert", "feat_extract_norm": "layer", "apply_spec_augment": False, **TINY},
-        "projection_size": 8,
-        "extractor_size": 8,
+        "trunk": {"kind": "shared_private", "projection_size": 8, "hidden_size": 8},
         "initializer_range": 0.3,
         "tasks": [
             {

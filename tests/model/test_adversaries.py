@@ -7,6 +7,7 @@ from burst2vec.trunks import reverse_gradient
 from tests.conftest import exvo_labels, tiny_model
 
 TASKS = ("emotion", "age", "country")
+TRUNK = {"kind": "shared_private", "projection_size": 24, "hidden_size": 20}
 
 
 def test_reversal_is_identity_forward_and_minus_backward():
@@ -48,27 +49,27 @@ def naive_views(model, batch):
         return scaled * sequential[3].weight + sequential[3].bias
 
     frames = model.encoder.model(batch).last_hidden_state
-    shared, specific, combined = {}, {}, {}
+    shared, private, combined = {}, {}, {}
     for task in TASKS:
         clips = frames.mean(1)
-        if model.config.pooling == "attentive":
+        if model.config.pooling["kind"] == "attentive":
             pooling = model.pooling[task]
             importance = torch.exp(torch.tanh(frames @ pooling.hidden.weight.T) @ pooling.score.weight.T)
             clips = (importance / importance.sum(1, keepdim=True) * frames).sum(1)
         projected = layer(model.trunk.projection, clips)
         shared[task] = layer(model.trunk.shared, projected)
-        specific[task] = layer(model.trunk.private[task], projected)
+        private[task] = layer(model.trunk.private[task], projected)
         combine = model.trunk.combine[task]
-        combined[task] = torch.cat([shared[task], specific[task]], 1) @ combine.weight.T + combine.bias
-    return shared, specific, combined
+        combined[task] = torch.cat([shared[task], private[task]], 1) @ combine.weight.T + combine.bias
+    return shared, private, combined
 
 
 def naive_parts(model, batch, labels, j):
     """L_O, L_D and L_Adv of Eq. 5 to 7 for a batch of task j, with no reversal anywhere."""
-    shared, specific, combined = naive_views(model, batch)
+    shared, private, combined = naive_views(model, batch)
     output_part = (
         naive_loss(j, model, shared[j], labels)
-        + naive_loss(j, model, specific[j], labels)
+        + naive_loss(j, model, private[j], labels)
         + naive_loss(j, model, combined[j], labels)
     )
     discriminator_part = adversary_part = torch.zeros((), dtype=batch.dtype)
@@ -78,7 +79,7 @@ def naive_parts(model, batch, labels, j):
             discriminator_part = discriminator_part - torch.log(x[n, TASKS.index(j)] / x[n].sum()) / len(batch)
     for t in TASKS:
         if t != j:
-            adversary_part = adversary_part + naive_loss(j, model, specific[t], labels)
+            adversary_part = adversary_part + naive_loss(j, model, private[t], labels)
     return output_part, discriminator_part, adversary_part
 
 
@@ -118,9 +119,8 @@ def test_losses_and_gradients_are_those_of_equations_1_to_8_written_out(
     alpha1, alpha2, pooling, trained, labelling, monkeypatch
 ):
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)  # so that no rounding blurs the comparison
-    model = tiny_model(
-        style="large", discriminator_weight=alpha1, adversary_weight=alpha2, initializer_range=0.1, pooling=pooling
-    ).double()
+    trunk = {**TRUNK, "discriminator_weight": alpha1, "adversary_weight": alpha2}
+    model = tiny_model(style="large", trunk=trunk, initializer_range=0.1, pooling=pooling).double()
     batch = torch.randn(9, 1600, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     labels = exvo_labels(9) if labelling == "every label" else single_labels()
     labels = {name: values.double() if values.is_floating_point() else values for name, values in labels.items()}
@@ -174,7 +174,7 @@ def test_parts_are_named_and_add_up_with_the_weights_of_equation_8():
 
 
 def test_without_adversaries_nothing_of_them_is_built_or_named():
-    model = tiny_model(discriminator_weight=0.0, adversary_weight=0.0)
+    model = tiny_model(trunk={**TRUNK, "discriminator_weight": 0.0, "adversary_weight": 0.0})
     assert not any("discriminator" in name for name, _ in model.named_parameters())
     parts = model(torch.randn(4, 4000), labels=exvo_labels(4)).loss_parts
     assert set(parts) == {f"{task}_{view}" for task in TASKS for view in ("shared", "private", "combined")}
@@ -205,7 +205,8 @@ def test_a_clip_without_a_label_neither_teaches_its_task_nor_the_discriminator()
 
 def test_the_adversaries_game_stays_finite():
     """A reversed cross-entropy has no bound: without the extractors' norm this run ends at 35, with no task learnt."""
-    model = tiny_model(dropout=0.0, discriminator_weight=0.5, adversary_weight=0.25, initializer_range=0.1).train()
+    parts = {"trunk": {**TRUNK, "dropout": 0.0}, "head": {"kind": "linear", "dropout": 0.0}}
+    model = tiny_model(**parts, initializer_range=0.1).train()
     batch, labels = torch.randn(8, 2000, generator=torch.Generator().manual_seed(0)), exvo_labels(8)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(200):

@@ -131,14 +131,14 @@ def test_a_revision_is_what_is_read_and_no_part_of_the_configuration(hub, tmp_pa
     cache, encoders = hub
     secret = "hf_never_written_anywhere"
     model = Burst2VecForMultiTask.from_encoder_pretrained(
-        "someone/encoder", revision=revision, cache_dir=cache, token=secret, dropout=0.3
+        "someone/encoder", revision=revision, cache_dir=cache, token=secret, head={"kind": "linear", "dropout": 0.3}
     )
     assert_same_weights(model, encoders[revision])
     model.save_pretrained(tmp_path / "saved")
     text = (tmp_path / "saved" / "config.json").read_text()
     assert secret not in text and str(cache) not in text and "revision" not in text
     saved = json.loads(text)
-    assert set(saved) <= CONFIG_KEYS and saved["dropout"] == 0.3
+    assert set(saved) <= CONFIG_KEYS and saved["head"]["dropout"] == 0.3
     assert set(saved["encoder_config"]) <= {*encoders["main"].config.to_dict(), "_name_or_path"}
 
 
@@ -181,7 +181,7 @@ def test_every_hub_argument_reaches_the_encoder(tmp_path, monkeypatch):
     monkeypatch.setattr(AutoModel, "from_pretrained", spy)
     model = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path / "in", trunk="shared", **given)
     assert {name: seen[name] for name in given} == given
-    assert model.config.encoder_config._attn_implementation == "eager" and model.config.trunk == "shared"
+    assert model.config.encoder_config._attn_implementation == "eager" and model.config.trunk["kind"] == "shared"
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float16}
 
 
@@ -195,7 +195,7 @@ def test_an_encoder_saved_in_half_precision_is_trained_in_float32(tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"droput": 0.9}, r"from_encoder_pretrained does not know 'droput'; did you mean 'dropout'\? It takes \["),
+        ({"trnk": 0.9}, r"from_encoder_pretrained does not know 'trnk'; did you mean 'trunk'\? It takes \["),
         ({"reveision": "v1"}, "does not know 'reveision'; did you mean 'revision'"),
         ({"trust_remote_code": True}, "does not know 'trust_remote_code'; it takes"),
         ({"encoder_config": {}}, "does not know 'encoder_config'"),
@@ -219,8 +219,8 @@ def test_hub_arguments_go_with_a_configuration_and_its_own_do_not(tmp_path):
         "emotion",
         "category",
     }
-    with pytest.raises(ValueError, match=r"give a config or its arguments, not both: \['dropout'\]"):
-        Burst2VecForMultiTask.from_encoder_pretrained("nowhere/at-all", config, dropout=0.2)
+    with pytest.raises(ValueError, match=r"give a config or its arguments, not both: \['head'\]"):
+        Burst2VecForMultiTask.from_encoder_pretrained("nowhere/at-all", config, head="linear")
 
 
 def test_a_text_encoder_is_refused_before_its_weights_are_fetched(tmp_path):
@@ -234,8 +234,8 @@ def test_a_text_encoder_is_refused_before_its_weights_are_fetched(tmp_path):
     [
         (
             Burst2VecConfig,
-            {"droput": 0.9},
-            r"Burst2VecConfig does not know 'droput'; did you mean 'dropout'\? It takes",
+            {"trnk": 0.9},
+            r"Burst2VecConfig does not know 'trnk'; did you mean 'trunk'\? It takes",
         ),
         (Burst2VecConfig, {"token": "hf_secret"}, "does not know 'token'"),
         (OwnEncoderConfig, {"kindd": "vector"}, "OwnEncoderConfig does not know 'kindd'; did you mean 'kind'"),
@@ -250,8 +250,8 @@ def test_a_configuration_holds_nothing_that_it_does_not_know(config, argument, m
 def test_a_saved_configuration_with_an_unknown_key_is_refused(tmp_path):
     Burst2VecConfig(encoder_config=tiny_encoder_config()).save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**saved, "droput": 0.9}))
-    with pytest.raises(ValueError, match="'droput'; did you mean 'dropout'"):
+    (tmp_path / "config.json").write_text(json.dumps({**saved, "trnk": 0.9}))
+    with pytest.raises(ValueError, match="'trnk'; did you mean 'trunk'"):
         Burst2VecConfig.from_pretrained(tmp_path)
 
 

@@ -16,26 +16,26 @@ def vector_model(**arguments):
 
 
 def test_vectors_are_centred_and_scaled_by_what_was_measured():
-    encoder = VectorEncoder(2)
+    encoder = VectorEncoder(features=2)
     encoder.estimate_statistics([[1.0, 5.0], [3.0, 5.0]])  # means 2 and 5, variances 1 and none
     frames, frame_mask = encoder(torch.tensor([[4.0, 6.0]]))
     assert frames.tolist() == [[[2.0, 1.0]]] and frame_mask is None
 
 
 def test_what_lies_far_out_is_brought_to_the_limit():
-    frames, _ = VectorEncoder(3, limit=2.0)(torch.tensor([[-7.0, 1.0, 2.5]]))
+    frames, _ = VectorEncoder(features=3, limit=2.0)(torch.tensor([[-7.0, 1.0, 2.5]]))
     assert frames.tolist() == [[[-2.0, 1.0, 2.0]]]
 
 
 def test_features_are_dropped_in_training_only():
-    encoder = VectorEncoder(1000, dropout=0.5)
+    encoder = VectorEncoder(features=1000, dropout=0.5)
     dropped = encoder(torch.ones(1, 1000))[0]
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert (encoder.eval()(torch.ones(1, 1000))[0] == 1).all()
 
 
 def test_large_features_that_hardly_vary_are_measured_too():
-    encoder = VectorEncoder(1)
+    encoder = VectorEncoder(features=1)
     encoder.estimate_statistics([[1000.0], [1000.25], [1000.5]])
     assert encoder.variance.item() == pytest.approx(0.125 / 3, rel=1e-5)
 
@@ -68,7 +68,9 @@ def test_statistics_missing_from_the_file_come_back_as_before_measuring(tmp_path
     "encoder, message",
     [
         ({"kind": "choir"}, "'choir' is not one of"),
-        ({"kind": "vector", "features": 2, "size": 3}, r"no \['size'\]; it takes \['dropout', 'features', 'limit'\]"),
+        ({"kind": "vector", "features": 2, "size": 3}, r"know 'size'; it takes \['dropout', 'features', 'limit'\]"),
+        ({"kind": "vector"}, r"encoder 'vector' needs \['features'\]"),
+        ({"kind": "vector", "features": 2.5}, "encoder 'vector': features must be int, got 2.5"),
         ({"kind": "vector", "features": 0}, "features is 0"),
         ({"kind": "vector", "features": 2, "limit": 0}, "limit is 0"),
         ({"kind": "vector", "features": 2, "dropout": 1}, "dropout is 1"),
@@ -86,7 +88,7 @@ def test_vectors_of_another_size_are_refused():
 
 def test_nothing_to_measure_is_refused():
     with pytest.raises(ValueError, match="no clips"):
-        VectorEncoder(2).estimate_statistics([])
+        VectorEncoder(features=2).estimate_statistics([])
 
 
 def test_a_configuration_builds_the_encoder_that_it_names():

@@ -8,10 +8,13 @@ from burst2vec.trunks import TRUNKS
 from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config
 
 
-def model_of(encoder, **knobs):
+def model_of(encoder, trunk="shared_private", **arguments):
     torch.manual_seed(0)
-    small = {"projection_size": 8, "extractor_size": 8, "hidden_sizes": [8], "dropout": 0.0, **knobs}
-    return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **small)).eval()
+    small = {"shared_private": {"projection_size": 8, "hidden_size": 8}, "identity": {}}.get(
+        trunk, {"hidden_sizes": [8]}
+    )
+    config = Burst2VecConfig(encoder_config=encoder, trunk={"kind": trunk, **small}, **arguments)
+    return Burst2VecForMultiTask(config).eval()
 
 
 @pytest.mark.parametrize("trunk", sorted(TRUNKS))
@@ -53,13 +56,13 @@ def test_what_a_frame_of_padding_holds_moves_no_weight():
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("arguments", "message"),
     [
         ({"heads_read": "windows"}, "heads_read must be 'clip' or 'frames', got 'windows'"),
         ({"heads_read": "frames", "pooling": "statistics"}, "pooling must be 'mean' where heads_read is 'frames'"),
         ({"initializer_range": "glorot"}, "up to 100, or 'glorot_uniform', got 'glorot'"),
     ],
 )
-def test_what_no_head_can_read_is_refused(knobs, message):
+def test_what_no_head_can_read_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        Burst2VecConfig(**knobs)
+        Burst2VecConfig(**arguments)

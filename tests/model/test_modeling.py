@@ -11,6 +11,8 @@ from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMu
 from burst2vec.tasks import Task
 from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config, tiny_model
 
+TRUNK = {"kind": "shared_private", "hidden_size": 8}
+
 
 def predictions(model, clips=(4000, 8000)):
     batch = Burst2VecFeatureExtractor()(noise_clips(*clips), sampling_rate=16000, return_tensors="pt")
@@ -180,20 +182,20 @@ def test_a_published_encoder_is_taken_weights_and_attention(tmp_path, family, st
     torch.manual_seed(0)
     encoder = AutoModel.from_config(tiny_encoder_config(family, style))
     encoder.save_pretrained(tmp_path)
-    model = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, tasks="emogator", dropout=0.0)
+    model = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, tasks="emogator", trunk="shared")
     for name, value in encoder.state_dict().items():
         assert torch.equal(model.encoder.model.state_dict()[name], value), name
     attention = "eager" if family == "wavlm" else "sdpa"
     assert model.config.encoder_config._attn_implementation == attention
     assert model.encoder.model.config._attn_implementation == attention
-    assert set(model.heads) == {"emotion", "category"} and model.config.dropout == 0.0
+    assert set(model.heads) == {"emotion", "category"} and model.config.trunk["kind"] == "shared"
     assert model.config.freeze_feature_encoder
     model.save_pretrained(tmp_path / "saved")
     assert str(tmp_path) not in (tmp_path / "saved" / "config.json").read_text()
     again = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config)
     assert set(again.heads) == {"emotion", "category"}
     with pytest.raises(ValueError, match="not both"):
-        Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config, dropout=0.2)
+        Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config, head="linear")
 
 
 def test_a_new_task_set_is_data():
@@ -242,7 +244,8 @@ def test_gradient_checkpointing_changes_no_gradient():
     gradients = []
     for checkpointing in (False, True):
         model = tiny_model(
-            dropout=0.0,
+            trunk={"kind": "shared_private", "dropout": 0.0},
+            head={"kind": "linear", "dropout": 0.0},
             encoder_changes={
                 "hidden_dropout": 0.0,
                 "attention_dropout": 0.0,
@@ -266,9 +269,9 @@ def test_gradient_checkpointing_changes_no_gradient():
     [
         ({"tasks": "exvoo"}, "unknown task preset 'exvoo'"),
         ({"pooling": "median"}, "pooling 'median' is not one of"),
-        ({"discriminator_weight": -0.5}, "discriminator_weight must be 0 or more"),
-        ({"adversary_weight": float("nan")}, "adversary_weight must be 0 or more"),
-        ({"dropout": 1.0}, "dropout must be in 0..1"),
+        ({"trunk": {**TRUNK, "discriminator_weight": -0.5}}, "discriminator_weight must be 0 or more"),
+        ({"trunk": {**TRUNK, "adversary_weight": float("nan")}}, "adversary_weight must be 0 or more"),
+        ({"head": {"kind": "linear", "dropout": 1.0}}, "head 'linear': dropout must be in 0..1"),
         ({"encoder_config": {"hidden_size": 8}}, "needs a 'model_type'"),
     ],
 )
@@ -283,8 +286,8 @@ def test_an_unknown_task_is_named():
 
 
 def test_the_configuration_survives_json(tmp_path):
-    config = Burst2VecConfig(encoder_config=tiny_encoder_config(), tasks="emogator", dropout=0.3)
+    config = Burst2VecConfig(encoder_config=tiny_encoder_config(), tasks="emogator", trunk={**TRUNK, "dropout": 0.3})
     config.save_pretrained(tmp_path)
     loaded = Burst2VecConfig.from_pretrained(tmp_path)
-    assert loaded.task_records == config.task_records and loaded.dropout == 0.3
+    assert loaded.task_records == config.task_records and loaded.trunk["dropout"] == 0.3
     assert loaded.encoder_config.conv_dim == [16] * 7

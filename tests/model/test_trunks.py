@@ -1,5 +1,7 @@
 """Each pooling before each trunk: one model class builds, trains, saves and answers."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,14 +13,20 @@ from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config, tiny_m
 
 TASKS = ["emotion", "age", "country"]
 WHOLE = {"mask_time_prob": 0.0, "layerdrop": 0.0}  # every part of the encoder takes part
+HEAD = {"kind": "linear", "dropout": 0.0}
 each_point = pytest.mark.parametrize(("pooling", "trunk"), [(p, t) for p in POOLINGS for t in TRUNKS])
+
+
+def small(trunk):
+    """A trunk of small layers."""
+    sizes = {"shared_private": {"projection_size": 24, "hidden_size": 20}, "identity": {}}
+    return {"kind": trunk, **sizes.get(trunk, {"hidden_sizes": [12, 6]})}
 
 
 @each_point
 def test_a_step_reaches_every_parameter_and_a_saved_model_answers_as_before(tmp_path, pooling, trunk):
-    model = tiny_model(
-        pooling=pooling, trunk=trunk, hidden_sizes=[12, 6], dropout=0.0, encoder_changes=WHOLE, style="large"
-    ).train()
+    still = {"trunk": {**small(trunk), **({} if trunk == "identity" else {"dropout": 0.0})}, "head": HEAD}
+    model = tiny_model(pooling=pooling, encoder_changes=WHOLE, style="large", **still).train()
     clips, labels = torch.randn(4, 4000), exvo_labels(4)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
@@ -32,8 +40,8 @@ def test_a_step_reaches_every_parameter_and_a_saved_model_answers_as_before(tmp_
 
     model.eval().save_pretrained(tmp_path)
     loaded = Burst2VecForMultiTask.from_pretrained(tmp_path).eval()
-    for knob in ("pooling", "trunk", "hidden_sizes", "discriminator_weight", "adversary_weight"):
-        assert getattr(loaded.config, knob) == getattr(model.config, knob)
+    for axis in ("pooling", "trunk", "head"):
+        assert getattr(loaded.config, axis) == getattr(model.config, axis)
     output, again = model(clips, labels=labels), loaded(clips, labels=labels)
     assert torch.equal(output.loss, again.loss) and torch.equal(output.embeddings, again.embeddings)
     assert all(torch.equal(output.predictions[task], again.predictions[task]) for task in TASKS)
@@ -41,7 +49,7 @@ def test_a_step_reaches_every_parameter_and_a_saved_model_answers_as_before(tmp_
 
 @each_point
 def test_a_clip_gives_the_same_answer_alone_and_in_a_padded_batch(extract, pooling, trunk):
-    model = tiny_model(pooling=pooling, trunk=trunk)
+    model = tiny_model(pooling=pooling, trunk=small(trunk))
     clips = noise_clips(4000, 500, 16000)
     with torch.no_grad():
         alone = [model(**extract([clip])) for clip in clips]
@@ -55,7 +63,7 @@ def test_a_clip_gives_the_same_answer_alone_and_in_a_padded_batch(extract, pooli
 
 @pytest.mark.parametrize(("pooling", "trunk"), [("attentive", t) for t in TRUNKS] + [("mean", "shared")])
 def test_an_own_key_missing_from_the_file_comes_back_initialised(tmp_path, pooling, trunk):
-    model = tiny_model(pooling=pooling, trunk=trunk, hidden_sizes=[12, 6])
+    model = tiny_model(pooling=pooling, trunk=small(trunk))
     model.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     own = [key for key in weights if key.startswith(("pooling.age.", "trunk."))]
@@ -69,7 +77,7 @@ def test_an_own_key_missing_from_the_file_comes_back_initialised(tmp_path, pooli
 
 @pytest.mark.parametrize(("pooling", "trunk"), [("attentive", "shared_private"), ("last", "shared")])
 def test_a_model_can_be_exported_for_any_number_of_clips_and_samples(pooling, trunk):
-    model = tiny_model(pooling=pooling, trunk=trunk, style="large")
+    model = tiny_model(pooling=pooling, trunk=small(trunk), style="large")
     clips, mask = torch.randn(2, 4000), torch.ones(2, 4000, dtype=torch.long)
     mask[1, 2000:] = 0
     shape = {0: torch.export.Dim("batch", min=2, max=64), 1: torch.export.Dim("samples", min=800, max=160000)}
@@ -85,7 +93,7 @@ def test_a_model_can_be_exported_for_any_number_of_clips_and_samples(pooling, tr
 @pytest.mark.parametrize("trunk", ["shared", "per_task", "identity"])
 def test_a_trunk_with_one_view_has_one_loss_a_task_and_no_adversaries(trunk):
     model = tiny_model(trunk=trunk)
-    assert (model.config.discriminator_weight, model.config.adversary_weight) == (0.0, 0.0)
+    assert (model.trunk.discriminator_weight, model.trunk.adversary_weight) == (0.0, 0.0)
     assert not hasattr(model, "discriminator")
     output = model(torch.randn(4, 4000), labels=exvo_labels(4))
     assert list(output.loss_parts) == ["emotion_combined", "age_combined", "country_combined"]
@@ -101,7 +109,7 @@ def test_the_default_keeps_the_names_of_saved_models():
     assert names == {f"{name}.{kind}" for name in expected for kind in ("weight", "bias")}
 
 
-def test_each_task_listens_through_its_own_attention():
+def test_each_task_has_its_own_attention():
     model = tiny_model(pooling="attentive", trunk="identity")
     clips = torch.randn(2, 8000)
     before = model(clips)
@@ -122,17 +130,19 @@ def test_only_the_task_that_a_batch_trains_moves_its_attention():
 
 
 def test_one_tensor_of_clips_is_computed_once_and_shared_by_identity():
-    trunk = SharedTrunk(4, TASKS, [3], dropout=0.5).train()
+    trunk = SharedTrunk(4, TASKS, hidden_sizes=[3], dropout=0.5).train()
     views = trunk(torch.randn(2, 4), TASKS)
     assert views["emotion"].combined is views["country"].combined and isinstance(views["age"], OneView)
-    private = SharedPrivateTrunk(4, TASKS, 3, 5, 0.0)(torch.randn(2, 4), ["age", "country"])
+    private = SharedPrivateTrunk(4, TASKS, projection_size=3, hidden_size=5, dropout=0.0)(
+        torch.randn(2, 4), ["age", "country"]
+    )
     assert list(private) == ["age", "country"] and isinstance(private["age"], Views)
     assert private["age"].shared is private["country"].shared and private["age"].embedding is private["age"].shared
 
 
 def test_the_shared_trunk_is_linear_norm_leaky_relu_layer_by_layer():
     torch.manual_seed(0)
-    trunk, clips = SharedTrunk(4, ["age"], [6, 3], dropout=0.2).eval(), torch.randn(5, 4)
+    trunk, clips = SharedTrunk(4, ["age"], hidden_sizes=[6, 3], dropout=0.2).eval(), torch.randn(5, 4)
     values = clips
     for linear, norm in ((trunk.layers[0], trunk.layers[1]), (trunk.layers[4], trunk.layers[5])):
         values = values @ linear.weight.T + linear.bias
@@ -143,9 +153,9 @@ def test_the_shared_trunk_is_linear_norm_leaky_relu_layer_by_layer():
     assert trunk.output_size == 3 and [type(layer).__name__ for layer in trunk.layers].count("Dropout") == 1
 
 
-def test_each_network_of_the_separate_trunk_hears_its_own_task_only():
+def test_each_network_of_the_trunk_per_task_is_given_its_own_task_only():
     torch.manual_seed(0)
-    trunk = PerTaskTrunk(4, TASKS, [6, 3], dropout=0.0)
+    trunk = PerTaskTrunk(4, TASKS, hidden_sizes=[6, 3], dropout=0.0)
     clips = torch.randn(5, 4)
     views = trunk(clips, ["emotion", "age"])
     assert list(views) == ["emotion", "age"] and trunk.output_size == 3
@@ -157,14 +167,14 @@ def test_each_network_of_the_separate_trunk_hears_its_own_task_only():
     assert torch.equal(trunk(own, ["emotion"])["emotion"].combined, views["emotion"].combined)
 
 
-def test_the_embedding_of_separate_networks_is_all_of_them():
-    model = tiny_model(pooling="mean", trunk="per_task", hidden_sizes=[12, 6])
+def test_the_embedding_of_networks_per_task_is_all_of_them():
+    model = tiny_model(pooling="mean", trunk=small("per_task"))
     clips = torch.randn(2, 8000)
     whole = model(clips).embeddings
     assert whole.shape == (2, 3 * 6) and torch.equal(model(clips, task="age").embeddings, whole[:, 6:12])
 
 
-def test_the_straight_trunk_gives_each_task_its_clips_untouched():
+def test_the_identity_trunk_gives_each_task_its_clips_untouched():
     clips = {name: torch.randn(2, 4) for name in TASKS}
     views = IdentityTrunk(4, TASKS)(clips, ["age"])
     assert list(views) == ["age"] and views["age"].combined is clips["age"]
@@ -174,47 +184,67 @@ def config(**arguments):
     return Burst2VecConfig(encoder_config=tiny_encoder_config(), **arguments)
 
 
-@pytest.mark.parametrize("trunk", ["shared", "identity"])
-@pytest.mark.parametrize("weight", ["discriminator_weight", "adversary_weight"])
-def test_a_weight_for_players_that_the_trunk_has_not_is_refused(trunk, weight):
-    with pytest.raises(ValueError, match=f"{weight}=0.1 with trunk='{trunk}': only the trunk 'shared_private'"):
-        config(trunk=trunk, **{weight: 0.1})
-    changed = config(**{weight: 0.0})
-    changed.trunk = trunk  # the other weight stands at its default
-    with pytest.raises(ValueError, match="only the trunk 'shared_private'"):
-        Burst2VecForMultiTask(changed)
+def test_what_is_left_out_is_the_default_of_its_part_and_is_kept():
+    made = config()
+    weights = {"discriminator_weight": 0.5, "adversary_weight": 0.25}  # Burst2Vec, section 4
+    assert made.trunk == {
+        "kind": "shared_private",
+        "projection_size": 256,
+        "hidden_size": 256,
+        "dropout": 0.1,
+        **weights,
+    }
+    assert (made.pooling, made.head) == ({"kind": "mean"}, {"kind": "linear", "dropout": 0.1})
+    assert config(trunk={"kind": "shared"}).trunk == config(trunk="shared").trunk
+    assert config(pooling="attentive").pooling == {"kind": "attentive", "attention_size": 128}
 
 
-def test_weights_left_out_are_the_papers_or_none():
-    assert (config().discriminator_weight, config().adversary_weight) == (0.5, 0.25)
-    given = config(trunk="shared", discriminator_weight=0.0, adversary_weight=0)
-    assert (given.discriminator_weight, given.adversary_weight) == (0.0, 0)
+def test_an_argument_of_a_part_reaches_it():
+    pooling = {"kind": "attentive", "attention_size": 7}
+    model = tiny_model(pooling=pooling, trunk=small("shared"), head={"kind": "linear", "dropout": 0.25})
+    assert model.pooling["age"].hidden.weight.shape == (7, 32)
+    assert model.trunk.output_size == 6 and model.heads["age"].dropout.p == 0.25
 
 
-@pytest.mark.parametrize("arguments", [{}, {"trunk": "shared", "hidden_sizes": (7,)}, {"discriminator_weight": 0.0}])
-def test_a_saved_configuration_reads_back_the_same(tmp_path, arguments):
-    saved = config(pooling="statistics", **arguments)
+@pytest.mark.parametrize("moved", ["projection_size", "extractor_size", "hidden_sizes", "dropout", "adversary_weight"])
+def test_a_model_saved_with_its_parts_arguments_beside_them_is_refused_in_a_line(tmp_path, moved):
+    config().save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**saved, "trunk": "shared_private", moved: 0}))
+    with pytest.raises(
+        ValueError, match=f"^{moved}: arguments of the trunk and the head now, .*train its recipe again"
+    ):
+        Burst2VecConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("trunk", ["identity", {"kind": "shared", "hidden_sizes": (7,)}, small("shared_private")])
+def test_a_saved_configuration_reads_back_the_same(tmp_path, trunk):
+    saved = config(pooling="statistics", trunk=trunk)
     saved.save_pretrained(tmp_path)
     loaded = Burst2VecConfig.from_pretrained(tmp_path)
     own = {"_name_or_path", "encoder_config"}
     assert {k: v for k, v in loaded.to_dict().items() if k not in own} == {
         k: v for k, v in saved.to_dict().items() if k not in own
     }
-    assert isinstance(loaded.hidden_sizes, list)
+    assert loaded.trunk == saved.trunk and isinstance(loaded.trunk.get("hidden_sizes", []), list)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"trunk": "private"}, r"trunk 'private' is not one of \['per_task', 'shared', 'shared_private', 'identity'\]"),
+        ({"trunk": "private"}, r"trunk 'private' is not one of \['identity', 'per_task', 'shared', 'shared_private'\]"),
         (
             {"pooling": "median"},
             r"'median' is not one of \['attentive', 'first', 'last', 'max', 'mean', 'statistics'\]",
         ),
-        ({"hidden_sizes": []}, r"hidden_sizes must be a list of one or more positive .* got \[\]; .*straight"),
-        ({"hidden_sizes": "128"}, "hidden_sizes must be a list"),
-        ({"hidden_sizes": [64, 0]}, r"got \[64, 0\]"),
-        ({"hidden_sizes": [64.0]}, r"got \[64.0\]"),
+        ({"head": {"kind": "linear", "size": 3}}, r"head 'linear' does not know 'size'; it takes \['dropout'\]"),
+        ({"head": {"kind": "linear", "dropout": "much"}}, "head 'linear': dropout must be float, got 'much'"),
+        ({"trunk": {"dropout": 0.1}}, r"trunk must be the name of a kind, or a mapping such as \{kind: NAME, …\}, got"),
+        ({"trunk": {"kind": "shared", "adversary_weight": 0.1}}, "trunk 'shared' does not know 'adversary_weight'"),
+        ({"trunk": {"kind": "shared", "hidden_sizes": []}}, r"a list of one or more positive .* got \[\]; .*identity"),
+        ({"trunk": {"kind": "shared", "hidden_sizes": "128"}}, "hidden_sizes must be a list"),
+        ({"trunk": {"kind": "per_task", "hidden_sizes": [64, 0]}}, r"got \[64, 0\]"),
+        ({"trunk": {"kind": "shared", "hidden_sizes": [64.0]}}, r"got \[64.0\]"),
     ],
 )
 def test_a_wrong_axis_value_is_refused_with_what_is_known(arguments, message):

@@ -29,8 +29,9 @@ def small_cnn(seed=0, **changes):
 def model_of(**arguments):
     torch.manual_seed(0)
     encoder = {"kind": "waveform_cnn", **SMALL, **arguments}
-    knobs = {"trunk": "identity", "heads_read": "frames", "initializer_range": "glorot_uniform", "dropout": 0.0}
-    return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, **knobs)).eval()
+    parts = {"trunk": "identity", "head": {"kind": "linear", "dropout": 0.0}, "heads_read": "frames"}
+    config = Burst2VecConfig(encoder_config=encoder, initializer_range="glorot_uniform", **parts)
+    return Burst2VecForMultiTask(config).eval()
 
 
 def batch_of(*clips, padding=0.0):
@@ -46,7 +47,9 @@ def test_a_window_worked_by_hand():
 
     The hidden unit's outputs are frames before its ReLU: the second is below 0.
     """
-    cnn = WaveformCNN(5 / 16000, 4 / 16000, filters=[1], kernels=[2], strides=[1], pools=[2], hidden=1)
+    cnn = WaveformCNN(
+        window_seconds=5 / 16000, hop_seconds=4 / 16000, filters=[1], kernels=[2], strides=[1], pools=[2], hidden=1
+    )
     with torch.no_grad():
         cnn.convolutions[0].weight.copy_(torch.tensor([[[1.0, -1.0]]]))
         cnn.hidden.weight.fill_(2.0)

@@ -65,7 +65,7 @@ def tiny_model(seed=0, encoder=(), **changes):
         "num_conv_pos_embeddings": 4,
         "num_conv_pos_embedding_groups": 2,
     }
-    config = {"projection_size": 8, "extractor_size": 8, **changes}
+    config = {"trunk": {"kind": "shared_private", "projection_size": 8, "hidden_size": 8}, **changes}
     return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=HubertConfig(**{**small, **dict(encoder)}), **config))
 
 

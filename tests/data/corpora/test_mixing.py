@@ -200,7 +200,7 @@ def test_a_mixture_trains_and_a_clip_trains_only_what_it_has_labels_for(two_fold
     corpora, tasks_of = two_folders
     tasks = [MOOD, CALL]
     mixed = {split: check_clips(clips)[0] for split, clips in mix_corpora(corpora, tasks_of, tasks).items()}
-    model = tiny_model(tasks=[task.to_dict() for task in tasks], discriminator_weight=0.0, adversary_weight=0.0)
+    model = tiny_model(tasks=[task.to_dict() for task in tasks], trunk="shared")
     extractor = Burst2VecFeatureExtractor()
     trainer = Burst2VecTrainer(
         model=model,
