@@ -2,33 +2,31 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from datasets import DatasetDict
 from transformers import ProgressCallback, set_seed
 
-from ..audio import read_transforms
 from ..command_line import recipe_list
-from ..data.checking import check_corpus
-from ..data.vectors import VECTOR
 from ..errors import AudioError, CheckpointError, CorpusError, RecipeError, RunError, TransformError
 from ..files import WriteError, write_whole
 from ..locks import FolderInUseError, check_lock
 from ..tasks import Task
+from ..training.arguments import Burst2VecTrainingArguments
 from ..training.progress import OneLineProgress
 from ..training.trainer import Burst2VecTrainer
 from .baseline import constant_of, to_record
-from .building import build_model, checkpoint_to_resume, claim_folder, feature_names, refuse_other_tasks, resume_from
-from .feature_inputs import feature_inputs
-from .inputs import choose_clips, prepare_clips, read_corpora
+from .building import build_model, checkpoint_to_resume, claim_folder, refuse_other_tasks, resume_from
 from .model_card import model_card, pictures_of
+from .model_inputs import asked_of_clips
 from .normalisation_statistics import estimate_statistics
 from .plots import plot_losses
-from .prechecks import check_run, check_splits
+from .prechecks import check_run
 from .recipes import Run, argument_parser, corpora_of, parse_run
 from .results import Outcome, versions
+from .run_inputs import RunInputs, read_inputs
 from .run_record import RunRecord
 
 # What a user can mend; anything else is a fault of the program and keeps its traceback.
@@ -102,38 +100,47 @@ def execute(run: Run) -> RunRecord:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
     """
     tasks = check_run(run)
-    folder, resume = Path(run.training.output_dir), resume_from(run.training.resume_from_checkpoint)
+    with hold_folder(run.training, tasks) as place:
+        inputs = read_inputs(run, tasks, place.folder)
+        trainer = build_trainer(run, inputs, place)
+        train(trainer, place)
+        outcome = score(trainer, inputs, run, place)
+        return write_run(run, trainer, inputs, outcome)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run writes, and where it starts.
+
+    Attributes:
+        folder: the output folder; this run's alone.
+        resume: True for its newest whole checkpoint, a checkpoint's folder, or None to start at the beginning.
+        checkpoint: the whole checkpoint that ``resume`` means; None where there is none.
+    """
+
+    folder: Path
+    resume: str | bool | None
+    checkpoint: Path | None
+
+
+@contextmanager
+def hold_folder(training: Burst2VecTrainingArguments, tasks: tuple[Task, ...]) -> Iterator[Place]:
+    """The output folder is this run's alone while the ``with`` block lasts, and its checkpoint is of these tasks."""
+    folder, resume = Path(training.output_dir), resume_from(training.resume_from_checkpoint)
     with claim_folder(folder, resume):
-        return _execute(run, folder, resume, tasks)
+        checkpoint = checkpoint_to_resume(folder, resume, training.load_best_model_at_end)
+        if checkpoint is not None:
+            refuse_other_tasks(checkpoint, tasks)
+        yield Place(folder, resume, checkpoint)
 
 
-def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Task, ...]) -> RunRecord:
-    training = run.training
-    checkpoint = checkpoint_to_resume(folder, resume, training.load_best_model_at_end)
-    if checkpoint is not None:
-        refuse_other_tasks(checkpoint, tasks)
-    with training.main_process_first(desc="reading the corpus"):
-        corpus = read_corpora(run.data, tasks, for_prediction=not training.do_train)
-        chosen = choose_clips(corpus, _wanted(run), training.seed)
-        check_splits(run, corpus, chosen, tasks)
+def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer:
+    """The model, built or loaded once for the clips that there are, and what trains it."""
+    training, clips = run.training, inputs.clips
+    train_clips = clips["train"].dataset if training.do_train else None
     set_seed(training.seed)  # for weights that start from scratch
-    steps = read_transforms(run.data.preprocess) if run.data.preprocess else None
-    model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker)
-    needs_sound, num_proc = run.data.features_dir is None, run.data.preprocessing_num_workers
-    with training.main_process_first(desc="reading the clips"):
-        check = check_corpus(chosen, tasks, num_proc, _shares_speakers(run), sound=needs_sound)
-        check.raise_if_refused()
-        clips = prepare_clips(chosen, run.data, extractor.preprocess)
-        if extractor.features:
-            names = feature_names(run.model.features) or extractor.features
-            heard_as = replace(run.data, normalise_per_speaker=extractor.normalise_per_speaker)
-            clips = feature_inputs(clips, names, heard_as, folder, run.model.model_path)
-        train_clips = clips["train"].dataset if training.do_train else None
-    if extractor.features and clips:
-        size = len(next(iter(clips.values())).dataset[0][VECTOR])
-        set_seed(training.seed)
-        model, extractor = build_model(run.model, steps, run.data.normalise_per_speaker, size)
-    if training.do_train and run.model.model_path is None and checkpoint is None:
+    model, extractor = build_model(run.model, *asked_of_clips(run.data), inputs.vector_size)
+    if training.do_train and run.model.model_path is None and place.checkpoint is None:
         estimate_statistics(model, extractor, train_clips, training.seed)
     trainer = Burst2VecTrainer(
         model=model,
@@ -143,27 +150,41 @@ def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Tas
         processing_class=extractor,
     )
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(OneLineProgress(tasks))
-    is_main = trainer.is_world_process_zero()
-    if is_main:
-        folder.mkdir(parents=True, exist_ok=True)
-        print(check.summary())
-        print("".join(_not_predicted(run, corpus)), end="")
-        if left_out := sum(len(prepared.skipped) for prepared in clips.values()):
-            print(f"  the {left_out:,} clips that cannot be used are left out")
-    if training.do_train:
-        trainer.train(resume_from_checkpoint=resume)
-        if is_main:
-            print(f"the model has the weights of step {trainer.step_of_weights} of {trainer.state.global_step}")
-            check_lock(folder)
-            RunRecord.discard(folder)  # of other weights than those saved now
-        trainer.save_model(folder)
-    outcome = Outcome(folder, tasks, constant_of(run, corpus, train_clips, tasks))
-    for split, asked in (("validation", training.do_eval), ("test", training.do_predict)):
-        if asked and split in clips:
-            predictions = trainer.predict(clips[split].dataset).predictions
-            if is_main:
-                print(outcome.add(split, clips[split], predictions, run.data, corpus[split]["file_id"][:]))
+    trainer.add_callback(OneLineProgress(inputs.tasks))
+    if trainer.is_world_process_zero():
+        place.folder.mkdir(parents=True, exist_ok=True)
+        print(inputs.summary)
+    return trainer
+
+
+def train(trainer: Burst2VecTrainer, place: Place) -> None:
+    """Train, and save the model; nothing where the run does not train."""
+    if not trainer.args.do_train:
+        return
+    trainer.train(resume_from_checkpoint=place.resume)
+    if trainer.is_world_process_zero():
+        print(f"the model has the weights of step {trainer.step_of_weights} of {trainer.state.global_step}")
+        check_lock(place.folder)
+        RunRecord.discard(place.folder)  # of other weights than those saved now
+    trainer.save_model(place.folder)
+
+
+def score(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, place: Place) -> Outcome:
+    """Predict the splits that are asked for; the main process writes and scores the predictions."""
+    train_clips = inputs.clips["train"].dataset if trainer.args.do_train else None
+    outcome = Outcome(place.folder, inputs.tasks, constant_of(run, inputs.corpus, train_clips, inputs.tasks))
+    for split, asked in (("validation", trainer.args.do_eval), ("test", trainer.args.do_predict)):
+        if asked and split in inputs.clips:
+            predictions = trainer.predict(inputs.clips[split].dataset).predictions
+            if trainer.is_world_process_zero():
+                table = inputs.corpus[split]["file_id"][:]
+                print(outcome.add(split, inputs.clips[split], predictions, run.data, table))
+    return outcome
+
+
+def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: Outcome) -> RunRecord:
+    """The recipe, the losses' plot and the card beside a trained model; and last the record, which ends the run."""
+    training, extractor, folder = run.training, trainer.processing_class, outcome.folder
     record = RunRecord(
         corpora=[corpus.corpus for corpus in corpora_of(run.data).values()],
         recipe=run.recipe.to_dict(),
@@ -173,46 +194,21 @@ def _execute(run: Run, folder: Path, resume: str | bool | None, tasks: tuple[Tas
         seed=training.seed,
         steps=trainer.state.global_step,
         step_of_weights=trainer.step_of_weights if training.do_train else None,
-        clips={split: {**chosen.counts, **outcome.labelled.get(split, {})} for split, chosen in clips.items()},
+        clips={split: {**chosen.counts, **outcome.labelled.get(split, {})} for split, chosen in inputs.clips.items()},
         scores=outcome.scores,
         baseline=outcome.baseline,
         constant=to_record(outcome.constant),
         submission=outcome.submission,
         versions=versions(),
     )
-    if is_main:
+    if trainer.is_world_process_zero():
         if training.do_train:
             recipe = yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True)
             write_whole(folder / "recipe.yaml", recipe)
             plot_losses(trainer.state.log_history, folder / "plots" / "losses.png")
-            card = model_card(folder.resolve().name, record, tasks, pictures_of(folder))
+            card = model_card(folder.resolve().name, record, inputs.tasks, pictures_of(folder))
             write_whole(folder / "README.md", str(card))
-        record.write(folder)  # last: with it the run is finished
+        record.write(folder)
         print(f"\neverything is in {folder}")
     trainer.accelerator.wait_for_everyone()
     return record
-
-
-def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
-    """A line for each split that a saved model could predict and does not: on new clips that is easily overlooked."""
-    if not run.training.do_train:
-        for split in [split for split in corpus if split not in _wanted(run)]:
-            yield (
-                f"  {split}: its {len(corpus[split]):,} clips are not predicted; to predict all clips of a folder as "
-                "one split, leave out --splits, and its column of splits by --columns '{\"split\": null}'\n"
-            )
-
-
-def _shares_speakers(run: Run) -> bool:
-    return any(corpus.allow_shared_speakers for corpus in corpora_of(run.data).values())
-
-
-def _wanted(run: Run) -> dict[str, int | None]:
-    """The splits that the run needs the sound of, and how many clips of each at most."""
-    validates = run.training.do_eval or (run.training.do_train and run.training.eval_strategy != "no")
-    needed = {
-        "train": (run.training.do_train, run.data.max_train_samples),
-        "validation": (validates, run.data.max_eval_samples),
-        "test": (run.training.do_predict, run.data.max_predict_samples),
-    }
-    return {split: most for split, (is_needed, most) in needed.items() if is_needed}

@@ -16,6 +16,7 @@ from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
 from ..scoring.score_report import war_name
 from ..tasks import Task
+from .model_inputs import inputs_recorded
 from .run_record import RunRecord
 
 LANGUAGE = "zxx"  # ISO 639: no linguistic content; a burst is no speech
@@ -77,7 +78,7 @@ import burst2vec  # or trust_remote_code=True below, without the package
 
 model = AutoModel.from_pretrained({name!r}).eval()
 extractor = AutoFeatureExtractor.from_pretrained({name!r})
-{apply}inputs = extractor({heard}, return_tensors="pt"){limits}
+{apply}inputs = extractor({argument}, return_tensors="pt"){limits}
 predictions = model(**inputs).predictions  # {shapes}
 """
 
@@ -92,12 +93,6 @@ _SPEAKERS_CLIPS = "[{'path': 'a.wav', 'speaker': 'S1'}, {'path': 'b.wav', 'speak
 _APPLY = "waveform, _ = burst2vec.audio.apply_transforms(waveform, 16000, extractor.preprocess)\n"
 
 
-_LIMITS = "  # one channel, floats, 25 ms to 60 s"
-
-# A model that hears vectors; feature sets need the package too.
-_COMPUTE = """# find_feature_set of burst2vec.features; one that learnt from training clips needs fitted=FOLDER
-vectors = [find_feature_set(name).vector(waveform)[0] for name in extractor.features]
-"""
 _PER_SPEAKER = (
     "Each speaker's vectors were centred and scaled by that speaker's own mean and deviation, over all clips of the "
     "speaker at once: scores are for such clips, and the pipeline below takes lists of clips with their speakers."
@@ -158,21 +153,19 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
         model_name=name,
         eval_results=eval_results(record, tasks) or None,
     )
-    recipe, features = record.recipe, record.features
+    recipe, takes = record.recipe, inputs_recorded(record)
     said = [recipe.get("description"), recipe.get("paper")]
     about = " ".join(markdown_text(text).rstrip(".") + "." for text in said if text)
-    if features:
-        named = _listed([markdown_text(name) for name in features])
-        about += f" It receives vectors of {named}, which are computed of the recording."
+    about += takes.about(record.features)
     if record.normalise_per_speaker:
         about += f" {_PER_SPEAKER}"
     clips = _SPEAKERS_CLIPS if record.normalise_per_speaker else '"burst.wav"'
     load = _LOAD.format(
         name=name,
         shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
-        apply=(_APPLY if record.preprocess else "") + (_COMPUTE if features else ""),
-        heard="np.concatenate(vectors)" if features else "waveform, sampling_rate=16000",
-        limits="" if features else _LIMITS,
+        apply=(_APPLY if record.preprocess else "") + takes.code.compute,
+        argument=takes.code.argument,
+        limits=takes.code.limits,
     )
     return ModelCard(
         TEMPLATE.format(

@@ -1,9 +1,7 @@
 """What a run asks that cannot be done: found before a clip is decoded, a weight loaded or a file written."""
 
 import difflib
-import json
 import os
-import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -24,15 +22,14 @@ from ..configuration_burst2vec import Burst2VecConfig
 from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
 from ..errors import RunError, TransformError
-from ..features import refuse_unplaced
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..scoring import baseline_predictions, score_tasks
 from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
 from ..waveforms import SAMPLING_RATE
-from .building import build_model, feature_names, read_saved, resume_from
-from .feature_inputs import tables_folder
+from .building import build_model, resume_from
 from .inputs import tasks_of
+from .model_inputs import asked_of_clips, model_inputs
 from .recipes import Run
 
 MOST_WEIGHTS = 10**10  # 40 GB; the largest speech encoders have a tenth of it
@@ -164,48 +161,24 @@ def _check_steps(preprocess: list | str | None) -> None:
 
 def _check_model(run: Run) -> None:
     """Build the model's shape, without memory for its weights; of a saved one all but the weights are read."""
-    steps = read_transforms(run.data.preprocess) if run.data.preprocess else None
-    per_speaker = run.data.normalise_per_speaker
-    features = feature_names(run.model.features)
-    if run.model.model_path is not None:
-        features = read_saved(run.model, steps, per_speaker).features
-    else:
+    takes = model_inputs(run)
+    if run.model.model_path is None:
         encoder = run.model.encoder
         if isinstance(encoder, dict):
             _check_encoder(encoder)
         try:
             with torch.device("meta"):
-                if isinstance(encoder, str) and not features:
+                if isinstance(encoder, str) and not run.model.features:
                     model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.for_config()))
                 else:
-                    model, _ = build_model(run.model, steps, per_speaker)
+                    model, _ = build_model(run.model, *asked_of_clips(run.data))
         except RunError:
             raise
         except Exception as error:  # whatever an encoder's class stumbles over, in what the recipe says of it
             raise RunError(f"the recipe's model: {error}") from error
         if (size := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
             raise RunError(f"the recipe's model would have {size:,} weights; up to {MOST_WEIGHTS:,} work")
-    _check_features(run, features)
-
-
-def _check_features(run: Run, features: list[str]) -> None:
-    """Refuse settings that mean nothing for what the model is given, and feature sets that are not found."""
-    if features and run.training.speed_perturbation:
-        raise RunError(f"speed_perturbation {run.training.speed_perturbation}: a vector of {features} cannot be played")
-    if run.data.features_dir is not None and not features:
-        raise RunError(
-            f"features_dir {run.data.features_dir}: the model hears waveforms; name its features, or null it"
-        )
-    names = feature_names(run.model.features) or features
-    if run.data.features_dir is not None:
-        for name in names:
-            tables_folder(run.data.features_dir, name)
-    else:
-        refuse_unplaced(names, run.model.model_path or "the model", _features_option)
-
-
-def _features_option(names: list[str]) -> str:
-    return f"--features {shlex.quote(json.dumps(names, ensure_ascii=False))}"
+    takes.refuse_settings(run)
 
 
 def _check_encoder(encoder: dict) -> None:

@@ -446,7 +446,7 @@ def blank(clips):
         (["--target_rms_dbfs", "-20"], "target_rms_dbfs -20: features are computed of clips as they are"),
         (["--speed_perturbation", "0.9", "1.1"], "cannot be played"),
         (["--features_dir", "/nowhere"], "holds no folder loudness with the vectors of loudness"),
-        (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "hears waveforms"),
+        (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "takes waveforms"),
     ],
 )
 def test_what_cannot_be_heard_is_refused_with_the_way_out(command, tmp_path, capsys, more, message):

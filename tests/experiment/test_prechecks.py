@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from burst2vec.experiment import execute as runs
+from burst2vec.experiment import model_inputs, run_inputs
 from tests.data.corpora_on_disk import write_wav
 
 KIND = {"name": "kind", "kind": "classification", "labels": ["gasp", "laugh"], "loss": "cross_entropy", "metric": "uar"}
@@ -38,8 +39,13 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
     def too_late(*_, **__):
         raise AssertionError("clips or weights were loaded")
 
-    for name in ("build_model", "check_corpus", "prepare_clips", "Burst2VecTrainer"):
-        monkeypatch.setattr(runs, name, too_late)
+    for module, name in (
+        (runs, "build_model"),
+        (run_inputs, "check_corpus"),
+        (model_inputs, "prepare_clips"),
+        (runs, "Burst2VecTrainer"),
+    ):
+        monkeypatch.setattr(module, name, too_late)
 
     def run(*options, table=(HEADER, *LINES), **sections):
         for clip in clips.iterdir():
@@ -190,7 +196,7 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         (["--output_dir", "/dev/null/run"], "output_dir /dev/null/run: nothing can be written there"),
         (["--output_dir", "/proc/run"], "output_dir /proc/run: nothing can be written there"),
         (["--cache_dir", "/proc/cache"], "cache_dir /proc/cache: nothing can be written there"),
-        (["--features_dir", "/nowhere"], "features_dir /nowhere: the model hears waveforms"),
+        (["--features_dir", "/nowhere"], "features_dir /nowhere: the model takes waveforms"),
         (["--model_path", "/nowhere"], "/nowhere holds no config.json"),
         (["--data_dir", "/nowhere"], "/nowhere: no such folder"),
         (["--do_train", "false"], "--model_path FOLDER, or train"),

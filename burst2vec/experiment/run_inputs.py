@@ -1,0 +1,88 @@
+"""The clips of a run: read, checked and made into what its model takes, before there is a model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import DatasetDict
+
+from ..data.checking import check_corpus
+from ..tasks import Task
+from .inputs import Clips, choose_clips, read_corpora
+from .model_inputs import model_inputs
+from .prechecks import check_splits
+from .recipes import Run, corpora_of
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """
+    Attributes:
+        tasks: what is predicted.
+        corpus: all splits, as they were read.
+        clips: by split those that the run uses, prepared; and those that it cannot use.
+        vector_size: numbers in a vector; None where the model takes recordings.
+        summary: of the check of the clips, for the console.
+    """
+
+    tasks: tuple[Task, ...]
+    corpus: DatasetDict
+    clips: dict[str, Clips]
+    vector_size: int | None
+    summary: str
+
+
+def read_inputs(run: Run, tasks: tuple[Task, ...], folder: Path) -> RunInputs:
+    """Read, check and prepare the clips of a run; every process does, the main one first.
+
+    Args:
+        run: the run.
+        tasks: of its model.
+        folder: of the run, for what feature sets learn of training clips.
+
+    Raises:
+        RunError, CorpusError, AudioError: the corpus lacks what the run needs, or cannot be read.
+    """
+    training = run.training
+    with training.main_process_first(desc="reading the corpus"):
+        corpus = read_corpora(run.data, tasks, for_prediction=not training.do_train)
+        chosen = choose_clips(corpus, _wanted(run), training.seed)
+        check_splits(run, corpus, chosen, tasks)
+    takes = model_inputs(run)
+    needs_sound, num_proc = run.data.features_dir is None, run.data.preprocessing_num_workers
+    with training.main_process_first(desc="reading the clips"):
+        check = check_corpus(chosen, tasks, num_proc, _shares_speakers(run), sound=needs_sound)
+        check.raise_if_refused()
+        clips = takes.prepare(chosen, folder)
+    summary = "\n".join([check.summary(), *_not_predicted(run, corpus), *_left_out(clips)])
+    return RunInputs(tasks, corpus, clips, takes.vector_size(clips), summary)
+
+
+def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
+    """A line for each split that a saved model could predict and does not: on new clips that is easily overlooked."""
+    if not run.training.do_train:
+        for split in [split for split in corpus if split not in _wanted(run)]:
+            yield (
+                f"  {split}: its {len(corpus[split]):,} clips are not predicted; to predict all clips of a folder as "
+                "one split, leave out --splits, and its column of splits by --columns '{\"split\": null}'"
+            )
+
+
+def _left_out(clips: dict[str, Clips]) -> Iterator[str]:
+    if count := sum(len(prepared.skipped) for prepared in clips.values()):
+        yield f"  the {count:,} clips that cannot be used are left out"
+
+
+def _shares_speakers(run: Run) -> bool:
+    return any(corpus.allow_shared_speakers for corpus in corpora_of(run.data).values())
+
+
+def _wanted(run: Run) -> dict[str, int | None]:
+    """The splits that the run needs the sound of, and how many clips of each at most."""
+    validates = run.training.do_eval or (run.training.do_train and run.training.eval_strategy != "no")
+    needed = {
+        "train": (run.training.do_train, run.data.max_train_samples),
+        "validation": (validates, run.data.max_eval_samples),
+        "test": (run.training.do_predict, run.data.max_predict_samples),
+    }
+    return {split: most for split, (is_needed, most) in needed.items() if is_needed}
