@@ -37,11 +37,12 @@ class ConformerEncoder(nn.Module):
         frontend: ``"log_mel"`` or ``"strf"``, see ``burst2vec.frontends``.
         channels: of the log-mel spectrum, also of that below ``strf``.
         rates, scales: of ``strf`` only, its initial ripples; None: its defaults.
-        size: features of a frame, a multiple of ``heads``, and even; also the planes of the two convolutions.
-        layers: conformer blocks.
-        heads: of the self-attention.
-        feed_forward: hidden width of the feed-forward networks.
-        kernel: of the convolution module, in frames of 40 ms; odd.
+        hidden_size: features of a frame, a multiple of ``num_attention_heads``, and even; also the planes of the two
+            convolutions.
+        num_hidden_layers: conformer blocks.
+        num_attention_heads: of the self-attention.
+        intermediate_size: hidden width of the feed-forward networks.
+        conv_depthwise_kernel_size: of the convolution module, in frames of 40 ms; odd.
         dropout: everywhere in the blocks, and before them.
         time_masks: how many spans of time training hides in a clip.
         time_mask_ratio: the longest of them as a share of the clip, 0..1.
@@ -51,7 +52,8 @@ class ConformerEncoder(nn.Module):
     Raises:
         ValueError: an argument out of its range, by name.
 
-    >>> encoder = ConformerEncoder(size=8, layers=1, heads=2, feed_forward=16, kernel=3).eval()
+    >>> small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    >>> encoder = ConformerEncoder(**small, conv_depthwise_kernel_size=3).eval()
     >>> frames, frame_mask = encoder(torch.randn(2, 16000))  # one second is 98 frames of the front end
     >>> frames.shape, frame_mask
     (torch.Size([2, 25, 8]), None)
@@ -64,11 +66,11 @@ class ConformerEncoder(nn.Module):
         channels: int = 80,
         rates=None,
         scales=None,
-        size: int = 144,
-        layers: int = 16,
-        heads: int = 4,
-        feed_forward: int = 576,
-        kernel: int = 31,
+        hidden_size: int = 144,
+        num_hidden_layers: int = 16,
+        num_attention_heads: int = 4,
+        intermediate_size: int = 576,
+        conv_depthwise_kernel_size: int = 31,
         dropout: float = 0.1,
         time_masks: int = 0,
         time_mask_ratio: float = 0.1,
@@ -82,11 +84,11 @@ class ConformerEncoder(nn.Module):
         if ripples and frontend != "strf":
             raise ValueError(f"{sorted(ripples)} are of the front end 'strf'; {frontend!r} has none")
         for name, number, least in (
-            ("size", size, 2),
-            ("layers", layers, 1),
-            ("heads", heads, 1),
-            ("feed_forward", feed_forward, 1),
-            ("kernel", kernel, 1),
+            ("hidden_size", hidden_size, 2),
+            ("num_hidden_layers", num_hidden_layers, 1),
+            ("num_attention_heads", num_attention_heads, 1),
+            ("intermediate_size", intermediate_size, 1),
+            ("conv_depthwise_kernel_size", conv_depthwise_kernel_size, 1),
             ("time_masks", time_masks, 0),
             ("channel_masks", channel_masks, 0),
         ):
@@ -99,35 +101,41 @@ class ConformerEncoder(nn.Module):
         ):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; give a number in 0..1")
-        if size % heads or size % 2:
-            raise ValueError(f"size is {size} with {heads} heads; it must be even, and a multiple of heads")
-        if kernel % 2 == 0:
-            raise ValueError(f"kernel is {kernel}; a kernel has a middle, so take an odd number such as {kernel + 1}")
-        self.size = size
+        if hidden_size % num_attention_heads or hidden_size % 2:
+            raise ValueError(
+                f"hidden_size is {hidden_size} with {num_attention_heads} heads; it must be even, and a multiple of "
+                "num_attention_heads"
+            )
+        if conv_depthwise_kernel_size % 2 == 0:
+            raise ValueError(
+                f"conv_depthwise_kernel_size is {conv_depthwise_kernel_size}; a kernel has a middle, so take an odd "
+                f"number such as {conv_depthwise_kernel_size + 1}"
+            )
+        self.size = hidden_size
         self.time_masks, self.time_mask_ratio = time_masks, time_mask_ratio
         self.channel_masks, self.channel_mask_ratio = channel_masks, channel_mask_ratio
         self.frontend = FRONTENDS[frontend](channels=channels, **ripples)
         self.maps = 2 * len(self.frontend.rate) if isinstance(self.frontend, GaborSTRF) else 1
         places = self.frontend.size // self.maps
         self.subsampling = nn.ModuleList(
-            nn.Conv2d(planes, size, kernel_size=3, stride=2, padding=1) for planes in (self.maps, size)
+            nn.Conv2d(planes, hidden_size, kernel_size=3, stride=2, padding=1) for planes in (self.maps, hidden_size)
         )
-        self.projection = nn.Linear(size * -(-places // 4), size)  # ⌈⌈p/2⌉/2⌉ = ⌈p/4⌉ places are left
+        self.projection = nn.Linear(hidden_size * -(-places // 4), hidden_size)  # ⌈⌈p/2⌉/2⌉ = ⌈p/4⌉ places are left
         self.dropout = nn.Dropout(dropout)
         config = Wav2Vec2ConformerConfig(
-            hidden_size=size,
-            num_attention_heads=heads,
-            intermediate_size=feed_forward,
+            hidden_size=hidden_size,
+            num_attention_heads=num_attention_heads,
+            intermediate_size=intermediate_size,
             hidden_act="silu",
             hidden_dropout=dropout,
             activation_dropout=dropout,
             attention_dropout=dropout,
             conformer_conv_dropout=dropout,
-            conv_depthwise_kernel_size=kernel,
+            conv_depthwise_kernel_size=conv_depthwise_kernel_size,
             position_embeddings_type="relative",
             attn_implementation="eager",  # a bias for each pair of frames; and bursts are short
         )
-        self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(layers))
+        self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(num_hidden_layers))
 
     def estimate_statistics(self, clips) -> None:
         """Set the front end's mean and variance; see ``burst2vec.frontends.LogMel.estimate_statistics``."""

@@ -30,7 +30,14 @@ RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 PATHS = sorted(RECIPES.rglob("*.yaml"))
 # What makes an encoder of the package small, by its kind; a vector's size is that of the features.
 SMALL = {
-    "conformer": {"channels": 16, "size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "kernel": 3},
+    "conformer": {
+        "channels": 16,
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+        "conv_depthwise_kernel_size": 3,
+    },
     "spectrogram_cnn": {"channels": 16, "width": 2},
     "vector": {},
     "waveform_cnn": {"filters": [4, 4], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1], "hidden": 10},

@@ -161,7 +161,10 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
             ["--encoder", '{"kind": "spectrogram_cnn", "width": 1000000}'],
             "would have [0-9,]+ weights; up to 10,000,000,000",
         ),
-        (["--encoder", '{"kind": "conformer", "layers": 1000000}'], "encoder: layers is 1000000; up to 1000 work"),
+        (
+            ["--encoder", '{"kind": "conformer", "num_hidden_layers": 1000000}'],
+            "encoder: num_hidden_layers is 1000000; up to 1000 work",
+        ),
         (
             ["--encoder", '{"model_type": "hubert", "hiden_size": 8}'],
             "a hubert has no 'hiden_size'; did you mean 'hidden_size'",

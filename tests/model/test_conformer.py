@@ -12,7 +12,14 @@ from burst2vec.frontends import FRONTENDS
 from tests.conftest import exvo_labels, noise_clips
 
 LENGTHS = (400, 1039, 1040, 3999, 16000, 12345, 9000, 8001)
-SMALL = {"size": 8, "layers": 2, "heads": 2, "feed_forward": 12, "kernel": 5, "dropout": 0.0}
+SMALL = {
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "conv_depthwise_kernel_size": 5,
+    "dropout": 0.0,
+}
 RIPPLES = {"rates": (4.0, 10.0), "scales": (-0.1, 0.2)}
 each_frontend = pytest.mark.parametrize("frontend", FRONTENDS)
 
@@ -21,7 +28,7 @@ def encoder_of(frontend, **changes):
     """A small conformer in evaluation mode, with weights large enough that clips differ."""
     torch.manual_seed(0)
     ripples = RIPPLES if frontend == "strf" else {}
-    encoder = ConformerEncoder(frontend, **{**SMALL, **ripples, **changes}).eval()
+    encoder = ConformerEncoder(frontend=frontend, **{**SMALL, **ripples, **changes}).eval()
     encoder.estimate_statistics(noise_clips(8000, 4000))
     for block in encoder.blocks:
         block.self_attn.initialise()
@@ -80,7 +87,7 @@ def test_an_odd_number_of_channels_is_subsampled_too():
 
 
 def test_each_map_of_the_receptive_fields_is_a_plane_of_the_first_convolution():
-    encoder = encoder_of("strf", layers=1)
+    encoder = encoder_of("strf", num_hidden_layers=1)
     spectrum, _ = encoder.frontend(waveforms := torch.randn(2, 3000))
     maps = torch.stack([spectrum[:, :, 20 * map : 20 * map + 20] for map in range(8)], dim=1)  # of 20 places each
     seen = []
@@ -143,7 +150,7 @@ def test_recomputed_activations_give_the_same_gradient():
     waveforms, mask = pad(noise_clips(4000, 6000))
     gradients = []
     for recompute in (False, True):
-        model = model_of("log_mel", dropout=0.0).train()
+        model = model_of("log_mel", head={"kind": "linear", "dropout": 0.0}).train()
         if recompute:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         model(waveforms, mask, labels=exvo_labels(2)).loss.backward()
@@ -181,7 +188,7 @@ def test_what_a_checkpoint_lacks_starts_as_new(tmp_path):
 
 
 def test_masks_hide_spans_of_time_and_places_in_training_only():
-    encoder = encoder_of("log_mel", layers=1, time_masks=2, time_mask_ratio=0.3, channel_masks=1)
+    encoder = encoder_of("log_mel", num_hidden_layers=1, time_masks=2, time_mask_ratio=0.3, channel_masks=1)
     seen = []
     encoder.subsampling[0].register_forward_hook(lambda _, inputs, output: seen.append(inputs[0][:, 0]))
     waveforms = torch.randn(64, 4000)
@@ -200,11 +207,14 @@ def test_masks_hide_spans_of_time_and_places_in_training_only():
     [
         ({"frontend": "cochlea"}, r"frontend 'cochlea' is not one of \['log_mel', 'strf'\]"),
         ({"rates": [2.0]}, r"\['rates'\] are of the front end 'strf'; 'log_mel' has none"),
-        ({"size": 10, "heads": 4}, "size is 10 with 4 heads; it must be even, and a multiple of heads"),
-        ({"size": 9, "heads": 3}, "size is 9 with 3 heads"),
-        ({"layers": 0}, "layers is 0; give a whole number of 1 or more"),
-        ({"feed_forward": 2.5}, "feed_forward is 2.5"),
-        ({"kernel": 30}, "take an odd number such as 31"),
+        (
+            {"hidden_size": 10, "num_attention_heads": 4},
+            "hidden_size is 10 with 4 heads; it must be even, and a multiple of num_attention_heads",
+        ),
+        ({"hidden_size": 9, "num_attention_heads": 3}, "hidden_size is 9 with 3 heads"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0; give a whole number of 1 or more"),
+        ({"intermediate_size": 2.5}, "intermediate_size is 2.5"),
+        ({"conv_depthwise_kernel_size": 30}, "take an odd number such as 31"),
         ({"time_masks": -1}, "time_masks is -1"),
         ({"dropout": 1.5}, "dropout is 1.5; give a number in 0..1"),
         ({"channel_mask_ratio": -0.1}, "channel_mask_ratio is -0.1"),

@@ -95,3 +95,13 @@ def test_what_the_model_hears_comes_back_from_disk(tmp_path):
     Burst2VecFeatureExtractor(features=["a", "b"], feature_size=5, normalise_per_speaker=True).save_pretrained(tmp_path)
     again = Burst2VecFeatureExtractor.from_pretrained(tmp_path)
     assert (again.features, again.feature_size, again.normalise_per_speaker) == (["a", "b"], 5, True)
+
+
+def test_an_extractor_saved_with_the_old_name_of_its_level_is_refused_and_not_levelled_otherwise(tmp_path):
+    Burst2VecFeatureExtractor(target_rms_dbfs=-20.0).save_pretrained(tmp_path)
+    saved = tmp_path / "preprocessor_config.json"
+    saved.write_text(saved.read_text().replace('"target_rms_dbfs"', '"level_dbfs"'))
+    with pytest.raises(
+        ValueError, match="^level_dbfs -20.0: its name is target_rms_dbfs now; rename it in the model's"
+    ):
+        Burst2VecFeatureExtractor.from_pretrained(tmp_path)

@@ -128,7 +128,15 @@ def test_the_embedding_that_hides_frames_may_be_missing_from_a_published_encoder
     assert torch.isfinite(model.encoder.model.masked_spec_embed).all()
 
 
-OWN_ENCODER = {"kind": "conformer", "channels": 16, "size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "kernel": 3}
+OWN_ENCODER = {
+    "kind": "conformer",
+    "channels": 16,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "conv_depthwise_kernel_size": 3,
+}
 
 
 @pytest.mark.parametrize("encoder", [None, OWN_ENCODER], ids=["speech encoder", "own encoder"])
