@@ -119,7 +119,7 @@ def examine_clips(dataset: Dataset, num_proc: int | None = None, raise_if_bad: b
         raise_if_bad: raise at the first clip that cannot be read.
 
     Returns:
-        one row a clip, in the dataset's order, with the columns of ``FINDINGS``: what ``examine_waveform`` finds;
+        one row per clip, in the dataset's order, with the columns of ``FINDINGS``: what ``examine_waveform`` finds;
         ``doubt``, what its header contradicts itself in, or ""; and ``problem``, why the clip cannot be used, or "". A
         clip with a problem has 0 for the rest.
 
@@ -159,8 +159,8 @@ def examine_waveform(waveform: np.ndarray) -> dict:
         ``rms``: root mean square, linear; a constant 1.0 has 1.
         ``clipped``: how many samples have an absolute value of 0.999 or more; 0 where the peak is over 1.41 (3 dBFS),
         which no recorder leaves: such a clip was scaled since, and where it was clipped cannot be seen.
-        ``silent_ratio``: 0 to 1, the share of 20 ms frames whose root mean square is below -60 dBFS; a last frame that
-        is shorter counts as one.
+        ``silent_ratio``: 0 to 1, the fraction of 20 ms frames whose root mean square is below -60 dBFS; a last
+        frame that is shorter counts as one.
         ``silent``: whether every frame is.
         ``digest``: xxHash (XXH3, 64 bits) of the samples, as a signed integer: equal for clips that sound the same.
         Among the 59,201 clips of HUME-VB two different ones share it with a chance of 1e-10.

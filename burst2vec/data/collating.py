@@ -1,4 +1,4 @@
-"""Rows of a corpus → the batch that the model takes: audio decoded, labels as tensors, holes marked."""
+"""Rows of a corpus → the batch that the model takes: audio decoded, labels as tensors, missing ones marked."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ class BurstCollator:
     - ``task``: the name of the one task that the batch trains; absent for all of them.
 
     Raises:
-        ValueError: a clip that cannot be read or heard, a label out of range, or rows of different tasks; the message
+        ValueError: a clip that cannot be read or decoded, a label out of range, or rows of different tasks; the message
             names the clip.
     """
 
@@ -76,11 +76,11 @@ class BurstCollator:
 
 
 def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None) -> np.ndarray:
-    """A task's column as an array, with its holes marked.
+    """A task's column as an array, missing values marked.
 
     Args:
         task: whose labels they are.
-        values: one entry a clip: for a regression a number or a list of them in the task's unit, for a classification
+        values: one entry per clip: for a regression a number or a list of them in the task's unit, for a classification
             a class index; None, NaN or -1 where missing.
         names: what to call each clip in an error; default "row 0" and so on.
 
@@ -94,9 +94,9 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
     >>> label_array(AGE, [20.0, None, 39.5]).tolist()
     [[20.0], [nan], [39.5]]
     """
-    hole = -1 if task.kind == "classification" else [np.nan] * len(task.labels)
+    missing = -1 if task.kind == "classification" else [np.nan] * len(task.labels)
     try:
-        numbers = [np.asarray(hole if value is None else value, dtype=np.float32).ravel() for value in values]
+        numbers = [np.asarray(missing if value is None else value, dtype=np.float32).ravel() for value in values]
         array = np.array(numbers, dtype=np.float32).reshape(len(values), -1 if len(values) else len(task.labels))
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {task.name!r}: expected {_expected(task)}: {error}") from error
@@ -108,7 +108,7 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
         (low, high), width = task.span, len(task.labels)
         wrong = (array < low) | (array > high)
     if len(values) and array.shape[1] != width:
-        raise ValueError(f"column {task.name!r}: expected {_expected(task)}, got {array.shape[1]} numbers a clip")
+        raise ValueError(f"column {task.name!r}: expected {_expected(task)}, got {array.shape[1]} numbers per clip")
     if wrong.any():
         row, place = np.argwhere(wrong)[0]
         name = names[row] if names is not None else f"row {row}"
@@ -118,7 +118,7 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
 
 
 def corpus_labels(corpus, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
-    """The labels of a whole corpus, see :func:`label_array`; a task without a column is a column of holes.
+    """The labels of a whole corpus, see :func:`label_array`; of a task without a column, all are missing.
 
     Raises:
         ValueError: as ``label_array``, or a ``ClassLabel`` whose names are not the task's labels in their order: its

@@ -50,7 +50,7 @@ class TaskAlternatingBatchSampler(Sampler):
         copies: how often each clip is drawn in an epoch, (clips,), 1 or more; default once. See
             :func:`oversampled_copies`.
         speeds: factors of which each draw gets one by chance, all alike: speed perturbation (Ko et al. 2015 take 0.9,
-            1.0 and 1.1). The chance is of (seed, epoch) too, so a resumed run hears the same.
+            1.0 and 1.1). The chance is of (seed, epoch) too, so a resumed run draws the same.
 
     Raises:
         ValueError: arrays of different lengths, a task without any labelled clip, or a number out of range.
@@ -173,7 +173,7 @@ def cross_label_cells(tasks: Sequence[Task], labels: dict[str, np.ndarray], band
         bands: bands that the span of a single number is cut into: 6 make five years each of ExVo's 15 to 45.
 
     Returns:
-        One tuple a clip, with an entry for each task: the class, the band, or the label of greatest intensity; -1
+        One tuple per clip, with an entry for each task: the class, the band, or the label of greatest intensity; -1
         where the label is missing.
     """
     columns = []
@@ -202,7 +202,7 @@ def oversampled_copies(cells: Sequence[Hashable], most: int) -> np.ndarray:
 
     Args:
         cells: the cell of each clip, anything hashable; see :func:`cross_label_cells`.
-        most: the cap, 1 or more. A clip drawn often is learned by heart, and it makes the epoch longer.
+        most: the cap, 1 or more. A clip drawn often is overfitted, and it makes the epoch longer.
 
     Returns:
         int64, (clips,), 1 to ``most``.

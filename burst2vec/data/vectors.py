@@ -52,7 +52,7 @@ def vectors_of(corpus: Dataset, column: str = VECTOR) -> np.ndarray:
         width, rest = divmod(len(values), max(1, len(chunk)))
         lengths = chunk.value_lengths() if hasattr(chunk, "value_lengths") else None
         if rest or chunk.null_count or values.null_count or (lengths is not None and len(lengths.unique()) > 1):
-            raise ValueError(f"column {column!r}: every clip needs a vector of the same length, without a hole")
+            raise ValueError(f"column {column!r}: every clip needs a vector of the same length, with no value missing")
         pieces.append(values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(chunk), width))
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
@@ -60,7 +60,7 @@ def vectors_of(corpus: Dataset, column: str = VECTOR) -> np.ndarray:
 def normalise_per_speaker(vectors: np.ndarray, speakers: Sequence[str]) -> np.ndarray:
     """Each speaker's vectors, centred and scaled by that speaker's own mean and standard deviation, which divides by N.
 
-    No label is used, but it is transductive: it hears all clips of a speaker at once, and one clip alone has no such
+    No label is used, but it is transductive: it takes all clips of a speaker at once, and one clip alone has no such
     statistics. A feature that is constant over a speaker's clips is centred, not scaled: it becomes 0. So a speaker of
     one clip gets zeros throughout, the average burst; such speakers are counted in a warning.
 

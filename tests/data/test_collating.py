@@ -1,4 +1,4 @@
-"""Rows to batches: labels for every task, holes marked, the task along."""
+"""Rows to batches: labels for every task, missing ones marked, the task along."""
 
 import io
 
@@ -90,7 +90,7 @@ def test_a_row_that_cannot_be_trained_on_is_refused_by_name(collate, changes, me
 
 def test_a_wrong_number_of_labels_is_told():
     with pytest.raises(
-        ValueError, match="column 'emotion': expected 10 numbers in 0..1, or NaN .*, got 9 numbers a clip"
+        ValueError, match="column 'emotion': expected 10 numbers in 0..1, or NaN .*, got 9 numbers per clip"
     ):
         label_array(EMOTION, [[0.5] * 9])
 

@@ -106,7 +106,7 @@ def test_tasks_with_equally_many_clips_simply_alternate():
 
 
 @pytest.mark.parametrize("counts", [{"a": 10, "b": 3}, {"a": 1, "b": 50, "c": 7}, {"a": 5}, {"a": 2, "b": 2, "c": 9}])
-def test_no_task_runs_ahead_of_its_share(counts):
+def test_no_task_runs_ahead_of_its_fraction(counts):
     turns, total = take_turns(counts), sum(counts.values())
     assert Counter(turns) == counts
     for position in range(total + 1):

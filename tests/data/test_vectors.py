@@ -51,10 +51,10 @@ def test_spellings_of_one_speaker_share_a_scale():
 
 def test_a_corpus_with_vectors_holds_them_instead_of_its_audio():
     audio = [{"bytes": b"sound", "path": None}] * 4
-    heard = with_vectors(corpus(audio=audio), vectors())
-    assert has_vectors(heard) and not has_vectors(corpus())
-    assert "audio" not in heard.column_names and heard["age"][:] == [20.0, 21.0, 22.0, 23.0]
-    assert np.array_equal(vectors_of(heard), vectors())
+    joined = with_vectors(corpus(audio=audio), vectors())
+    assert has_vectors(joined) and not has_vectors(corpus())
+    assert "audio" not in joined.column_names and joined["age"][:] == [20.0, 21.0, 22.0, 23.0]
+    assert np.array_equal(vectors_of(joined), vectors())
 
 
 def test_vectors_are_not_copied_where_they_lie_in_one_piece():
@@ -77,7 +77,7 @@ def test_vectors_written_as_lists_are_read_too():
 )
 def test_vectors_of_several_lengths_or_with_holes_are_refused(values):
     ragged = corpus().add_column("vector", pa.array(values, pa.list_(pa.float32())), feature=List(Value("float32")))
-    with pytest.raises(ValueError, match="vector of the same length, without a hole"):
+    with pytest.raises(ValueError, match="vector of the same length, with no value missing"):
         vectors_of(ragged)
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import inspect
+import re
 
 import pytest
 import yaml
 
 from burst2vec.configuration_burst2vec import Burst2VecConfig
+from burst2vec.data.corpora import CORPORA
 from burst2vec.errors import RecipeError
 from burst2vec.experiment.recipes import SECTIONS, corpora_of, fit, load_recipe, parse_run
 from burst2vec.experiment.sections import NOT_OF_THE_CONFIG, ModelArguments
@@ -98,7 +100,7 @@ def test_a_circle_of_extends_is_refused_and_shown(write):
         ),
         (
             "data: {corpus: hume}",
-            r"data\.corpus: expected one of \['hume_vb', 'emogator', 'synthetic', 'folder'\], got 'hume'",
+            rf"data\.corpus: expected one of {re.escape(str(list(CORPORA)))}, got 'hume'",
         ),
         ("reported_scores: {s_mtl: high}", r"reported_scores\.s_mtl: expected float, got 'high'"),
         ("model: 3", r"model must be a mapping"),

@@ -28,7 +28,7 @@ class CorpusCheck:
 
     Attributes:
         tasks: whose labels were looked at.
-        clips: one row a clip, all splits, as ``clip_table`` has them; no clip's name.
+        clips: one row per clip, all splits, as ``clip_table`` has them; no clip's name.
         labels: by task, as ``labels_of`` has them; rows as in ``clips``.
         facts: by split, and ``"all"`` of them together, as ``split_facts`` counts them, and ``duplicates``.
         remarks: the refusals first, then problems, then notes.
@@ -124,9 +124,9 @@ def check_corpus(
     )
     clips = clip_table(corpus, findings)
     labels = {task.name: np.concatenate([labels_of(dataset, task) for dataset in corpus.values()]) for task in tasks}
-    heard = clips["readable"].to_numpy() & (clips["peak"].to_numpy() > 0)  # silence of one length is no duplicate
+    sounding = clips["readable"].to_numpy() & (clips["peak"].to_numpy() > 0)  # silence of one length is no duplicate
     split_of = clips["split"].cat.codes.to_numpy()
-    duplicates = find_duplicates(findings["digest"].to_numpy(), heard, split_of, labels)
+    duplicates = find_duplicates(findings["digest"].to_numpy(), sounding, split_of, labels)
 
     facts = {}
     for number, split in enumerate((*corpus, ALL)):

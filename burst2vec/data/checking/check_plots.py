@@ -141,8 +141,8 @@ def draw_labels(check: CorpusCheck, task: Task) -> Picture:
     lines = {}
     for axis, label, column in zip(axes.flat, task.labels, values.T, strict=False):
         for split, colour, here in _by_split(check, np.isfinite(column)):
-            shares = 100 * np.histogram(column[here], edges)[0] / len(here)
-            lines[split] = axis.stairs(shares, edges, color=colour, linewidth=1.4)
+            percent = 100 * np.histogram(column[here], edges)[0] / len(here)
+            lines[split] = axis.stairs(percent, edges, color=colour, linewidth=1.4)
         if len(task.labels) > 1:
             axis.set_title(label, fontsize=9)
             axis.set_xticks(np.linspace(*task.span, 3), [f"{tick:g}" for tick in np.linspace(*task.span, 3)])
@@ -187,9 +187,9 @@ def _draw_histogram(check: CorpusCheck, column: str, title: str, label: str) -> 
     edges = np.linspace(low, high, _BINS + 1) if high > low else np.linspace(low - 0.5, high + 0.5, _BINS + 1)
     figure, axis = _one_axis(6.4, 3.4)
     for split, colour, here in _by_split(check, known):
-        shares = 100 * np.histogram(values[here], edges)[0] / len(here)
-        axis.stairs(shares, edges, color=colour, linewidth=1.6, label=split)
-        axis.stairs(shares, edges, color=colour, alpha=0.1, fill=True)
+        percent = 100 * np.histogram(values[here], edges)[0] / len(here)
+        axis.stairs(percent, edges, color=colour, linewidth=1.6, label=split)
+        axis.stairs(percent, edges, color=colour, alpha=0.1, fill=True)
     axis.set(xlabel=label, ylabel="clips of the split (%)")
     axis.set_ylim(bottom=0)
     axis.legend(fontsize=8)

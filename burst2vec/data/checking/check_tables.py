@@ -38,7 +38,7 @@ def sound_table(check: CorpusCheck) -> pd.DataFrame:
         "Clips that reach full scale": lambda facts: _count(facts["clipped"]),
         "Clips louder than full scale": lambda facts: _count(facts["too_loud"]),
         "Silent clips": lambda facts: _count(facts["silent"]),
-        "Clips heard twice or more": lambda facts: _count(facts["duplicates"]),
+        "Duplicate clips": lambda facts: _count(facts["duplicates"]),
         "Unreadable clips": lambda facts: _count(facts["unreadable"]),
         "Clips whose header contradicts itself": lambda facts: _count(facts["doubtful"]),
         "Clips without a speaker's name": lambda facts: _count(facts["unnamed"]),

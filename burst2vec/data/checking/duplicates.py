@@ -19,7 +19,7 @@ def find_duplicates(
             task's label contradicts nobody.
 
     Returns:
-        one row a clip that has a duplicate: ``row``, its place; ``group``, 1 and up; ``across_splits`` and
+        one row per clip that has a duplicate: ``row``, its place; ``group``, 1 and up; ``across_splits`` and
         ``other_labels``, whether its group has clips of two splits, or of different labels; ``detail`` in words.
 
     >>> one, two = np.array([7, 8, 7, 7]), np.array([0, 0, 0, 1])

@@ -1,4 +1,4 @@
-"""A corpus as arrays, one row a clip, and what can be counted of them: nothing here grows by more than its numbers."""
+"""A corpus as arrays, one row per clip, and what can be counted of them: nothing grows by more than its numbers."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ LOUDEST_DBFS = 3.0
 
 
 def clip_table(corpus: dict[str, Dataset], findings: pa.Table) -> pd.DataFrame:
-    """One row a clip, all splits in their order.
+    """One row per clip, all splits in their order.
 
     Args:
         corpus: splits with a column ``speaker``, or without.

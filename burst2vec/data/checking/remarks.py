@@ -12,7 +12,7 @@ from .facts import LOUDEST_DBFS
 
 SEVERITIES = ("refused", "problem", "note")
 ALL = "all"  # the name of the splits together
-OFTEN_CLIPPED = 1e-3  # share of a clip's samples: a decoder's overshoot touches full scale in a few, a recorder in many
+OFTEN_CLIPPED = 1e-3  # of a clip's samples: a decoder's overshoot touches full scale in a few, a recorder in many
 _TASKS_ARE_NAMED = "name them in a recipe, check_corpus.py --recipe RECIPE.yaml, or in check_corpus(corpus, tasks)"
 LEARNT_FROM = ("train", "validation")  # the splits that need labels and speakers
 
@@ -69,8 +69,8 @@ def find_remarks(
 def _on_speakers(facts: dict, named: dict, allow: bool) -> Iterator[Remark]:
     if shared := named.get("shared speaker"):
         them = "1 speaker is" if len(shared) == 1 else f"{len(shared):,} speakers are"
-        mend = "" if allow else "; give each speaker one split, or go on with allow_shared_speakers"
-        text = f"{them} in more than one split, where scores tell of voices that training has heard{mend}"
+        mend = "" if allow else "; give each speaker one split, or continue with allow_shared_speakers"
+        text = f"{them} in more than one split, where scores tell of voices that were trained on{mend}"
         names = tuple(f"{row.name} ({row.split})" for row in shared)
         yield Remark("problem" if allow else "refused", text, names)
     for split in LEARNT_FROM:

@@ -13,14 +13,14 @@ SUFFIX = "_class"  # emotion_class is derived from emotion
 
 
 def strongest(intensities) -> np.ndarray:
-    """The place of the greatest intensity of each clip: what a hard label is of a soft one.
+    """The index of the greatest intensity of each clip: what a hard label is of a soft one.
 
     Args:
         intensities: (clips, labels), 0 or more, NaN where missing.
 
     Returns:
         int64 (clips,). −1, missing, where no one label is the strongest: two or more share the greatest value, it is 0
-        (none was heard), or any label is missing (it might have been the strongest).
+        (none was rated), or any label is missing (it might have been the strongest).
 
     >>> strongest([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0], [0.9, 0.1, float("nan")]]).tolist()
     [1, -1, -1, -1]
@@ -33,7 +33,7 @@ def strongest(intensities) -> np.ndarray:
 
 
 def derived_tasks(own: Sequence[Task], wanted: Sequence[Task]) -> tuple[Task, ...]:
-    """The wanted classifications that a corpus has not, but whose intensities it has: ``emotion_class`` of ``emotion``.
+    """The wanted classifications that a corpus lacks, but whose intensities it has: ``emotion_class`` of ``emotion``.
 
     >>> from burst2vec.tasks import TASK_PRESETS
     >>> [task.name for task in derived_tasks(TASK_PRESETS["exvo"], TASK_PRESETS["exvo_classes"])]

@@ -140,7 +140,7 @@ def read_folder(
 ) -> dict[str, list[dict]]:
     """The rows of each split that there is, checked.
 
-    A clip whose audio is not there keeps its row, with the path where it should be: whether clips can be heard is
+    A clip whose audio is not there keeps its row, with the path where it should be: whether clips can be decoded is
     ``check_clips``' business. What is missing (labels, speakers, files) is counted in the log.
 
     Args:

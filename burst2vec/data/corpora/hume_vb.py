@@ -107,13 +107,13 @@ def read_hume_vb(
 ) -> dict[str, pa.Table]:
     """The rows of each split, checked.
 
-    Tables are joined by File_ID. A clip has the labels that there are: where a table does not list it, there is a hole,
-    NaN or -1; where data_info.csv is not there (A-VB may come without it), its speaker is "", unknown. With
+    Tables are joined by File_ID. A clip has the labels that there are: those of a table that does not list it are
+    missing, NaN or -1; where data_info.csv is not there (A-VB may come without it), its speaker is "", unknown. With
     ``labels="avb"``, a clip that none of A-VB's tables lists is left out. The test rows of the challenges have no
     labels: a test row whose labels are not all as they should be has none of that table; where it has some, that is
     counted in a warning.
 
-    A clip whose audio is not there keeps its row, with the path where it should be: whether clips can be heard is
+    A clip whose audio is not there keeps its row, with the path where it should be: whether clips can be decoded is
     ``check_clips``' business.
 
     Args:

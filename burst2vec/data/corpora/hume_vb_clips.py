@@ -20,7 +20,7 @@ _FILE_ID = re.compile(r"\[([0-9A-Za-z_-]+)\]|([0-9A-Za-z_-]+)")  # no dot and no
 
 
 class Clips(NamedTuple):
-    """One entry a clip, in numbers where possible: there are tens of thousands."""
+    """One entry per clip, in numbers where possible: there are tens of thousands."""
 
     file_ids: np.ndarray  # of str
     speakers: np.ndarray  # of str, "" where unknown
@@ -32,8 +32,8 @@ class Clips(NamedTuple):
 def join_tables(folder: Path, tables: tuple[LabelTable, ...], allow_shared_speakers: bool = False) -> Clips:
     """Read ``tables``, and in data_info.csv, where it is there, who each clip's speaker is.
 
-    A table that does not list a clip leaves a hole. Clips that none of ``tables`` lists are left out. They stand in the
-    order of data_info.csv, or else of the first table; those that only a later table lists, behind.
+    Labels of a clip that a table does not list are missing. Clips that none of ``tables`` lists are left out. They
+    stand in the order of data_info.csv, or else of the first table; those that only a later table lists, behind.
 
     Raises:
         TableError: see ``read_hume_vb``.
@@ -50,10 +50,10 @@ def join_tables(folder: Path, tables: tuple[LabelTable, ...], allow_shared_speak
     for table, rows, values in entries:
         rows = np.asarray(rows)
         for task, numbers in zip(table.tasks, values, strict=True):
-            hole, width = (-1, 1) if task.kind == "classification" else (np.nan, len(task.labels))
-            columns = np.full((len(listed), width), hole, np.float32)
+            absent, width = (-1, 1) if task.kind == "classification" else (np.nan, len(task.labels))
+            columns = np.full((len(listed), width), absent, np.float32)
             columns[rows] = np.frombuffer(numbers, np.float32).reshape(len(rows), width)
-            labels[task.name] = columns[:, 0].astype(np.int64) if hole == -1 else columns
+            labels[task.name] = columns[:, 0].astype(np.int64) if absent == -1 else columns
         listed[rows] = True
     return Clips(
         np.array(list(join.row_of), dtype=object)[listed],
@@ -81,7 +81,7 @@ class _Join:
         """The rows that a table lists, and for each of its tasks their numbers, row after row."""
         is_exvo = table is EXVO
         columns = ("File_ID", "Split", *(("Subject_ID",) if is_exvo else ()), *(table.columns if labels else ()))
-        holes = [[-1] if task.kind == "classification" else [np.nan] * len(task.labels) for task in table.tasks]
+        missing = [[-1] if task.kind == "classification" else [np.nan] * len(task.labels) for task in table.tasks]
         rows, values = array("l"), [array("f") for _ in table.tasks]
         self.paths.append(str(self.folder / table.path))
         for row in read_table(self.paths[-1], columns):
@@ -96,7 +96,7 @@ class _Join:
             except TableError as error:
                 if split != "Test":
                     raise
-                entries = holes
+                entries = missing
                 if table.has_labels(row):
                     name = row.fields["File_ID"].strip("[]")
                     self.lost.append(Lost(SPLITS[split], name, "labels dropped", str(error)))

@@ -7,7 +7,7 @@
     labels/culture_info.csv     File_ID,Split,China_Awe,…,Venezuela_Surprise        0..1, ten emotions in four countries
     labels/type_info.csv        File_ID,Split,Voc_Type                              Gasp, Laugh, …, Other
 
-A reader here turns one line into one entry a task, and raises ``TableError`` at a field that is not what it should be.
+A reader here turns one line into one entry per task, and raises ``TableError`` at a field that is wrong.
 """
 
 import math

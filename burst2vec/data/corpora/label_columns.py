@@ -61,11 +61,11 @@ def no_labels(tasks: Sequence[Task]) -> dict:
     >>> no_labels([Task("mood", "regression", ("Awe", "Fear")), Task("age", "regression", ("age",))])
     {'mood': [nan, nan], 'age': nan}
     """
-    holes = {}
+    missing = {}
     for task in tasks:
         several = [math.nan] * len(task.labels)
-        holes[task.name] = -1 if task.kind == "classification" else several if len(several) > 1 else math.nan
-    return holes
+        missing[task.name] = -1 if task.kind == "classification" else several if len(several) > 1 else math.nan
+    return missing
 
 
 def _number(row: Row, column: str | None, task: Task) -> float:

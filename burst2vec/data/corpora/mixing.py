@@ -21,7 +21,7 @@ def mix_corpora(
     """Bring corpora of different labels to one set of tasks, and put them behind one another.
 
     Labels go by name: EmoGator's nine emotions into ExVo's ten leave Horror missing, in whatever order either has them.
-    A task or a label that a corpus lacks is a hole, NaN or -1, which losses and scores leave out; a label of a
+    A task or a label that a corpus lacks is missing, NaN or -1, which losses and scores leave out; a label of a
     regression that the wanted task lacks is dropped. Labels are carried over as they are, bit for bit.
 
     The audio column stays where it is on disk, and the label columns are cached beside it, so the same mixture is found

@@ -1,4 +1,4 @@
-"""Who is in which split: nobody is heard in training and scored upon later."""
+"""Who is in which split: no speaker is trained on and scored upon later."""
 
 import unicodedata
 from collections.abc import Callable, Iterable

@@ -2,7 +2,7 @@
 
 The voices come from ``synthetic_voices``. They are invented: **a score on this corpus says nothing about people**. What
 it can say is that a model learns: the acoustics carry the ten intensities, the age and the country, of speakers never
-heard in training, through noise and at any level.
+trained on, through noise and at any level.
 
     folder/
       data_info.csv     File_ID,Split,Subject_ID,Country,Age,Awe,…,Surprise; HUME-VB, but the test rows have labels too
@@ -86,11 +86,11 @@ def draw_intensities(rng: np.random.Generator) -> np.ndarray:
     lead = rng.integers(len(EXVO_EMOTIONS))
     intensities = np.zeros(len(EXVO_EMOTIONS))
     intensities[lead] = rng.uniform(0.5, 1.0)
-    for pair, share in KINSHIP.items():
+    for pair, ratio in KINSHIP.items():
         places = [EXVO_EMOTIONS.index(name) for name in pair]
         if lead in places:
             (kin,) = (place for place in places if place != lead)
-            intensities[kin] = intensities[lead] * share * rng.uniform()
+            intensities[kin] = intensities[lead] * ratio * rng.uniform()
     stranger = rng.integers(len(EXVO_EMOTIONS))
     intensities[stranger] = max(intensities[stranger], 0.4 * rng.uniform())
     return intensities.round(4)
@@ -153,7 +153,7 @@ def write_synthetic_corpus(
     if speakers < FEWEST_SPEAKERS:
         raise ValueError(f"speakers={speakers}: give {FEWEST_SPEAKERS} or more, so that every split has every country")
     if not speakers <= clips <= 99_999:
-        raise ValueError(f"clips={clips}: give one clip a speaker ({speakers}) to 99999, what five digits can name")
+        raise ValueError(f"clips={clips}: give one clip per speaker ({speakers}) to 99999, what five digits can name")
     if seed < 0:
         raise ValueError(f"seed={seed}: give 0 or more")
     arguments = {"version": VERSION, "clips": clips, "speakers": speakers, "seed": seed}

@@ -1,8 +1,8 @@
 """How a made-up burst sounds: a source, a vocal tract, an envelope, and the tables that tie them to labels.
 
-The voices are **invented**. No number below was measured on anyone: each was chosen so that labels can be heard and
-told apart. A score on these voices says that a model can learn, and nothing about people, their emotions, ages or
-countries.
+The voices are **invented**. No number below was measured on anyone: each was chosen so that labels can be told
+apart by ear. A score on these voices says that a model can learn, and nothing about people, their emotions, ages
+or countries.
 
     emotion ─▶ cues (EMOTION_CUES) ─┐
     age     ─▶ pitch, tract, hiss   ┼▶ source ─▶ formants ─▶ softness ─▶ hiss ─▶ envelope ─▶ microphone
@@ -28,12 +28,12 @@ CUES = {
     "pitch": (0.0, -0.6, 1.3),  # octaves from the speaker's own pitch
     "slide": (0.0, -1.0, 1.0),  # octaves from the burst's start to its end
     "tremor": (0.0, 0.0, 0.3),  # octaves of trembling pitch, 8 times a second
-    "breath": (0.1, 0.0, 1.0),  # share of noise in the source; the rest is glottal pulses
+    "breath": (0.1, 0.0, 1.0),  # fraction of noise in the source; the rest is glottal pulses
     "rough": (0.0, 0.0, 1.0),  # depth of a 70 Hz flutter of the source: a scream's harshness
     "jaw": (0.0, -0.6, 0.6),  # octaves of the first formant: an open mouth raises it
     "lips": (0.0, -0.8, 0.8),  # octaves of the second formant: round lips lower it, a smile raises it
     "bright": (0.0, -0.4, 0.4),  # less of the low-pass that softens every voice: a strained voice is brighter
-    "hum": (0.0, 0.0, 1.0),  # share of sound through the nose: a murmur at 250 Hz, as in "mm"
+    "hum": (0.0, 0.0, 1.0),  # fraction of sound through the nose: a murmur at 250 Hz, as in "mm"
     "laugh": (0.0, 0.0, 1.0),  # depth of pulses, 6 a second
     "sob": (0.0, 0.0, 1.0),  # depth of pulses, 2.5 a second
     "attack": (0.0, -3.0, 2.0),  # octaves of the time to full strength, from 60 ms
@@ -137,7 +137,7 @@ def glottal_pulses(pitch_hz: np.ndarray) -> np.ndarray:
 
 
 def source_of(pitch_hz: np.ndarray, breath: float, rough: float, rng: np.random.Generator) -> np.ndarray:
-    """Glottal pulses and breath noise, in shares that sum to 1 in power, fluttering 70 times a second when rough."""
+    """Glottal pulses and breath noise, in fractions that sum to 1 in power, fluttering 70 times a second when rough."""
     noise = rng.standard_normal(pitch_hz.size)
     source = np.sqrt(1.0 - breath) * glottal_pulses(pitch_hz) + np.sqrt(breath) * noise
     flutter = np.sin(2 * np.pi * 70.0 * np.arange(pitch_hz.size) / SAMPLING_RATE) > 0.0

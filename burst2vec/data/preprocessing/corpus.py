@@ -13,7 +13,7 @@ from ...errors import AudioError, TransformError
 from ...waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
 from ..clips import file_states
 
-VERSION = 1  # raise it with every change that alters a sample: no folder or cache of another version is gone on with
+VERSION = 1  # raise it with every change that alters a sample: no folder or cache of another version is reused
 _CLIPS_PER_WRITE = 100  # 14 MB of 2 s clips, 384 MB of the longest; one piece of an Arrow column holds 2 GB at most
 
 

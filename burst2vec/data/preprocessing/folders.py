@@ -84,7 +84,7 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
     """Apply steps to every recording under a folder, and write the results under another, in the same places.
 
     ``source/a/b.mp3`` becomes ``target/a/b.wav``: 32-bit floats, because after levelling samples may exceed 1, and 16
-    bits would clip them. A file is written whole or not at all. A run that was killed is gone on with by the same call:
+    bits would clip them. A file is written whole or not at all. The same call resumes a run that was killed:
     what is finished stays as it is. A recording whose size or date has changed is processed anew, one that failed is
     tried anew.
 

@@ -111,7 +111,7 @@ class Journal:
         if steps != self.heading["steps"]:
             raise CorpusError(
                 f"{self.target}: was made with other steps than {self.heading['steps']}; give a new folder for these, "
-                f"or go on with preprocess_folder(source, {str(self.target)!r}, steps={steps})"
+                f"or resume it with preprocess_folder(source, {str(self.target)!r}, steps={steps})"
             )
 
     def _foreign(self) -> CorpusError:

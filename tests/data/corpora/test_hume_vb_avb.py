@@ -1,4 +1,4 @@
-"""A-VB's labels of HUME-VB, alone and joined with ExVo's: matched by name, holes marked, faults named."""
+"""A-VB's labels of HUME-VB, alone and joined with ExVo's: matched by name, missing ones marked, faults named."""
 
 import numpy as np
 import pytest
@@ -99,8 +99,8 @@ def test_a_clip_of_data_info_alone_is_a_row_of_all_and_none_of_avb(tmp_path):
     rows = {name: [row for row in lines if row[0] != "[00002]"] for name, lines in AVB_ROWS.items()}
     folder = write_avb(write_hume_vb(tmp_path), rows)
     assert "00002" not in clips_of(folder)
-    hole = clips_of(folder, "all")["00002"]
-    assert hole["age"] == 25.5 and np.isnan([*hole["high"], *hole["culture"]]).all() and hole["type"] == -1
+    partial = clips_of(folder, "all")["00002"]
+    assert partial["age"] == 25.5 and np.isnan([*partial["high"], *partial["culture"]]).all() and partial["type"] == -1
 
 
 def test_a_clip_that_nobody_of_a_country_rated_has_ten_holes(tmp_path):

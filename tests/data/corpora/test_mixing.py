@@ -1,4 +1,4 @@
-"""Several corpora as one: labels by name, holes where there are none, and nothing else changed."""
+"""Several corpora as one: labels by name, missing where there are none, and nothing else changed."""
 
 import numpy as np
 import pytest

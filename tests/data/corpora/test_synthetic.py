@@ -88,9 +88,9 @@ def test_no_speaker_is_in_two_splits_and_each_has_one_age_and_country(corpus):
 
 def test_countries_and_ages_are_balanced_in_every_split(corpus):
     rows = read_table(corpus)
-    for split, share in (("Train", 0.6), ("Val", 0.2), ("Test", 0.2)):
+    for split, ratio in (("Train", 0.6), ("Val", 0.2), ("Test", 0.2)):
         inside = [row for row in rows if row["Split"] == split]
-        assert len(inside) == share * len(rows)
+        assert len(inside) == ratio * len(rows)
         assert [sum(row["Country"] == country for row in inside) for country in EXVO_COUNTRIES] == [len(inside) / 4] * 4
         ages = np.array([float(row["Age"]) for row in inside])
         assert 27 < np.median(ages) < 33 and ages.min() < 24 and ages.max() > 36
@@ -205,11 +205,11 @@ def test_the_marker_says_what_was_written(corpus):
 
 def test_who_changes_a_sample_raises_the_version():
     """Folders written by another version are refused, and what was measured on them is another corpus's."""
-    heard = []
+    measured = []
     for index in (0, 7, 100, 1999):
         clip, waveform = draw_clip(index, speakers=200, seed=0)
         rms, roughness = np.sqrt(np.mean(waveform**2)), np.mean(np.abs(np.diff(waveform)))
-        heard.append([clip.voice.age_years, clip.intensities.sum(), waveform.size, rms, roughness])
+        measured.append([clip.voice.age_years, clip.intensities.sum(), waveform.size, rms, roughness])
     expected = [
         [32.5, 1.6109, 12834, 0.171172, 0.0787126],
         [39.0, 1.5930, 14269, 0.0128422, 0.00895112],
@@ -217,7 +217,7 @@ def test_who_changes_a_sample_raises_the_version():
         [32.0, 0.9531, 10744, 0.0305708, 0.00985626],
     ]
     assert VERSION == 3
-    np.testing.assert_allclose(heard, expected, rtol=1e-4)
+    np.testing.assert_allclose(measured, expected, rtol=1e-4)
 
 
 # Measurements, each independent of how the sound was made
@@ -458,8 +458,8 @@ def test_a_plain_probe_hears_the_emotions_of_unheard_speakers(probe):
 
 def test_a_plain_probe_hears_the_age_of_unheard_speakers(probe):
     rows, predict = probe
-    predictions, references, heard = predict(RIDGE, [float(row["Age"]) for row in rows])
-    baseline = np.abs(np.median(heard) - references).mean()
+    predictions, references, trained_on = predict(RIDGE, [float(row["Age"]) for row in rows])
+    baseline = np.abs(np.median(trained_on) - references).mean()
     assert 0.1 < np.abs(predictions - references).mean() / baseline < 0.75
 
 
