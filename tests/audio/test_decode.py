@@ -306,7 +306,7 @@ def test_a_clip_under_25_ms_is_refused(samples):
     refused(encoded(np.ones(samples) / 2), f"{samples} samples at 16000 Hz are .* ms; a burst has 25 ms to 60 s")
 
 
-def test_a_clip_of_25_ms_is_heard():
+def test_a_clip_of_25_ms_is_read():
     assert load_audio(encoded(np.ones(400) / 2)).size == 400
     assert load_audio(encoded(np.ones(1_200) / 2, 48_000)).size == 400
 

@@ -28,8 +28,8 @@ def voice(samples=16_000, rate=16_000, pitch=220.0):
     return sum(0.2 / k * np.sin(2 * np.pi * k * pitch * time) for k in range(1, 13)).astype(np.float32)
 
 
-def snr_db(clean, heard):
-    return 10 * np.log10(np.square(clean).sum() / np.square(clean.astype(np.float64) - heard).sum())
+def snr_db(clean, noisy):
+    return 10 * np.log10(np.square(clean).sum() / np.square(clean.astype(np.float64) - noisy).sum())
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_gain_is_equation_7_in_many_digits_from_minus_30_to_40_db():
 
 
 @pytest.mark.parametrize("prior, posterior", [(0.001, 0.01), (0.5, 3.0), (1.0, 1.0), (40.0, 0.2), (300.0, 500.0)])
-def test_the_gain_is_the_mean_amplitude_given_what_was_heard(prior, posterior):
+def test_the_gain_is_the_mean_amplitude_given_the_noisy_one(prior, posterior):
     # Signal and noise are complex Gaussian, of power prior and 1. Given Y, the signal is Gaussian around W Y with power
     # W = prior / (1 + prior), and its amplitude has Rice's density.
     wiener = prior / (1 + prior)
@@ -109,7 +109,7 @@ def test_the_gain_is_finite_and_falls_with_the_posterior_snr_at_any_size():
     assert (np.diff(gains, axis=1) <= 1e-12 * gains[:, 1:]).all()
 
 
-def test_where_nothing_is_heard_the_estimate_is_that_of_minus_100_db():
+def test_where_nothing_is_recorded_the_estimate_is_that_of_minus_100_db():
     assert float(mmse_stsa_gain(1.0, 0.0)) == pytest.approx(np.sqrt(np.pi / 2) / 2 * 1e5, rel=1e-6)
 
 
@@ -328,9 +328,9 @@ def test_the_segmental_snr_of_a_tenth_of_error_is_20_db(benchmark):
 
 def test_the_segmental_snr_of_a_frame_stays_between_minus_10_and_35_db(benchmark):
     clean = np.repeat([1.0, 1.0, 0.0, 0.0, 1.0], 400)
-    heard = np.repeat([1.0, 1 - 1e-3, 0.0, 0.1, 11.0], 400)
+    noisy = np.repeat([1.0, 1 - 1e-3, 0.0, 0.1, 11.0], 400)
     # By hand, frames at 0, 400, …, 1600: no error; 60 dB; silence kept; noise in silence; -20 dB.
-    assert benchmark.segmental_snrs(clean, heard)[::2].tolist() == [35.0, 35.0, 35.0, -10.0, -10.0]
+    assert benchmark.segmental_snrs(clean, noisy)[::2].tolist() == [35.0, 35.0, 35.0, -10.0, -10.0]
 
 
 def test_active_frames_are_within_30_db_of_the_loudest(benchmark):
@@ -351,6 +351,6 @@ def test_real_bursts_in_white_noise_of_0_db_gain_3_db(benchmark):
     for path in sorted(folder.glob("*-01-1.mp3"))[-6:]:
         clean = load_audio(path)
         mixed = clean + hiss(clean.size, level=clean.std())
-        before, after = (benchmark.segmental_snrs(clean, heard).mean() for heard in (mixed, mmse_stsa(mixed)))
+        before, after = (benchmark.segmental_snrs(clean, noisy).mean() for noisy in (mixed, mmse_stsa(mixed)))
         gains.append(after - before)
     assert np.mean(gains) > 3

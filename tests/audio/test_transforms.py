@@ -143,10 +143,10 @@ def test_steps_are_done_one_after_the_other_with_their_options():
     assert rate == 16_000
 
 
-def test_each_step_hears_the_rate_that_the_one_before_left(monkeypatch):
+def test_each_transform_is_given_the_rate_that_the_one_before_left(monkeypatch):
     rates = []
-    monkeypatch.setitem(TRANSFORMS, "listen", lambda waveform, sampling_rate: rates.append(sampling_rate) or waveform)
-    waveform, rate = apply_transforms(voice(rate=48_000), 48_000, ["listen", "resample:new_rate=8000", "listen"])
+    monkeypatch.setitem(TRANSFORMS, "probe", lambda waveform, sampling_rate: rates.append(sampling_rate) or waveform)
+    waveform, rate = apply_transforms(voice(rate=48_000), 48_000, ["probe", "resample:new_rate=8000", "probe"])
     assert rates == [48_000, 8_000] and rate == 8_000 and waveform.shape == (8_000,)
 
 

@@ -82,7 +82,7 @@ def test_a_pause_between_two_voices_stays():
     assert trim_silence(clip).size > 16_000 * (0.6 + 0.7 + 0.6)
 
 
-def test_a_sound_as_loud_as_the_voice_stays_though_the_network_hears_none_in_it():
+def test_a_sound_as_loud_as_the_voice_stays_though_the_network_detects_none_in_it():
     time = np.arange(16_000) / 16_000
     held = 0.4 * np.sin(2 * np.pi * 1_000 * time).astype(np.float32)
     clip = np.concatenate([voice(), held, hiss(1.0)])

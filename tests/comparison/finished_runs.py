@@ -9,8 +9,8 @@ from burst2vec.scoring import baseline_predictions, score_tasks
 from burst2vec.tasks import resolve_tasks
 
 
-def heard(tasks, labels, noise, seed):
-    """What a system hears that is wrong by so much: values within the tasks' spans, and probabilities."""
+def noisy_predictions(tasks, labels, noise, seed):
+    """What a system predicts that is wrong by so much: values within the tasks' spans, and probabilities."""
     chance = np.random.default_rng(seed)
     predictions = {}
     for task in tasks:
@@ -37,7 +37,7 @@ def write_run(folder, splits, noise=0.1, seed=0, recipe=(), tasks="exvo", shuffl
     scores, baseline = {}, {}
     for split, (file_ids, labels) in splits.items():
         guessed = labels or {task.name: _unknown(task, len(file_ids)) for task in records}
-        predictions = heard(records, guessed, noise, seed)
+        predictions = noisy_predictions(records, guessed, noise, seed)
         order = np.random.default_rng(seed).permutation(len(file_ids)) if shuffle else np.arange(len(file_ids))
         in_order = {task: values[order] for task, values in predictions.items()}
         write_predictions(folder / f"predictions_{split}.csv", records, [file_ids[row] for row in order], in_order)

@@ -32,14 +32,14 @@ def saved(folder, preprocess=()):
     return str(folder)
 
 
-def test_a_difference_of_two_samples_hears_what_its_transfer_function_says():
+def test_a_difference_of_two_samples_passes_what_its_transfer_function_says():
     hz, response = cumulative_response([[1.0, -1.0]])
     expected = np.abs(1 - np.exp(-2j * np.pi * hz / 16000))
     assert hz[0] == 0 and hz[-1] == 8000 and len(hz) == 513
     assert np.allclose(response, expected / np.sqrt((expected**2).sum()))
 
 
-def test_an_impulse_hears_all_frequencies_alike_wherever_it_stands():
+def test_an_impulse_passes_all_frequencies_alike_wherever_it_stands():
     flat = cumulative_response([[0.0, 0.0, 5.0]])[1]
     assert np.allclose(flat, 1 / np.sqrt(513))
 

@@ -26,7 +26,7 @@ from burst2vec.scoring import score_tasks
 from burst2vec.scoring.fusion import choose_weights, weighted
 from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.tasks import TASK_PRESETS
-from tests.comparison.finished_runs import exvo_labels, heard, write_run
+from tests.comparison.finished_runs import exvo_labels, noisy_predictions, write_run
 
 EXVO = TASK_PRESETS["exvo"]
 IDS = [f"{number:05}" for number in range(1, 41)]
@@ -68,7 +68,7 @@ def test_rows_are_the_same_clip_for_every_system(folders):
     split = align(read_systems(folders), "validation")
     assert split.file_ids == IDS
     for seed, noise, predictions in ((0, 0.2, split.predictions[0]), (1, 0.3, split.predictions[1])):
-        for task, values in heard(EXVO, LABELS, noise, seed).items():
+        for task, values in noisy_predictions(EXVO, LABELS, noise, seed).items():
             np.testing.assert_allclose(predictions[task], values, atol=5.1e-7)
 
 

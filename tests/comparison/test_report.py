@@ -1,4 +1,4 @@
-"""A report has a row a recipe, means and spreads worked by hand, and nothing that no run measured."""
+"""A report has a row per recipe, means and spreads worked by hand, and nothing that no run measured."""
 
 import csv
 import json

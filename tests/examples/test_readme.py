@@ -212,8 +212,8 @@ def test_a_run_that_was_interrupted_is_resumed_by_the_command_that_the_readme_na
 def test_the_pipeline_answers_in_the_shape_that_is_printed(quickstart):
     values = run_python(BLOCKS[0].text)
     one, two = (
-        values['hear("laugh.mp3")'],
-        values['hear(["laugh.mp3", "sigh.wav"], batch_size=8, return_embedding=True)'],
+        values['analyse("laugh.mp3")'],
+        values['analyse(["laugh.mp3", "sigh.wav"], batch_size=8, return_embedding=True)'],
     )
     assert list(one) == ["emotion", "age", "country"] and 0 <= one["emotion"]["Amusement"] <= 1
     assert 15 < one["age"] < 45 and one["country"]["label"] in one["country"]["probabilities"]

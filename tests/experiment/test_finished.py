@@ -10,7 +10,7 @@ from burst2vec.errors import RunError
 from burst2vec.experiment.finished import names_of, read_predictions, read_run
 from burst2vec.experiment.results import write_predictions
 from burst2vec.tasks import TASK_PRESETS, Task
-from tests.comparison.finished_runs import exvo_labels, heard, write_run
+from tests.comparison.finished_runs import exvo_labels, noisy_predictions, write_run
 
 EXVO = TASK_PRESETS["exvo"]
 IDS = [f"{number:05}" for number in range(1, 9)]
@@ -22,7 +22,7 @@ def run(tmp_path):
 
 
 def test_predictions_come_back_as_they_were_written(tmp_path):
-    predictions = heard(EXVO, exvo_labels(8), 0.1, seed=0)
+    predictions = noisy_predictions(EXVO, exvo_labels(8), 0.1, seed=0)
     write_predictions(tmp_path / "p.csv", EXVO, IDS, predictions)
     file_ids, found = read_predictions(tmp_path / "p.csv", EXVO)
     assert file_ids == IDS
@@ -50,7 +50,7 @@ def test_names_that_are_formulas_are_written_as_text_and_come_back(tmp_path):
     ("task", "value", "said"), [("age", np.nan, r"\[nan\]"), ("country", np.inf, r"\[.*, inf, .*\]")]
 )
 def test_a_prediction_that_is_no_number_is_never_written(tmp_path, task, value, said):
-    predictions = heard(EXVO, exvo_labels(8), 0.1, seed=0)
+    predictions = noisy_predictions(EXVO, exvo_labels(8), 0.1, seed=0)
     predictions[task][2, -1 if task == "age" else 1] = value
     with pytest.raises(
         RunError, match=f"p.csv is not written: the task '{task}' has the prediction {said} for the clip '00003'"

@@ -87,7 +87,7 @@ def clips_of(folder, waveforms):
 # The spectrogram
 
 
-def test_a_frame_is_32_ms_every_16_ms_and_hears_nothing_else():
+def test_a_frame_is_32_ms_every_16_ms_and_is_of_nothing_else():
     clip = np.zeros(512 + 3 * 256, np.float32)
     clip[512 + 256 : 512 + 512] = tone(1_000, 256)  # of the third frame and the fourth
     decibels = mel_decibels(clip)

@@ -76,10 +76,10 @@ def vectors(dataset):
 @pytest.fixture
 def counted(monkeypatch):
     """A small feature set, computed in this process, and how often a clip was; a third file is one clip."""
-    heard = []
+    lengths = []
 
     def vector(waveform):
-        heard.append(waveform.size)
+        lengths.append(waveform.size)
         return np.array([waveform.size, waveform.max()], np.float32), ""
 
     made = FeatureSet(2, vector, lambda: ("samples", "peak"), lambda: {"version": 1})
@@ -87,7 +87,7 @@ def counted(monkeypatch):
     monkeypatch.setattr(tables, "CLIPS_PER_FILE", 2)
     # Of processes that are forked, what they append stays there.
     monkeypatch.setattr(extraction, "_processes", lambda num_proc, clips: None)
-    return heard
+    return lengths
 
 
 # The numbers
@@ -339,7 +339,7 @@ def test_processes_are_as_many_as_asked_for_or_as_there_are_cores_and_never_more
 # Several clips at once
 
 
-def test_clips_of_like_length_are_heard_together_and_answered_in_the_datasets_order(counted, monkeypatch, tmp_path):
+def test_clips_of_like_length_are_taken_together_and_answered_in_the_datasets_order(counted, monkeypatch, tmp_path):
     together = []
 
     def several(waveforms):
@@ -503,7 +503,7 @@ def write_slowly(dataset, folder):
     write_features({"train": dataset}, "egemaps", folder, 1)
 
 
-def test_a_run_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
+def test_a_run_that_was_killed_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "CLIPS_PER_FILE", 2)
     dataset = clips_of(tmp_path / "wav", {f"c{clip:02d}": noise(1_000, clip) for clip in range(20)})
     run = multiprocessing.get_context("fork").Process(target=write_slowly, args=(dataset, tmp_path / "out"))

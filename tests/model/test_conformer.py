@@ -124,11 +124,11 @@ def test_the_convolution_is_the_written_out_sum():
     module = MaskedConvolution(4, kernel=3, dropout=0.0)
     frames, mask = torch.randn(1, 5, 4), torch.tensor([[True, True, True, False, False]])
     signal, gate = module.gated(module.layer_norm(frames))[0].split(4, dim=1)
-    heard = signal * torch.sigmoid(gate)
+    gated = signal * torch.sigmoid(gate)
     weight = module.depthwise.weight[:, 0]  # (features, kernel)
     for t in range(3):
         near = [(t + offset, offset + 1) for offset in (-1, 0, 1) if 0 <= t + offset < 3]  # frames 3 and 4 count as 0
-        summed = sum(heard[place] * weight[:, tap] for place, tap in near)
+        summed = sum(gated[place] * weight[:, tap] for place, tap in near)
         value = module.depthwise_norm(summed)
         expected = module.output(value * torch.sigmoid(value))
         torch.testing.assert_close(module(frames, mask)[0, t], expected)

@@ -72,9 +72,9 @@ def test_another_rate_is_refused_with_the_call_that_mends_it():
 
 
 def test_vectors_pass_as_they_are_without_mask_or_level():
-    hears = Burst2VecFeatureExtractor(features=["mine"], feature_size=2)
+    extractor = Burst2VecFeatureExtractor(features=["mine"], feature_size=2)
     for given in ([1.0, -2.0], [[1.0, -2.0], np.array([3.0, 4.0])]):
-        batch = hears(given, return_tensors="pt")
+        batch = extractor(given, return_tensors="pt")
         assert set(batch) == {"input_values"} and batch["input_values"][0].tolist() == [1.0, -2.0]
 
 
@@ -86,12 +86,12 @@ def test_vectors_pass_as_they_are_without_mask_or_level():
     ],
 )
 def test_what_is_no_vector_of_the_models_size_is_refused_by_name(given, message):
-    hears = Burst2VecFeatureExtractor(features=["mine"], feature_size=2)
+    extractor = Burst2VecFeatureExtractor(features=["mine"], feature_size=2)
     with pytest.raises(WaveformError, match=message):
-        hears(given, names=["laugh"])
+        extractor(given, names=["laugh"])
 
 
-def test_what_the_model_hears_comes_back_from_disk(tmp_path):
+def test_what_the_model_takes_comes_back_from_disk(tmp_path):
     Burst2VecFeatureExtractor(features=["a", "b"], feature_size=5, normalise_per_speaker=True).save_pretrained(tmp_path)
     again = Burst2VecFeatureExtractor.from_pretrained(tmp_path)
     assert (again.features, again.feature_size, again.normalise_per_speaker) == (["a", "b"], 5, True)

@@ -45,7 +45,7 @@ def test_padding_never_changes_a_valid_frame(name, padding):
 
 
 @pytest.mark.parametrize("name", FRONTENDS)
-def test_a_clip_of_a_minute_is_heard_beside_one_of_25_milliseconds(name):
+def test_a_clip_of_a_minute_is_taken_beside_one_of_25_milliseconds(name):
     clips = noise_clips(60 * 16000, 400)
     frontend = small(name, clips)
     with torch.no_grad():

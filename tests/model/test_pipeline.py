@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def hear(folder):
+def analyse(folder):
     return pipeline("vocal-burst-analysis", model=str(folder))
 
 
@@ -30,9 +30,9 @@ def assert_same(left, right):
     assert left["country"]["probabilities"] == pytest.approx(right["country"]["probabilities"], abs=1e-4)
 
 
-def test_it_names_what_it_hears(hear):
-    answer = hear(noise_clips(8000)[0])
-    assert isinstance(hear, Burst2VecPipeline)
+def test_it_names_what_it_predicts(analyse):
+    answer = analyse(noise_clips(8000)[0])
+    assert isinstance(analyse, Burst2VecPipeline)
     assert set(answer) == {"emotion", "age", "country"}
     assert set(answer["emotion"]) >= {"Awe", "Surprise"} and 15 <= answer["age"] <= 45
     probabilities = answer["country"]["probabilities"]
@@ -40,33 +40,33 @@ def test_it_names_what_it_hears(hear):
     assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_path_bytes_array_and_dictionary_are_one_clip(hear, tmp_path):
+def test_path_bytes_array_and_dictionary_are_one_clip(analyse, tmp_path):
     clip = np.clip(noise_clips(8000)[0] / 5, -1, 1)
     path = tmp_path / "burst.wav"
     soundfile.write(path, clip, 16000, subtype="FLOAT")
-    expected = hear(clip)
+    expected = analyse(clip)
     for given in (path, str(path), path.read_bytes(), {"array": clip, "sampling_rate": 16000}):
-        assert_same(hear(given), expected)
+        assert_same(analyse(given), expected)
 
 
-def test_other_rates_are_resampled(hear):
+def test_other_rates_are_resampled(analyse):
     time = np.arange(48000) / 48000
     tone = (np.sin(2 * np.pi * 440 * time) * np.exp(-3 * time)).astype("f")
     file = io.BytesIO()
     soundfile.write(file, tone, 48000, format="WAV", subtype="FLOAT")
-    assert_same(hear({"array": tone, "sampling_rate": 48000}), hear(file.getvalue()))
+    assert_same(analyse({"array": tone, "sampling_rate": 48000}), analyse(file.getvalue()))
 
 
-def test_lists_and_batches_answer_as_single_clips(hear):
+def test_lists_and_batches_answer_as_single_clips(analyse):
     clips = noise_clips(400, 8000, 12345, 3000)
-    alone = [hear(clip) for clip in clips]
-    for together in (hear(clips), hear(clips, batch_size=3), list(hear(clip for clip in clips))):
+    alone = [analyse(clip) for clip in clips]
+    for together in (analyse(clips), analyse(clips, batch_size=3), list(analyse(clip for clip in clips))):
         for left, right in zip(together, alone, strict=True):
             assert_same(left, right)
 
 
-def test_the_embedding_comes_on_request(hear):
-    answer = hear(noise_clips(8000), return_embedding=True, batch_size=2)[0]
+def test_the_embedding_comes_on_request(analyse):
+    answer = analyse(noise_clips(8000), return_embedding=True, batch_size=2)[0]
     assert len(answer["embedding"]) == 20 and np.isfinite(answer["embedding"]).all()
 
 
@@ -83,27 +83,27 @@ def test_the_embedding_comes_on_request(hear):
         ({"array": np.zeros(0, "f"), "sampling_rate": 8000}, WaveformError, "no samples"),
     ],
 )
-def test_what_it_cannot_hear_is_refused_by_name(hear, given, error, message):
+def test_what_it_cannot_take_is_refused_by_name(analyse, given, error, message):
     with pytest.raises(error, match=message):
-        hear(given)
+        analyse(given)
 
 
-def test_an_unknown_argument_is_named(hear):
+def test_an_unknown_argument_is_named(analyse):
     with pytest.raises(TypeError, match="top_k"):
-        hear(noise_clips(8000)[0], top_k=3)
+        analyse(noise_clips(8000)[0], top_k=3)
 
 
 def test_a_clip_goes_through_the_steps_that_training_clips_went_through(tmp_path):
     steps = [{"highpass": {}}, {"normalise_peak": {"dbfs": -6.0}}]
     tiny_model().save_pretrained(tmp_path)
     Burst2VecFeatureExtractor(target_rms_dbfs=None, preprocess=steps).save_pretrained(tmp_path)
-    hear = pipeline("vocal-burst-analysis", model=str(tmp_path))
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path))
     clip = noise_clips(8000)[0] / 10 + 0.5  # an offset that the high-pass takes away
-    heard = hear.preprocess({"array": clip, "sampling_rate": 16000})["input_values"][0].numpy()
-    assert abs(float(heard.mean())) < 1e-3
-    assert float(np.abs(heard).max()) == pytest.approx(10 ** (-6 / 20), rel=1e-4)
+    prepared = analyse.preprocess({"array": clip, "sampling_rate": 16000})["input_values"][0].numpy()
+    assert abs(float(prepared.mean())) < 1e-3
+    assert float(np.abs(prepared).max()) == pytest.approx(10 ** (-6 / 20), rel=1e-4)
     expected, _ = apply_transforms(clip, 16000, steps)
-    assert np.array_equal(heard, expected)
+    assert np.array_equal(prepared, expected)
 
 
 def test_a_model_that_lacks_weights_or_has_nan_makes_no_pipeline(tmp_path):
@@ -124,6 +124,6 @@ def test_an_answer_that_is_no_number_is_an_error():
     model = tiny_model()
     model.heads["age"].output.weight.data.fill_(3e38)  # finite, and too large for any product
     model.heads["age"].output.weight.data[..., ::2] *= -1
-    hear = pipeline("vocal-burst-analysis", model=model, feature_extractor=Burst2VecFeatureExtractor())
+    analyse = pipeline("vocal-burst-analysis", model=model, feature_extractor=Burst2VecFeatureExtractor())
     with pytest.raises(ValueError, match="answers .*nan.* for the task 'age'"):
-        hear(noise_clips(8000)[0])
+        analyse(noise_clips(8000)[0])

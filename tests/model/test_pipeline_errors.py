@@ -53,15 +53,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def listen(folder):
+def analyse(folder):
     return pipeline("vocal-burst-analysis", model=str(folder))
 
 
 @pytest.fixture(scope="module")
-def good(listen):
+def good(analyse):
     """Eight clips and the answer to each alone."""
     clips = noise_clips(*LENGTHS)
-    return clips, [listen(clip, return_embedding=True) for clip in clips]
+    return clips, [analyse(clip, return_embedding=True) for clip in clips]
 
 
 def numbers(answer):
@@ -87,43 +87,43 @@ def with_bad(clips, bad):
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
-def test_a_bad_clip_costs_no_other_its_answer(listen, good, caplog, kind, batch_size):
+def test_a_bad_clip_costs_no_other_its_answer(analyse, good, caplog, kind, batch_size):
     clips, alone = good
     bad, said = BAD[kind]
     with pytest.raises((AudioError, WaveformError), match=re.escape(said)):
-        listen(with_bad(clips, bad), batch_size=batch_size)
+        analyse(with_bad(clips, bad), batch_size=batch_size)
     with caplog.at_level(logging.WARNING):
-        skipped = listen(with_bad(clips, bad), batch_size=batch_size, on_error="skip", return_embedding=True)
+        skipped = analyse(with_bad(clips, bad), batch_size=batch_size, on_error="skip", return_embedding=True)
     assert_same(skipped, alone, batch_size)
     assert caplog.text.count("left out: ") == 1 and said in caplog.text
-    answers = listen(with_bad(clips, bad), batch_size=batch_size, on_error="nan", return_embedding=True)
+    answers = analyse(with_bad(clips, bad), batch_size=batch_size, on_error="nan", return_embedding=True)
     assert_same(answers[:3] + answers[4:], alone, batch_size)
     assert said in answers[3].pop("error") and answers[3]["country"]["label"] is None
     assert len(numbers(answers[3])) == len(numbers(alone[3])) and all(map(math.isnan, numbers(answers[3])))
     assert answers[3].keys() == alone[3].keys()
 
 
-def test_several_bad_clips_and_nothing_but_bad_ones(listen, good, caplog):
+def test_several_bad_clips_and_nothing_but_bad_ones(analyse, good, caplog):
     clips, alone = good
     given = [BAD["too short"][0], clips[0], BAD["missing file"][0], BAD["nothing"][0], clips[1], b""]
-    assert_same(listen(given, batch_size=2, on_error="skip", return_embedding=True), alone[:2], 2)
-    answers = listen(given, batch_size=2, on_error="nan")
+    assert_same(analyse(given, batch_size=2, on_error="skip", return_embedding=True), alone[:2], 2)
+    answers = analyse(given, batch_size=2, on_error="nan")
     assert [answer.get("error", "")[:6] for answer in answers] == ["clip 0", "", "nowher", "clip 3", "", "clip 5"]
     for batch_size in (1, 2):
-        assert listen([b"", None], batch_size=batch_size, on_error="skip") == []
-        assert ["error" in answer for answer in listen([b"", None], batch_size=batch_size, on_error="nan")] == [
+        assert analyse([b"", None], batch_size=batch_size, on_error="skip") == []
+        assert ["error" in answer for answer in analyse([b"", None], batch_size=batch_size, on_error="nan")] == [
             True
         ] * 2
 
 
-def test_a_clip_given_alone(listen, good):
+def test_a_clip_given_alone(analyse, good):
     clips, alone = good
-    assert_same([listen(clips[0], on_error="skip", return_embedding=True)], alone[:1])
-    assert listen(b"", on_error="skip") is None
-    assert listen(b"", on_error="nan")["error"].startswith("clip: the file is empty")
+    assert_same([analyse(clips[0], on_error="skip", return_embedding=True)], alone[:1])
+    assert analyse(b"", on_error="skip") is None
+    assert analyse(b"", on_error="nan")["error"].startswith("clip: the file is empty")
     with pytest.raises(AudioError, match="^clip: the file is empty"):
-        listen(b"")
-    assert listen([], on_error="skip") == listen([]) == []
+        analyse(b"")
+    assert analyse([], on_error="skip") == analyse([]) == []
 
 
 class Clips(torch.utils.data.Dataset):
@@ -149,45 +149,45 @@ class Stream(torch.utils.data.IterableDataset):
     "given", [Clips, Stream, lambda clips: (clip for clip in clips)], ids=["set", "stream", "yield"]
 )
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_datasets_and_generators_are_answered_one_by_one(listen, good, given, batch_size):
+def test_datasets_and_generators_are_answered_one_by_one(analyse, good, given, batch_size):
     clips, alone = good
     everything = with_bad(clips, BAD["two channels"][0])
     settings = {"batch_size": batch_size, "return_embedding": True}
-    answers = listen(given(everything), on_error="skip", **settings)
+    answers = analyse(given(everything), on_error="skip", **settings)
     assert not isinstance(answers, list)
     assert_same(list(answers), alone, batch_size)
-    answers = list(listen(given(everything), on_error="nan", **settings))
+    answers = list(analyse(given(everything), on_error="nan", **settings))
     assert answers[3]["error"].startswith("clip 3 (counted from 0): shape (2, 8000)")
     with pytest.raises(WaveformError, match="clip 3 .* several channels"):
-        list(listen(given(everything), **settings))
-    assert_same(list(listen(given(clips), **settings)), alone, batch_size)
+        list(analyse(given(everything), **settings))
+    assert_same(list(analyse(given(clips), **settings)), alone, batch_size)
 
 
-def test_workers_that_read_ahead_change_nothing(listen, good):
+def test_workers_that_read_ahead_change_nothing(analyse, good):
     clips, alone = good
     given = with_bad(clips, BAD["empty file"][0])
-    assert_same(listen(given, num_workers=1, batch_size=4, on_error="skip", return_embedding=True), alone, 4)
+    assert_same(analyse(given, num_workers=1, batch_size=4, on_error="skip", return_embedding=True), alone, 4)
 
 
 def test_what_to_do_can_be_said_once_for_all_calls(folder, good):
-    listen = pipeline("vocal-burst-analysis", model=str(folder), on_error="skip")
-    assert len(listen([good[0][0], b""])) == 1 and listen(b"") is None
-    assert "error" in listen([good[0][0], b""], on_error="nan")[1]
+    analyse = pipeline("vocal-burst-analysis", model=str(folder), on_error="skip")
+    assert len(analyse([good[0][0], b""])) == 1 and analyse(b"") is None
+    assert "error" in analyse([good[0][0], b""], on_error="nan")[1]
     with pytest.raises(AudioError):
-        listen([good[0][0], b""], on_error="raise")
+        analyse([good[0][0], b""], on_error="raise")
 
 
-def test_there_are_three_things_to_do(listen):
+def test_there_are_three_things_to_do(analyse):
     with pytest.raises(ValueError, match="on_error 'ignore' is not one of raise, skip, nan"):
-        listen([b""], on_error="ignore")
+        analyse([b""], on_error="ignore")
 
 
 def test_a_fault_that_is_no_clips_is_raised_whatever_is_asked_for(tmp_path):
     tiny_model().save_pretrained(tmp_path)
     Burst2VecFeatureExtractor(features=["mine"], feature_size=3, normalise_per_speaker=True).save_pretrained(tmp_path)
-    listen = pipeline("vocal-burst-analysis", model=str(tmp_path))
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path))
     with pytest.raises(ValueError, match="their speaker's own mean"):
-        listen([np.zeros(8_000, "f")], on_error="skip")
+        analyse([np.zeros(8_000, "f")], on_error="skip")
 
 
 def test_a_step_that_fails_on_a_clip_is_the_clips_fault(tmp_path, good, monkeypatch):
@@ -199,18 +199,18 @@ def test_a_step_that_fails_on_a_clip_is_the_clips_fault(tmp_path, good, monkeypa
     monkeypatch.setitem(TRANSFORMS, "normalise_peak", only_quiet)
     tiny_model().save_pretrained(tmp_path)
     Burst2VecFeatureExtractor(preprocess=["normalise_peak"]).save_pretrained(tmp_path)
-    listen = pipeline("vocal-burst-analysis", model=str(tmp_path))
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path))
     clips, alone = good
-    answers = listen([clips[0], 100 * clips[1], clips[2]], on_error="nan", return_embedding=True)
+    answers = analyse([clips[0], 100 * clips[1], clips[2]], on_error="nan", return_embedding=True)
     assert_same(answers[::2], alone[:3:2])
     assert "clip 1 (counted from 0): step 1, normalise_peak: too loud for it" in answers[1]["error"]
 
 
-def test_clips_are_taken_in_the_forms_of_others(listen, good, tmp_path):
+def test_clips_are_taken_in_the_forms_of_others(analyse, good, tmp_path):
     clip = np.clip(good[0][0] / 5, -1, 1)
     soundfile.write(tmp_path / "burst.wav", clip, 16_000, subtype="FLOAT")
     content = (tmp_path / "burst.wav").read_bytes()
-    expected = listen(clip)
+    expected = analyse(clip)
     forms = [
         {"raw": clip, "sampling_rate": 16_000},
         {"array": clip, "sampling_rate": 16_000, "path": "elsewhere.wav"},
@@ -220,8 +220,8 @@ def test_clips_are_taken_in_the_forms_of_others(listen, good, tmp_path):
         bytearray(content),
         torch.from_numpy(clip),
     ]
-    for answer in [*listen(forms), *map(listen, forms)]:
+    for answer in [*analyse(forms), *map(analyse, forms)]:
         np.testing.assert_allclose(numbers(answer), numbers(expected), rtol=1e-5, atol=1e-6)
     integers = np.round(clip * 32_768).clip(-32_768, 32_767).astype("int16")
     for given in (integers, {"array": integers, "sampling_rate": 16_000}):
-        np.testing.assert_allclose(numbers(listen(given)), numbers(expected), rtol=1e-2)
+        np.testing.assert_allclose(numbers(analyse(given)), numbers(expected), rtol=1e-2)

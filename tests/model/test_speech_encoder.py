@@ -193,7 +193,7 @@ def test_specaugment_hides_the_share_that_was_asked_for():
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399, 60 * 16000 + 1])
-def test_the_model_names_the_row_of_a_clip_it_cannot_hear(samples):
+def test_the_model_names_the_row_of_a_clip_it_cannot_take(samples):
     model = tiny_model()
     width = max(samples, 16000)
     mask = torch.zeros(3, width, dtype=torch.long)

@@ -15,7 +15,7 @@ TASKS = (EMOTION, AGE, COUNTRY)
 
 
 def made_up_systems(count, clips=120, seed=0):
-    """Labels, and systems that hear each task with noise of their own and a bias."""
+    """Labels, and systems that predict each task with noise of their own and a bias."""
     chance = np.random.default_rng(seed)
     references = {
         "emotion": chance.random((clips, 2)),

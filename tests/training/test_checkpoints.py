@@ -318,7 +318,7 @@ def test_where_there_is_no_checkpoint_yet_there_is_nothing_to_resume(tmp_path):
     assert choose_checkpoint(tmp_path / "new", True, RUN) == (None, [])
 
 
-def test_a_run_with_other_settings_may_not_resume_and_hears_every_difference(tmp_path):
+def test_a_run_with_other_settings_may_not_resume_and_every_difference_is_named(tmp_path):
     write_checkpoint(tmp_path, 8)
     with pytest.raises(
         CheckpointError, match="learning_rate was 1e-05 and is 0.1; seed was 42 and is not set.*new output_dir"

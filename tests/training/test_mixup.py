@@ -37,7 +37,7 @@ def test_a_clip_stays_mostly_itself_and_its_classes_sum_to_one():
             assert not known[clip] or shares[clip, country] >= 0.5
 
 
-def test_what_one_of_two_clips_holds_is_heard():
+def test_what_one_of_two_clips_holds_is_in_the_mixture():
     torch.manual_seed(1)
     plain, mixed = batch(), mix_batch(batch(), TASKS, alpha=1.0)
     silent = mixed["attention_mask"] == 0
@@ -52,12 +52,12 @@ def test_vectors_without_a_mask_are_mixed_too():
 
 
 def test_a_run_mixes_in_training_and_not_in_evaluation(tmp_path, monkeypatch):
-    heard = []
-    monkeypatch.setattr("burst2vec.training.trainer.mix_batch", lambda *given: heard.append(given[2]) or given[0])
+    alphas = []
+    monkeypatch.setattr("burst2vec.training.trainer.mix_batch", lambda *given: alphas.append(given[2]) or given[0])
     trainer = tiny_trainer(tmp_path, max_steps=3, mixup_alpha=0.3, eval_strategy="no", load_best_model_at_end=False)
     trainer.train()
     trainer.evaluate()
-    assert heard == [0.3] * 3
+    assert alphas == [0.3] * 3
 
 
 def test_a_mixed_run_learns(tmp_path):
@@ -66,5 +66,5 @@ def test_a_mixed_run_learns(tmp_path):
 
 
 def test_an_alpha_of_zero_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="mixup_alpha must be a number above 0, or null, got 0"):
+    with pytest.raises(ValueError, match="mixup_alpha must be a number above 0, up to 1000000, or null, got 0.0"):
         tiny_trainer(tmp_path, mixup_alpha=0.0)
