@@ -47,7 +47,7 @@ PICTURES = ["emotion_ccc", "age_scatter", "country_confusion"]
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with a recipe, a corpus with two clips that cannot be heard, and one finished run."""
+    """A folder with a recipe, a corpus with two clips that cannot be read, and one finished run."""
     place = tmp_path_factory.mktemp("exvo")
     (place / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     arguments = ["--data_dir", str(place / "corpus"), "--cache_dir", str(place / "cache")]
@@ -86,7 +86,7 @@ def test_everything_is_written(workplace):
     assert {path.name for path in (run / "plots").iterdir()} == pictures
 
 
-def test_clips_that_cannot_be_heard_are_skipped_and_counted(workplace):
+def test_clips_that_cannot_be_read_are_skipped_and_counted(workplace):
     counts = metrics_of(workplace / "run")["clips"]
     assert [counts[split]["skipped"] for split in ("train", "validation", "test")] == [1, 0, 1]
     assert sum(count["used"] for count in counts.values()) == 34

@@ -68,20 +68,20 @@ def in_float32_and_afresh(monkeypatch):
 
 @pytest.mark.parametrize("style", ["base", "large"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_values_are_mean_and_deviation_of_each_clip_heard_alone_by_the_bare_encoder(family, style, tmp_path):
+def test_values_are_mean_and_standard_deviation_of_each_clip_alone_by_the_bare_encoder(family, style, tmp_path):
     model = save_encoder(tmp_path, family, style)
     clips = [3 * clip + 0.5 for clip in noise_clips(*LENGTHS)]
     theirs = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path)
     for clip, found in zip(clips, embed(tmp_path, clips), strict=True):
-        heard = theirs(clip, sampling_rate=16_000, return_tensors="pt")["input_values"]
+        values = theirs(clip, sampling_rate=16_000, return_tensors="pt")["input_values"]
         with torch.no_grad():
-            frames = model(heard).last_hidden_state[0].double().numpy()
+            frames = model(values).last_hidden_state[0].double().numpy()
         # One frame has no deviation; the pooling's ε leaves 1e-4 there.
         expected = np.concatenate([frames.mean(axis=0), frames.std(axis=0).clip(1e-4)])
         np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_an_encoder_that_asks_for_no_level_hears_clips_as_recorded(tmp_path):
+def test_an_encoder_that_asks_for_no_level_takes_clips_as_recorded(tmp_path):
     model = save_encoder(tmp_path, style="large", do_normalize=False)
     (clip,) = noise_clips(2_000)
     quiet, loud = embed(tmp_path, [0.01 * clip, clip])
@@ -349,7 +349,7 @@ def test_a_checkpoint_must_say_how_it_wants_its_clips(tmp_path):
     refused(tmp_path, "preprocessor_config.json")
 
 
-def test_a_model_that_hears_no_waveforms_is_refused(tmp_path):
+def test_a_model_that_takes_no_waveforms_is_refused(tmp_path):
     small = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=8)
     AutoModel.from_config(small).save_pretrained(tmp_path / "bert")
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "bert")

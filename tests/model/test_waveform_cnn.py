@@ -1,4 +1,4 @@
-"""The network over raw waveforms: what a window hears, and that nothing else reaches it."""
+"""The network over raw waveforms: what a window is given, and that nothing else reaches it."""
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ def test_padding_changes_no_frame(padding):
         assert not frames[row, alone.shape[1] :].any()
 
 
-def test_a_clip_shorter_than_a_window_is_heard_with_silence_after_it():
+def test_a_clip_shorter_than_a_window_is_padded_with_silence():
     cnn = small_cnn()
     clip = torch.randn(500)
     frames, frame_mask = cnn(clip[None])
