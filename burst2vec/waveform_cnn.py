@@ -14,7 +14,7 @@ MAX_PASSES = 100  # over each clip
 
 
 class WaveformCNN(nn.Module):
-    """Each window of a clip, 250 ms of it, becomes the values of ``hidden`` units: a frame.
+    """Each window of a clip, 250 ms of it, becomes the values of ``hidden_size`` units: a frame.
 
     The networks of Purohit, Ben Mahmoud, Vlasenko and Magimai-Doss (2022, arXiv:2206.11968), on the waveform as it is
     or after the zero-frequency filter. For each layer a convolution without padding, max pooling and ReLU; then the
@@ -37,11 +37,11 @@ class WaveformCNN(nn.Module):
         window_seconds: of the clip in a frame.
         hop_seconds: from one window to the next. A multiple of the network's step, the product of all strides and
             pools, costs one pass over the clip: 37.5 ms with the defaults. None: one step.
-        filters: channels of each convolution.
-        kernels: taps of each; of the first at 16 kHz, so 30 are 1.9 ms.
-        strides: of each.
+        conv_dim: channels of each convolution.
+        conv_kernel: taps of each; of the first at 16 kHz, so 30 are 1.9 ms.
+        conv_stride: steps of each.
         pools: steps in a maximum, which do not overlap, after each; 1 for none.
-        hidden: units, and so features of a frame: pooled by mean and standard deviation ten give 20.
+        hidden_size: units, and so features of a frame: pooled by mean and standard deviation ten give 20.
 
     Raises:
         ValueError: lists of unequal lengths, a window that some layer finds too short, a hop that takes more than 100
@@ -60,44 +60,44 @@ class WaveformCNN(nn.Module):
         *,
         window_seconds: float = 0.25,
         hop_seconds: float | None = None,
-        filters=(128, 256, 512, 512),
-        kernels=(30, 10, 4, 3),
-        strides=(10, 5, 2, 1),
+        conv_dim=(128, 256, 512, 512),
+        conv_kernel=(30, 10, 4, 3),
+        conv_stride=(10, 5, 2, 1),
         pools=(2, 3, 1, 1),
-        hidden: int = 10,
+        hidden_size: int = 10,
     ):
         super().__init__()
-        _check_layers(filters=filters, kernels=kernels, strides=strides, pools=pools)
-        if type(hidden) is not int or hidden < 1:
-            raise ValueError(f"hidden is {hidden!r}; it must be a whole number from 1")
-        self.strides, self.pools = tuple(strides), tuple(pools)
+        _check_layers(conv_dim=conv_dim, conv_kernel=conv_kernel, conv_stride=conv_stride, pools=pools)
+        if type(hidden_size) is not int or hidden_size < 1:
+            raise ValueError(f"hidden_size is {hidden_size!r}; it must be a whole number from 1")
+        self.pools = tuple(pools)
         self.window_samples = _samples("window_seconds", window_seconds)
         self.step_samples = 1
         self.window_steps = self.window_samples
-        for layer, (kernel, stride, pool) in enumerate(zip(kernels, strides, pools, strict=True), start=1):
+        for layer, (kernel, stride, pool) in enumerate(zip(conv_kernel, conv_stride, pools, strict=True), start=1):
             self.step_samples *= stride * pool
             self.window_steps = ((self.window_steps - kernel) // stride + 1) // pool
             if self.window_steps < 1:
                 raise ValueError(
-                    f"a window of {window_seconds:g} s leaves nothing after convolution {layer} of kernels "
-                    f"{list(kernels)}, strides {list(strides)} and pools {list(pools)}; give a longer window_seconds, "
-                    "or smaller ones"
+                    f"a window of {window_seconds:g} s leaves nothing after convolution {layer} of conv_kernel "
+                    f"{list(conv_kernel)}, conv_stride {list(conv_stride)} and pools {list(pools)}; give a longer "
+                    "window_seconds, or smaller ones"
                 )
         self.hop_samples = self.step_samples if hop_seconds is None else _samples("hop_seconds", hop_seconds)
         self.passes = math.lcm(self.hop_samples, self.step_samples) // self.hop_samples
         if self.passes > MAX_PASSES:
             raise ValueError(
-                f"hop_seconds is {hop_seconds:g}; strides {list(strides)} and pools {list(pools)} make a step every "
-                f"{self.step_samples / SAMPLING_RATE:g} s, and windows at {self.passes} offsets from a step take as "
-                f"many passes, {MAX_PASSES} at most: give a hop that has a larger divisor in common with it"
+                f"hop_seconds is {hop_seconds:g}; conv_stride {list(conv_stride)} and pools {list(pools)} make a step "
+                f"every {self.step_samples / SAMPLING_RATE:g} s, and windows at {self.passes} offsets from a step "
+                f"take as many passes, {MAX_PASSES} at most: give a hop that has a larger divisor in common with it"
             )
         self.convolutions = nn.ModuleList(
             GlorotConvolution(before, width, kernel, stride)
-            for before, width, kernel, stride in zip([1, *filters], filters, kernels, strides, strict=False)
+            for before, width, kernel, stride in zip([1, *conv_dim], conv_dim, conv_kernel, conv_stride, strict=False)
         )
-        self.hidden = GlorotLinear(filters[-1], hidden)
+        self.hidden = GlorotLinear(conv_dim[-1], hidden_size)
         self.activation = nn.ReLU()
-        self.size = hidden
+        self.size = hidden_size
 
     def count_frames(self, samples):
         """Windows of ``samples``, a number or an integer tensor: one even where they do not fill it."""
@@ -114,9 +114,9 @@ class WaveformCNN(nn.Module):
             attention_mask: integer (batch, samples), 1 where there is sound; None: every sample is.
 
         Returns:
-            frames (batch, windows, hidden) before their activation, 0 in windows that reach into padding, and a boolean
-            mask of the others (batch, windows), or None where all are valid. The first window of a clip is always
-            valid.
+            frames (batch, windows, hidden_size) before their activation, 0 in windows that reach into padding, and a
+            boolean mask of the others (batch, windows), or None where all are valid. The first window of a clip is
+            always valid.
 
         Raises:
             ValueError: a clip of under 400 samples or over 60 s; a mask that is not ones and then zeros.
@@ -176,6 +176,6 @@ def _check_layers(**layers) -> None:
     for name, values in layers.items():
         if not isinstance(values, (list, tuple)) or not all(type(value) is int and value > 0 for value in values):
             raise ValueError(f"{name} must be a list of positive whole numbers, one for each layer, got {values!r}")
-    if len({len(values) for values in layers.values()}) > 1 or not layers["filters"]:
+    if len({len(values) for values in layers.values()}) > 1 or not layers["conv_dim"]:
         counts = ", ".join(f"{len(values)} {name}" for name, values in layers.items())
-        raise ValueError(f"each convolution has one of filters, kernels, strides and pools; got {counts}")
+        raise ValueError(f"each convolution has one of conv_dim, conv_kernel, conv_stride and pools; got {counts}")

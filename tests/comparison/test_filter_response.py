@@ -12,7 +12,7 @@ from burst2vec.comparison.filter_response import cumulative_response, first_filt
 from tests.conftest import tiny_model
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "plot_frequency_response.py"
-SMALL = {"filters": [3, 4], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1]}
+SMALL = {"conv_dim": [3, 4], "conv_kernel": [30, 4], "conv_stride": [10, 2], "pools": [2, 1]}
 ZFF = {"zero_frequency_filter": {}}
 
 

@@ -40,7 +40,13 @@ SMALL = {
     },
     "spectrogram_cnn": {"channels": 16, "width": 2},
     "vector": {},
-    "waveform_cnn": {"filters": [4, 4], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1], "hidden": 10},
+    "waveform_cnn": {
+        "conv_dim": [4, 4],
+        "conv_kernel": [30, 4],
+        "conv_stride": [10, 2],
+        "pools": [2, 1],
+        "hidden_size": 10,
+    },
 }
 each_recipe = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
 

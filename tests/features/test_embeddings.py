@@ -140,7 +140,7 @@ def test_a_saved_model_gives_its_own_pooling_of_its_own_encoder(tmp_path):
 
 
 def test_a_convolutional_network_with_ten_hidden_units_gives_twenty_numbers(tmp_path):
-    described = {"kind": "waveform_cnn", "hidden": 10}
+    described = {"kind": "waveform_cnn", "hidden_size": 10}
     config = Burst2VecConfig(encoder_config=described, tasks="exvo", pooling="statistics", trunk="identity")
     torch.manual_seed(0)
     Burst2VecForMultiTask(config).save_pretrained(tmp_path)
@@ -156,8 +156,8 @@ def test_a_convolutional_network_with_ten_hidden_units_gives_twenty_numbers(tmp_
 @pytest.mark.parametrize("read", [{"heads_read": "frames"}, {"pooling": "statistics"}])
 def test_the_embedding_of_a_network_over_waveforms_is_of_its_hidden_units_before_their_activation(read, tmp_path):
     """One tap of 1, windows of 400 samples: their means are 1 and 3, the unit 2 · x − 3 gives −1 and 3."""
-    described = {"kind": "waveform_cnn", "window_seconds": 0.025, "hop_seconds": 0.025, "hidden": 1}
-    described |= {"filters": [1], "kernels": [1], "strides": [1], "pools": [1]}
+    described = {"kind": "waveform_cnn", "window_seconds": 0.025, "hop_seconds": 0.025, "hidden_size": 1}
+    described |= {"conv_dim": [1], "conv_kernel": [1], "conv_stride": [1], "pools": [1]}
     model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=described, tasks="exvo", trunk="identity", **read))
     with torch.no_grad():
         model.encoder.convolutions[0].weight.fill_(1.0)

@@ -8,13 +8,19 @@ from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.waveform_cnn import WaveformCNN
 from tests.conftest import exvo_labels
 
-SMALL = {"window_seconds": 0.05, "filters": [4, 6], "kernels": [30, 4], "strides": [10, 2], "pools": [2, 1]}  # step 40
+SMALL = {
+    "window_seconds": 0.05,
+    "conv_dim": [4, 6],
+    "conv_kernel": [30, 4],
+    "conv_stride": [10, 2],
+    "pools": [2, 1],
+}  # step 40
 PHONES = {
-    "filters": [8] * 10,
-    "kernels": [30] + [3] * 9,
-    "strides": [10] + [1] * 9,
+    "conv_dim": [8] * 10,
+    "conv_kernel": [30] + [3] * 9,
+    "conv_stride": [10] + [1] * 9,
     "pools": [2, 1, 2, 1, 2, 1, 2, 1, 2, 1],
-    "hidden": 16,
+    "hidden_size": 16,
 }
 
 
@@ -48,7 +54,13 @@ def test_a_window_worked_by_hand():
     The hidden unit's outputs are frames before its ReLU: the second is below 0.
     """
     cnn = WaveformCNN(
-        window_seconds=5 / 16000, hop_seconds=4 / 16000, filters=[1], kernels=[2], strides=[1], pools=[2], hidden=1
+        window_seconds=5 / 16000,
+        hop_seconds=4 / 16000,
+        conv_dim=[1],
+        conv_kernel=[2],
+        conv_stride=[1],
+        pools=[2],
+        hidden_size=1,
     )
     with torch.no_grad():
         cnn.convolutions[0].weight.copy_(torch.tensor([[[1.0, -1.0]]]))
@@ -78,7 +90,7 @@ def test_one_pass_over_the_clip_equals_each_window_by_itself(hop):
 def test_both_published_shapes_have_windows_of_a_quarter_of_a_second(arguments):
     cnn = WaveformCNN(**arguments).eval()
     assert cnn.window_samples == 4000 and len(cnn.convolutions) in (4, 10)
-    assert cnn(torch.randn(1, 4000))[0].shape == (1, 1, arguments.get("hidden", 10))
+    assert cnn(torch.randn(1, 4000))[0].shape == (1, 1, arguments.get("hidden_size", 10))
     assert cnn(torch.randn(1, 3999 + cnn.hop_samples))[0].shape[1] == 1
     assert cnn(torch.randn(1, 4000 + cnn.hop_samples))[0].shape[1] == 2
 
@@ -185,13 +197,13 @@ def test_weights_missing_from_the_file_start_afresh(tmp_path):
     [
         ({"window_seconds": 0.004}, r"window of 0.004 s leaves nothing after convolution 2 .*longer window_seconds"),
         ({"window_seconds": 0.0}, r"window_seconds is 0; it must be in 1/16000 to 60 s"),
-        ({"hop_seconds": 0.0101, "strides": [10, 20]}, r"a step every 0.025 s.* at 200 offsets .*, 100 at most"),
+        ({"hop_seconds": 0.0101, "conv_stride": [10, 20]}, r"a step every 0.025 s.* at 200 offsets .*, 100 at most"),
         ({"hop_seconds": -0.01}, r"hop_seconds is -0.01"),
-        ({"filters": [4]}, r"got 1 filters, 2 kernels, 2 strides, 2 pools"),
-        ({"filters": [], "kernels": [], "strides": [], "pools": []}, r"got 0 filters"),
-        ({"kernels": [30, 0]}, r"kernels must be a list of positive whole numbers, .*\[30, 0\]"),
-        ({"strides": 10}, r"strides must be a list"),
-        ({"hidden": 0}, r"hidden is 0"),
+        ({"conv_dim": [4]}, r"got 1 conv_dim, 2 conv_kernel, 2 conv_stride, 2 pools"),
+        ({"conv_dim": [], "conv_kernel": [], "conv_stride": [], "pools": []}, r"got 0 conv_dim"),
+        ({"conv_kernel": [30, 0]}, r"conv_kernel must be a list of positive whole numbers, .*\[30, 0\]"),
+        ({"conv_stride": 10}, r"conv_stride must be a list"),
+        ({"hidden_size": 0}, r"hidden_size is 0"),
     ],
 )
 def test_a_network_that_cannot_be_built_says_why(changes, message):
