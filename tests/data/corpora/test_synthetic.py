@@ -187,7 +187,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     ("arguments", "message"),
     [
         ({"speakers": 11}, "speakers=11: give 12 or more"),
-        ({"clips": 11, "speakers": 12}, "clips=11: give one clip a speaker"),
+        ({"clips": 11, "speakers": 12}, "clips=11: give one clip per speaker"),
         ({"clips": 100_000}, "clips=100000: .* to 99999"),
         ({"seed": -1}, "seed=-1: give 0 or more"),
     ],
