@@ -24,6 +24,9 @@ quick: .venv/.developing  ## the tests of single functions and parts; what takes
 wheel:  ## the package as its users install it, in a fresh environment: does it predict?
 	.ci/check_wheel $(PYTHON)
 
+docs: .venv/.documenting  ## the documentation site, into build/site
+	$(RUN) -m mkdocs build --strict --config-file docs/mkdocs.yml
+
 lint: .venv/.developing
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
 
@@ -36,8 +39,9 @@ bench: .venv/.developing  ## how fast, beside what a user would run instead
 # The versions of constraints.txt, with uv where there is one, else with pip. Training needs less than testing.
 .venv/.installed: WHAT = .
 .venv/.developing: WHAT = ".[dev]"
-.venv/.developing: .venv/.installed
-.venv/.installed .venv/.developing: setup.py constraints.txt
+.venv/.documenting: WHAT = ".[docs]"
+.venv/.developing .venv/.documenting: .venv/.installed
+.venv/.installed .venv/.developing .venv/.documenting: setup.py constraints.txt
 	@test -x .venv/bin/python || $(PYTHON) -c "import sys; ok = (3, 10) <= sys.version_info[:2] <= (3, 12); \
 		sys.exit(None if ok else 'burst2vec needs Python 3.10 to 3.12, this is %d.%d: make PYTHON=python3.12' % sys.version_info[:2])"
 	@if command -v uv >/dev/null; then \

@@ -41,6 +41,11 @@ EXTRAS = {
         "opensmile>=2.5,<3",  # hand-made feature vectors; its licence allows research, not commerce
         "torchvision>=0.26,<0.27",  # the shape of VGG-19, for deep spectrum features; the release beside torch 2.11
     ],
+    "docs": [  # the documentation site
+        "mkdocs-material>=9.6,<10",
+        "mkdocstrings[python]>=1.0,<2",
+        "pymdown-extensions>=10,<12",  # 12 changed a constructor that mkdocstrings 1.0.6, the last for Python 3.10, calls
+    ],
     "dev": [
         "pytest>=8",
         "pytest-cov>=5",
