@@ -44,7 +44,7 @@ EXTRAS = {
     "docs": [  # the documentation site
         "mkdocs-material>=9.6,<10",
         "mkdocstrings[python]>=1.0,<2",
-        "pymdown-extensions>=10,<12",  # 12 changed a constructor that mkdocstrings 1.0.6, the last for Python 3.10, calls
+        "pymdown-extensions>=10,<12",  # 12 breaks mkdocstrings 1.0.6, the last for Python 3.10
     ],
     "dev": [
         "pytest>=8",

@@ -144,7 +144,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="audio-classification",
-        tags=["burst2vec", "vocal-bursts", "speech-emotion-recognition", *record.corpora],
+        tags=["burst2vec", "vocal-bursts", *record.corpora],
         license=_licence(record),
         language=LANGUAGE,
         datasets=list(dict.fromkeys(record.corpora)),
