@@ -250,10 +250,9 @@ def _decode_with_pyav(av, file, container_format: str, name: str) -> tuple[np.nd
             _check_header(rate, channels, int(duration * rate), name)
             to_float = av.AudioResampler(format="fltp")  # sample type only; rate and channels stay as they are
             for packet in container.demux(stream):
-                for decoded in packet.decode():
-                    for frame in to_float.resample(decoded):
-                        parts.append(frame.to_ndarray().mean(axis=0, dtype=np.float32))
-                        frames += frame.samples
+                for frame in (floats for decoded in packet.decode() for floats in to_float.resample(decoded)):
+                    parts.append(frame.to_ndarray().mean(axis=0, dtype=np.float32))
+                    frames += frame.samples
                 _check_header(rate, channels, frames, name)
     except av.FFmpegError as error:
         raise AudioError(

@@ -53,6 +53,15 @@ class Row:
     def measured_on(self) -> str:
         return f"{' + '.join(self.corpora)}, {self.clips:,} clips"
 
+    def add(self, name: str, record: RunRecord, split: str) -> None:
+        """One more run, by its name: its scores on the split, and those of its constant baseline."""
+        self.runs.append(name)
+        self.seeds.append(record.seed)
+        for given, kept in ((record.scores, self.scores), (record.baseline, self.baseline)):
+            for score, value in given.get(split, {}).items():
+                if "/" not in score:
+                    kept.setdefault(score, []).append(value)
+
 
 def find_runs(folders: Sequence[str | Path]) -> tuple[dict[str, FinishedRun], dict[str, str]]:
     """Every finished run in the folders, however deep, by name; and what was skipped, with the reason.
@@ -104,12 +113,7 @@ def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
             corpora, clips = tuple(record.corpora), counts.get("scored", counts.get("used", 0))
             row = Row(paper, label, corpora, clips, printed)
             for name, run in group.items():
-                row.runs.append(name)
-                row.seeds.append(run.record.seed)
-                for given, kept in ((run.record.scores, row.scores), (run.record.baseline, row.baseline)):
-                    for score, value in given.get(split, {}).items():
-                        if "/" not in score:
-                            kept.setdefault(score, []).append(value)
+                row.add(name, run.record, split)
             rows.setdefault(split, []).append(row)
     return {
         split: sorted(found, key=lambda row: (row.paper == OTHERS, row.paper, row.name))

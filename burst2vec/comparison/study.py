@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -113,16 +114,15 @@ def run_study(
         raise RunError(f"stages must differ in letters or digits, got {list(stages)}")
     found: dict[str, dict[str, list[float]]] = {}
     with tqdm(total=len(stages) * len(seeds), desc="Study", unit=" runs") as progress:
-        for stage, keys in stages.items():
-            for seed in seeds:
-                progress.set_postfix_str(f"{stage}, seed {seed}")
-                scores = run_or_read(recipe, keys, seed, folder / _folder_name(stage) / f"seed_{seed}", options, run)
-                if split not in scores:
-                    raise RunError(f"{stage}, seed {seed}: the run has no scores of the split {split!r}")
-                for name, value in scores[split].items():
-                    if "/" not in name:
-                        found.setdefault(name, {}).setdefault(stage, []).append(value)
-                progress.update()
+        for (stage, keys), seed in product(stages.items(), seeds):
+            progress.set_postfix_str(f"{stage}, seed {seed}")
+            scores = run_or_read(recipe, keys, seed, folder / _folder_name(stage) / f"seed_{seed}", options, run)
+            if split not in scores:
+                raise RunError(f"{stage}, seed {seed}: the run has no scores of the split {split!r}")
+            for name, value in scores[split].items():
+                if "/" not in name:
+                    found.setdefault(name, {}).setdefault(stage, []).append(value)
+            progress.update()
     return Study(seeds, found)
 
 

@@ -40,11 +40,10 @@ class Burst2VecTrainer(ResumableTrainer):
         eval_dataset: the same, or a dictionary of them by name.
         processing_class: the ``Burst2VecFeatureExtractor``; saved with the weights.
         data_collator: default ``BurstCollator(processing_class, tasks)``.
-        compute_metrics: default the scores of the task set on the whole set (``burst2vec.scoring.score_tasks``), which
-            come as ``eval_emotion_ccc`` and so on.
         on_bad_clip: what to do with clips that cannot be read, where the data sets have no column ``samples`` yet (see
             ``burst2vec.data.clips.check_clips``): ``"skip"`` them and say how many, or ``"raise"``.
-        kwargs: the remaining arguments of ``transformers.Trainer``.
+        kwargs: the remaining arguments of ``transformers.Trainer``. ``compute_metrics`` gives by default the scores of
+            the whole set (``burst2vec.scoring.score_tasks``), which come as ``eval_emotion_ccc`` and so on.
 
     ``log_history`` holds, beside ``loss``, each part of it by name: the mean over the steps since the last log that had
     the part, and over the processes.
@@ -61,7 +60,6 @@ class Burst2VecTrainer(ResumableTrainer):
         eval_dataset=None,
         processing_class=None,
         data_collator=None,
-        compute_metrics=None,
         callbacks=(),
         on_bad_clip="skip",
         **kwargs,
@@ -89,9 +87,8 @@ class Burst2VecTrainer(ResumableTrainer):
             eval_dataset=eval_dataset,
             processing_class=processing_class,
             data_collator=data_collator or BurstCollator(processing_class, self.tasks),
-            compute_metrics=compute_metrics or self.score,
             callbacks=callbacks,
-            **kwargs,
+            **{"compute_metrics": self.score, **kwargs},
         )
         self.model_accepts_loss_kwargs = False  # its loss is a mean over the batch …
         self.loss_is_scaled_for_ga = False  # … so the Trainer divides it by the accumulation steps
