@@ -1,12 +1,19 @@
 """Every refusal of the package: what a user can mend. Anything else is a fault of the program and keeps its traceback.
 
 A command line catches [`Burst2VecError`] and prints its message behind ``error:``; a program catches the class it
-means.
+means. Some are also of the standard class that a reader expects, such as ``OSError`` of a full disk.
 """
+
+import errno
+import shutil
+from pathlib import Path
 
 
 class Burst2VecError(ValueError):
-    """The message names the path, row or key, the value found, what is allowed, and the call that mends it."""
+    """What stands above every refusal, and what a command line catches.
+
+    The message names the path, row or key, the value found, what is allowed, and the call that mends it.
+    """
 
 
 class WaveformError(Burst2VecError):
@@ -34,7 +41,19 @@ class RecipeError(Burst2VecError):
 
 
 class RunError(Burst2VecError):
-    """A run that cannot start, or finished runs that cannot be compared."""
+    """A run that cannot start, such as with a setting out of its range, or one that cannot be compared or published."""
+
+
+class DivergenceError(Burst2VecError, FloatingPointError):
+    """A training whose loss or weights are no longer finite; nothing is saved of it."""
+
+
+class FolderInUseError(Burst2VecError):
+    """A folder that another living program writes into; the message names it, the process and its computer."""
+
+
+class MissingPackageError(Burst2VecError, ImportError):
+    """A package that only some inputs need, and that is not installed; the message has the call that installs it."""
 
 
 class CheckpointError(Burst2VecError):
@@ -50,3 +69,35 @@ class SubmissionError(Burst2VecError):
         self.problems = problems
         more = [f"… and {len(problems) - self.SHOWN} more"] if len(problems) > self.SHOWN else []
         super().__init__("\n".join(problems[: self.SHOWN] + more))
+
+    def __reduce__(self):  # an exception would be made anew of its message
+        return type(self), (self.problems,)
+
+
+class WriteError(OSError, Burst2VecError):
+    """A file that could not be written; the message names it and says why, and what was there is as it was.
+
+    Args:
+        path: the file, or the folder, that was to be written.
+        reason: what stood in the way; of an ``OSError`` its number is kept too.
+    """
+
+    def __init__(self, path: str | Path, reason: object):
+        number, text = getattr(reason, "errno", None), getattr(reason, "strerror", None)
+        super().__init__(number, text or str(reason) or type(reason).__name__, str(path))
+
+    def __str__(self):
+        return f"{self.filename} could not be written: {self.strerror}{self._room()}"
+
+    def _room(self) -> str:
+        if self.errno != errno.ENOSPC:
+            return ""
+        folder = next(folder for folder in Path(self.filename).absolute().parents if folder.is_dir())
+        return f" ({shutil.disk_usage(folder).free / 2**30:.1f} GiB free)"
+
+    def __reduce__(self):  # an OSError would be made anew of its number and text
+        return _made_again, (self.errno, self.strerror, self.filename)
+
+
+def _made_again(number: int | None, text: str, path: str) -> WriteError:
+    return WriteError(path, OSError(number, text))

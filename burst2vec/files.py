@@ -4,7 +4,6 @@ What is being written lies in a hidden draft beside its place, is forced to disk
 reader, and a run that was killed or met a full disk, finds the file as it was before or as it should be, never half.
 """
 
-import errno
 import json
 import os
 import secrets
@@ -13,36 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import WriteError
+
 DRAFT = ".draft-"  # hidden, and never published; what a killed program leaves of them is removed by remove_drafts
-
-
-class WriteError(OSError):
-    """A file that could not be written; the message names it and says why, and what was there is as it was.
-
-    Args:
-        path: the file, or the folder, that was to be written.
-        reason: what stood in the way; of an ``OSError`` its number is kept too.
-    """
-
-    def __init__(self, path: str | Path, reason: object):
-        number, text = getattr(reason, "errno", None), getattr(reason, "strerror", None)
-        super().__init__(number, text or str(reason) or type(reason).__name__, str(path))
-
-    def __str__(self):
-        return f"{self.filename} could not be written: {self.strerror}{self._room()}"
-
-    def _room(self) -> str:
-        if self.errno != errno.ENOSPC:
-            return ""
-        folder = next(folder for folder in Path(self.filename).absolute().parents if folder.is_dir())
-        return f" ({shutil.disk_usage(folder).free / 2**30:.1f} GiB free)"
-
-    def __reduce__(self):  # an OSError would be made anew of its number and text
-        return _made_again, (self.errno, self.strerror, self.filename)
-
-
-def _made_again(number: int | None, text: str, path: str) -> WriteError:
-    return WriteError(path, OSError(number, text))
 
 
 @contextmanager

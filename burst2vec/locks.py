@@ -11,16 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import WriteError
+from .errors import FolderInUseError, WriteError
 
 LOCK = ".lock"  # in the folder while it is held: the process and its computer
 ATTEMPTS = 20  # at a lock file, or a folder, that its last holder has just removed
 
 logger = logging.getLogger(__name__)
-
-
-class FolderInUseError(RuntimeError):
-    """A folder that another living program writes into; the message names it, the process and its computer."""
 
 
 class _Held(NamedTuple):

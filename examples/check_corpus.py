@@ -20,8 +20,9 @@ from burst2vec.data.checking import CorpusCheck, check_corpus
 from burst2vec.data.checking.check_report import FORMATS, write_report
 from burst2vec.data.checking.check_tables import contents_table, sound_table
 from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
+from burst2vec.errors import Burst2VecError
 from burst2vec.experiment.corpus_keys import choices, settings_of
-from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.execute import refused
 from burst2vec.experiment.inputs import read_corpora, tasks_of
 from burst2vec.experiment.recipes import corpora_of, parse_run
 from burst2vec.experiment.sections import CorpusArguments
@@ -95,7 +96,7 @@ def main(arguments: list[str]) -> int:
             formats = FORMATS if options.format == "both" else (options.format,)
             print("\n".join(f"wrote {path}" for path in write_report(found, options.out, title, formats, options.seed)))
         found.raise_if_refused()
-    except REFUSALS as error:
+    except Burst2VecError as error:
         return refused(error)
     return found.status
 

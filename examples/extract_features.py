@@ -18,8 +18,9 @@ from burst2vec.audio import read_transforms
 from burst2vec.data.clips import BadClip, check_clips
 from burst2vec.data.corpora import CORPORA, load_bursts
 from burst2vec.data.processes import usable_cores
+from burst2vec.errors import Burst2VecError
 from burst2vec.experiment.corpus_keys import choices, settings_of
-from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.execute import refused
 from burst2vec.experiment.inputs import prepare_clips, read_corpora, tasks_of
 from burst2vec.experiment.recipes import parse_run
 from burst2vec.experiment.sections import CorpusArguments
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
         clips, bad = read_clips(options)
         for feature_set in dict.fromkeys(options.features):
             print(describe(feature_set, write_features(clips, feature_set, options.out, options.num_proc)))
-    except (*REFUSALS, ImportError, OSError) as error:
+    except (Burst2VecError, OSError) as error:
         return refused(error)
     print(f"{len(bad):,} clips cannot be read and are left out")
     for clip in bad[:5]:

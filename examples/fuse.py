@@ -15,9 +15,9 @@ from pathlib import Path
 
 from burst2vec.comparison.fusing import align, data_of, fuse, label_splits, read_systems, write_fusion
 from burst2vec.comparison.pictures import plot_fusion
-from burst2vec.errors import SubmissionError
+from burst2vec.errors import Burst2VecError
 from burst2vec.experiment.building import claim_folder
-from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.experiment.execute import refused
 
 
 def main(arguments=None) -> int:
@@ -45,7 +45,7 @@ def main(arguments=None) -> int:
     try:
         with claim_folder(out, resume=None):
             fuse_runs(args, out)
-    except (*REFUSALS, SubmissionError) as error:
+    except Burst2VecError as error:
         return refused(error)
     print(f"\neverything is in {out}")
     return 0

@@ -11,7 +11,7 @@ import argparse
 import sys
 
 from burst2vec.comparison.filter_response import plot_frequency_responses
-from burst2vec.errors import RunError
+from burst2vec.errors import Burst2VecError
 
 
 def main(arguments=None) -> int:
@@ -23,7 +23,7 @@ def main(arguments=None) -> int:
     args = parser.parse_args(arguments)
     try:
         print(plot_frequency_responses(args.models, args.out))
-    except (RunError, OSError) as error:
+    except (Burst2VecError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from burst2vec.audio.transforms import TRANSFORMS, transform_options
 from burst2vec.data.preprocessing import FAILURES, preprocess_folder
-from burst2vec.errors import CorpusError, TransformError
+from burst2vec.errors import Burst2VecError
 
 # Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than a voice
 # goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is
@@ -60,7 +60,7 @@ def main(arguments=None) -> int:
         parser.error(f"--num_proc {options.num_proc}: give 1 or more")
     try:
         done = preprocess_folder(options.in_dir, options.out_dir, options.steps, options.num_proc)
-    except (CorpusError, TransformError, ImportError, OSError, BrokenProcessPool) as error:
+    except (Burst2VecError, OSError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{done.made} made, {done.kept} kept from before, {len(done.failures)} failed")

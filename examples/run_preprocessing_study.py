@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 from burst2vec.comparison.study import read_stages, run_study, write_study
-from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.errors import Burst2VecError
+from burst2vec.experiment.execute import refused
 from burst2vec.experiment.plots import plot_study
 from burst2vec.experiment.recipes import load_recipe
 
@@ -39,7 +40,7 @@ def main(arguments=None) -> int:
         study = run_study(args.recipe, read_stages(args.stages), args.seeds, out, options, args.split)
         print("\n" + write_study(study, out, f"{recipe.name}, {args.split}"))
         plot_study(study, out / "study.png")
-    except REFUSALS as error:
+    except Burst2VecError as error:
         return refused(error)
     print(f"\neverything is in {out}")
     return 0

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from burst2vec.comparison.report import PRINTED_SPLIT, find_runs, format_rows, rows_of
 from burst2vec.comparison.study import run_or_read
-from burst2vec.errors import RecipeError
-from burst2vec.experiment.execute import REFUSALS, refused
+from burst2vec.errors import Burst2VecError, RecipeError
+from burst2vec.experiment.execute import refused
 from burst2vec.experiment.finished import read_run
 from burst2vec.experiment.recipes import parse_run
 
@@ -46,7 +46,7 @@ def main(arguments=None) -> int:
         for seed in range(training.seed, training.seed + args.seeds):
             folders.append(above / f"seed-{seed}")
             run_or_read(args.recipe, {}, seed, folders[-1], options)
-    except REFUSALS as error:
+    except Burst2VecError as error:
         return refused(error)
     runs, skipped = find_runs(folders)
     for split, rows in rows_of(runs).items():

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from burst2vec import files
-from burst2vec.files import WriteError, draft_of, drafts_of, remove_drafts, write_whole
+from burst2vec.errors import WriteError
+from burst2vec.files import draft_of, drafts_of, remove_drafts, write_whole
 
 
 @pytest.fixture

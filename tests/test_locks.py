@@ -10,8 +10,8 @@ import time
 import pytest
 
 from burst2vec import locks
-from burst2vec.files import WriteError
-from burst2vec.locks import LOCK, FolderInUseError, check_lock, lock_folder
+from burst2vec.errors import FolderInUseError, WriteError
+from burst2vec.locks import LOCK, check_lock, lock_folder
 
 
 class Holder:

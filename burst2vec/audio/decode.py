@@ -12,7 +12,7 @@ import stat
 import numpy as np
 import soundfile
 
-from ..errors import AudioError
+from ..errors import AudioError, MissingPackageError
 from ..waveforms import MAX_SAMPLES, MIN_SAMPLES, SAMPLING_RATE
 from .channels import mix_down
 from .mpeg import MOST_BYTES_PER_SECOND, mpeg_sound
@@ -52,7 +52,7 @@ def load_audio(path_or_bytes, sampling_rate: int = SAMPLING_RATE, name: str | No
     Raises:
         AudioError: a missing, empty, damaged, cut or foreign file, whatever its decoder raises; a rate outside 4 to 192
             kHz, more than 8 channels, a sample that is NaN or infinite, under 25 ms or over 60 s.
-        ImportError: a webm or m4a file where PyAV is not installed.
+        MissingPackageError: a webm or m4a file where PyAV is not installed.
 
     >>> file = io.BytesIO()
     >>> soundfile.write(file, np.full((48_000, 2), [0.5, 0.25]), 48_000, format="WAV", subtype="FLOAT")
@@ -228,7 +228,7 @@ def _import_pyav(name: str):
     try:
         import av
     except ImportError as error:
-        raise ImportError(f"{name}: reading webm and m4a needs PyAV: pip install 'burst2vec[webm]'") from error
+        raise MissingPackageError(f"{name}: reading webm and m4a needs PyAV: pip install 'burst2vec[webm]'") from error
     return av
 
 

@@ -32,7 +32,7 @@ def cumulative_response(filters, fft_size: int = FFT_SIZE) -> tuple[np.ndarray, 
         frequencies in Hz and the response, each (fft_size // 2 + 1,).
 
     Raises:
-        ValueError: filters of another shape, that are not finite, or longer than ``fft_size``.
+        RunError: filters of another shape, that are not finite, or longer than ``fft_size``.
 
     A difference of two samples has |1 − e^{−iω}| = 2 |sin(ω/2)|: 0, √2 and 2 at 0, 4 and 8 kHz, of norm √6.
 
@@ -42,9 +42,9 @@ def cumulative_response(filters, fft_size: int = FFT_SIZE) -> tuple[np.ndarray, 
     """
     filters = np.asarray(filters, dtype=np.float64)
     if filters.ndim != 2 or not filters.size or filters.shape[1] > fft_size:
-        raise ValueError(f"filters are {filters.shape}, not (filters, taps) of at most {fft_size} taps")
+        raise RunError(f"filters are {filters.shape}, not (filters, taps) of at most {fft_size} taps")
     if not np.isfinite(filters).all():
-        raise ValueError("a filter is not finite")
+        raise RunError("a filter is not finite")
     magnitudes = np.abs(np.fft.rfft(filters, fft_size, axis=1))
     norms = np.linalg.norm(magnitudes, axis=1, keepdims=True)
     normalised = np.divide(magnitudes, norms, out=np.zeros_like(magnitudes), where=norms > 0)

@@ -13,7 +13,7 @@ from datasets.fingerprint import Hasher
 
 from ..audio import load_audio
 from ..audio.headers import contradiction
-from ..errors import AudioError, WaveformError
+from ..errors import AudioError, CorpusError, WaveformError
 from ..waveforms import SAMPLING_RATE, check_waveform
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def check_clips(
             because then the fault is rarely the clips'. A dataset of no clips, always.
     """
     if on_bad_clip not in ON_BAD_CLIP:
-        raise ValueError(f"on_bad_clip {on_bad_clip!r} is not one of {', '.join(ON_BAD_CLIP)}")
+        raise CorpusError(f"on_bad_clip {on_bad_clip!r} is not one of {', '.join(ON_BAD_CLIP)}")
     if not len(dataset):
         raise AudioError("there are no clips to check: the dataset has no rows")
     findings = examine_clips(dataset, num_proc, raise_if_bad=on_bad_clip == "raise").with_format("arrow")[:]

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..audio import change_speed
+from ..errors import CorpusError
 from ..tasks import Task, resolve_tasks
 from .clips import read_clip
 from .sampling import Draw
@@ -46,8 +47,8 @@ class BurstCollator:
     - ``task``: the name of the one task that the batch trains; absent for all of them.
 
     Raises:
-        ValueError: a clip that cannot be read or decoded, a label out of range, or rows of different tasks; the message
-            names the clip.
+        Burst2VecError: a clip that cannot be read or decoded, a label out of range, or rows of different tasks; the
+            message names the clip.
     """
 
     def __init__(self, feature_extractor, tasks):
@@ -69,7 +70,7 @@ class BurstCollator:
         batch = {**inputs, "labels": {name: torch.from_numpy(values) for name, values in labels.items()}}
         trained = {row.get("task") for row in rows}
         if len(trained) > 1:
-            raise ValueError(f"a batch trains one task, or all; its rows are drawn for {sorted(map(str, trained))}")
+            raise CorpusError(f"a batch trains one task, or all; its rows are drawn for {sorted(map(str, trained))}")
         if None not in trained:
             batch["task"] = trained.pop()
         return batch
@@ -88,7 +89,7 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
         float32 (clips, labels) with NaN where missing, or int64 (clips,) with -1.
 
     Raises:
-        ValueError: an entry of the wrong type or number of labels, or out of the task's span; the clip is named.
+        CorpusError: an entry of the wrong type or number of labels, or out of the task's span; the clip is named.
 
     >>> from burst2vec.tasks import AGE
     >>> label_array(AGE, [20.0, None, 39.5]).tolist()
@@ -99,7 +100,7 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
         numbers = [np.asarray(missing if value is None else value, dtype=np.float32).ravel() for value in values]
         array = np.array(numbers, dtype=np.float32).reshape(len(values), -1 if len(values) else len(task.labels))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"column {task.name!r}: expected {_expected(task)}: {error}") from error
+        raise CorpusError(f"column {task.name!r}: expected {_expected(task)}: {error}") from error
     if task.kind == "classification":
         array = np.nan_to_num(array, nan=-1.0)
         low, high, width = -1, len(task.labels) - 1, 1
@@ -108,12 +109,12 @@ def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None
         (low, high), width = task.span, len(task.labels)
         wrong = (array < low) | (array > high)
     if len(values) and array.shape[1] != width:
-        raise ValueError(f"column {task.name!r}: expected {_expected(task)}, got {array.shape[1]} numbers per clip")
+        raise CorpusError(f"column {task.name!r}: expected {_expected(task)}, got {array.shape[1]} numbers per clip")
     if wrong.any():
         row, place = np.argwhere(wrong)[0]
         name = names[row] if names is not None else f"row {row}"
         what = "class" if task.kind == "classification" else task.labels[place]
-        raise ValueError(f"{name}: {what} of task {task.name!r} is {array[row, place]:g}; expected {_expected(task)}")
+        raise CorpusError(f"{name}: {what} of task {task.name!r} is {array[row, place]:g}; expected {_expected(task)}")
     return array[:, 0].astype(np.int64) if task.kind == "classification" else array
 
 
@@ -121,14 +122,14 @@ def corpus_labels(corpus, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
     """The labels of a whole corpus, see :func:`label_array`; of a task without a column, all are missing.
 
     Raises:
-        ValueError: as ``label_array``, or a ``ClassLabel`` whose names are not the task's labels in their order: its
+        CorpusError: as ``label_array``, or a ``ClassLabel`` whose names are not the task's labels in their order: its
             indices would mean other classes.
     """
     labels = {}
     for task in tasks:
         classes = getattr(corpus.features.get(task.name), "names", None)
         if task.kind == "classification" and classes is not None and list(classes) != list(task.labels):
-            raise ValueError(
+            raise CorpusError(
                 f"column {task.name!r} numbers the classes {list(classes)}, the task {list(task.labels)}; "
                 f"align them with dataset.cast_column({task.name!r}, datasets.ClassLabel(names={list(task.labels)}))"
             )

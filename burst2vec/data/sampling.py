@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
+from ..errors import RunError
 from ..tasks import Task
 
 MEGA_BATCH_GROUPS = 50  # groups sorted by length together; transformers' length-grouped sampler takes the same number
@@ -53,7 +54,7 @@ class TaskAlternatingBatchSampler(Sampler):
             1.0 and 1.1). The chance is of (seed, epoch) too, so a resumed run draws the same.
 
     Raises:
-        ValueError: arrays of different lengths, a task without any labelled clip, or a number out of range.
+        RunError: arrays of different lengths, a task without any labelled clip, or a number out of range.
 
     >>> both = np.array([True, True, True])
     >>> sampler = TaskAlternatingBatchSampler({"emotion": both, "age": both}, lengths=[9, 8, 7], clips_a_batch=2)
@@ -74,18 +75,18 @@ class TaskAlternatingBatchSampler(Sampler):
             ("seed", seed, 0),
         ):
             if value < least:
-                raise ValueError(f"{name} must be {least} or more, got {value}")
+                raise RunError(f"{name} must be {least} or more, got {value}")
         self.speeds = np.asarray(speeds, dtype=np.float64)
         if not len(self.speeds) or not (self.speeds > 0).all():
-            raise ValueError(f"speeds must be one or more numbers above 0, got {list(speeds)}")
+            raise RunError(f"speeds must be one or more numbers above 0, got {list(speeds)}")
         if len(self.copies) != len(self.lengths) or (self.copies < 1).any():
-            raise ValueError(f"copies must be 1 or more for each of the {len(self.lengths)} clips")
+            raise RunError(f"copies must be 1 or more for each of the {len(self.lengths)} clips")
         self.rows = {}  # task → the rows it draws, each as often as it is drawn
         for task, mask in labelled.items():
             if len(mask) != len(self.lengths):
-                raise ValueError(f"task {task!r}: {len(mask)} labels for {len(self.lengths)} clips")
+                raise RunError(f"task {task!r}: {len(mask)} labels for {len(self.lengths)} clips")
             if not np.any(mask):
-                raise ValueError(f"task {task!r}: no clip has its label; leave the task out, or label clips")
+                raise RunError(f"task {task!r}: no clip has its label; leave the task out, or label clips")
             members = np.flatnonzero(mask)
             self.rows[task] = np.repeat(members, self.copies[members])
 
@@ -150,13 +151,13 @@ def streams_of(labelled: dict[str, np.ndarray], schedule: str) -> dict[str | Non
         schedule: ``"alternate"`` keeps the tasks apart; ``"joint"`` joins them into ``{None: clips with any label}``.
 
     Raises:
-        ValueError: another schedule.
+        RunError: another schedule.
     """
     if schedule == "alternate":
         return dict(labelled)
     if schedule == "joint":
         return {None: np.any(list(labelled.values()), axis=0)}
-    raise ValueError(f"task_schedule {schedule!r} is not one of ['alternate', 'joint']")
+    raise RunError(f"task_schedule {schedule!r} is not one of ['alternate', 'joint']")
 
 
 def labels_present(labels: np.ndarray) -> np.ndarray:
@@ -213,7 +214,7 @@ def oversampled_copies(cells: Sequence[Hashable], most: int) -> np.ndarray:
     [1, 1, 1, 1, 1, 3]
     """
     if most < 1:
-        raise ValueError(f"most must be 1 or more, got {most}")
+        raise RunError(f"most must be 1 or more, got {most}")
     sizes = Counter(cells)
     mean = len(cells) / max(1, len(sizes))
     return np.array([min(most, max(1, int(mean / sizes[cell] + 0.5))) for cell in cells], dtype=np.int64)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import torch
 from datasets import Dataset, List, Value
 
+from ..errors import CorpusError
 from ..tasks import resolve_tasks
 from .collating import corpus_labels
 from .corpora.splits import speaker_key
@@ -33,7 +34,7 @@ def with_vectors(corpus: Dataset, vectors: np.ndarray) -> Dataset:
     """
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     if len(vectors) != len(corpus):
-        raise ValueError(f"{len(vectors)} vectors for {len(corpus)} clips")
+        raise CorpusError(f"{len(vectors)} vectors for {len(corpus)} clips")
     if "audio" in corpus.column_names:
         corpus = corpus.remove_columns("audio")
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
@@ -44,7 +45,7 @@ def vectors_of(corpus: Dataset, column: str = VECTOR) -> np.ndarray:
     """A column of vectors as one array, float32 (clips, features); not copied where it lies in one piece.
 
     Raises:
-        ValueError: vectors of several lengths, or with a value missing.
+        CorpusError: vectors of several lengths, or with a value missing.
     """
     pieces = []
     for chunk in corpus.select_columns(column).with_format("arrow")[:][column].chunks:
@@ -52,7 +53,7 @@ def vectors_of(corpus: Dataset, column: str = VECTOR) -> np.ndarray:
         width, rest = divmod(len(values), max(1, len(chunk)))
         lengths = chunk.value_lengths() if hasattr(chunk, "value_lengths") else None
         if rest or chunk.null_count or values.null_count or (lengths is not None and len(lengths.unique()) > 1):
-            raise ValueError(f"column {column!r}: every clip needs a vector of the same length, with no value missing")
+            raise CorpusError(f"column {column!r}: every clip needs a vector of the same length, with no value missing")
         pieces.append(values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(chunk), width))
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
@@ -99,7 +100,7 @@ class VectorClips(torch.utils.data.Dataset):
     ``attention_mask``: ``input_values`` float32 (batch, features), ``labels``, and the ``task`` that was drawn.
 
     Raises:
-        ValueError: labels out of range, or vectors of several lengths.
+        CorpusError: labels out of range, or vectors of several lengths.
     """
 
     def __init__(self, corpus: Dataset, tasks):

@@ -199,9 +199,7 @@ def saved_tasks(folder: str | Path) -> tuple[Task, ...]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         if config["model_type"] != Burst2VecConfig.model_type:
-            raise ValueError(
-                f"it is of a {config['model_type']} model, and not of a {Burst2VecConfig.model_type} model"
-            )
+            raise RunError(f"it is of a {config['model_type']} model, and not of a {Burst2VecConfig.model_type} model")
         return resolve_tasks(config.get("tasks") or "exvo")  # as the configuration has it by default
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{file} cannot be used: {type(error).__name__}: {error}") from error

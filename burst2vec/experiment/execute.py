@@ -10,9 +10,9 @@ import yaml
 from transformers import ProgressCallback, set_seed
 
 from ..command_line import recipe_list
-from ..errors import AudioError, CheckpointError, CorpusError, RecipeError, RunError, TransformError
-from ..files import WriteError, write_whole
-from ..locks import FolderInUseError, check_lock
+from ..errors import Burst2VecError
+from ..files import write_whole
+from ..locks import check_lock
 from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
 from ..training.progress import OneLineProgress
@@ -28,20 +28,6 @@ from .recipes import Run, argument_parser, corpora_of, parse_run
 from .results import Outcome, versions
 from .run_inputs import RunInputs, read_inputs
 from .run_record import RunRecord
-
-# What a user can mend; anything else is a fault of the program and keeps its traceback.
-REFUSALS = (
-    RecipeError,
-    RunError,
-    CheckpointError,
-    CorpusError,
-    AudioError,
-    TransformError,
-    FileExistsError,
-    FloatingPointError,
-    FolderInUseError,
-    WriteError,
-)
 
 USAGE = """usage: burst2vec train RECIPE [--key value …]
 
@@ -79,7 +65,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     try:
         execute(parse_run(arguments))
-    except REFUSALS as error:
+    except Burst2VecError as error:
         return refused(error)
     return 0
 

@@ -204,7 +204,7 @@ def _check_training(training: Burst2VecTrainingArguments, tasks: Sequence[Task])
         refuse_several_gpus(training)
         get_reporting_integration_callbacks(training.report_to)
         if absent := set(training.report_to) - set(get_available_reporting_integrations()):
-            raise ValueError(f"report_to {sorted(absent)}: its package is not installed")
+            raise RunError(f"report_to {sorted(absent)}: its package is not installed")
     except ValueError as error:
         raise RunError(str(error)) from error
     compiled = {"backend": training.torch_compile_backend, "mode": training.torch_compile_mode}

@@ -6,6 +6,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from ..data.corpora import corpus_named
+from ..errors import RunError
 from ..files import write_whole
 from .building import load_model
 from .model_card import model_card, pictures_of
@@ -67,14 +68,14 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
         The commit's address.
 
     Raises:
-        ValueError: no whole ``metrics.json``; a model that lacks weights, or has some that are not finite; a public
+        RunError: no whole ``metrics.json``; a model that lacks weights, or has some that are not finite; a public
             repository for a licensed corpus; a token or a local path in a file.
     """
     folder = Path(folder)
     record = RunRecord.read(folder)
     licensed = [corpus for corpus in record.corpora if not corpus_named(corpus).public]
     if not private and licensed:
-        raise ValueError(
+        raise RunError(
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
         )
     tasks = load_model(folder).config.task_records
@@ -83,11 +84,11 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
     files = published_files(folder)
     for path in files:
         if secrets := find_secrets(path):
-            raise ValueError(f"{path} holds {'; '.join(sorted(set(secrets)))}; remove it, then publish again")
+            raise RunError(f"{path} holds {'; '.join(sorted(set(secrets)))}; remove it, then publish again")
     api = api or HfApi()
     api.create_repo(repo_id, private=private, exist_ok=True)
     if private and not api.repo_info(repo_id).private:
-        raise ValueError(
+        raise RunError(
             f"{repo_id} is there already and public; choose another repository, or publish with private=False"
         )
     return api.upload_folder(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal
 
 from ..data.corpora import CORPORA
+from ..errors import RecipeError
 from ..scoring import submission_name
 from ..training.ranges import NOT_EMPTY, RANGES, refuse_out_of_range
 from . import corpus_keys
@@ -27,14 +28,14 @@ class CorpusArguments(make_dataclass("_CorpusKeys", corpus_keys.recipe_fields(),
     """One corpus, and the keys of all corpora's settings, see ``corpus_keys``.
 
     Raises:
-        ValueError: a number out of its range, an empty name, or no mapping where one is due; names the key.
+        RecipeError: a number out of its range, an empty name, or no mapping where one is due; names the key.
     """
 
     def __post_init__(self):
         refuse_out_of_range(self, RANGES | corpus_keys.RANGES, NOT_EMPTY + corpus_keys.NOT_EMPTY)
         for name, example in corpus_keys.EXAMPLES.items():
             if (value := getattr(self, name)) is not None and not isinstance(value, dict):
-                raise ValueError(f"{name} must be a mapping such as {example}, got {value!r}")
+                raise RecipeError(f"{name} must be a mapping such as {example}, got {value!r}")
 
 
 @dataclass
@@ -42,7 +43,7 @@ class DataArguments(CorpusArguments):
     """What is read: one corpus or several, and what is done to their clips.
 
     Raises:
-        ValueError: as of one corpus, or a ``team`` and ``submission`` that no submission file may be called by.
+        RecipeError: as of one corpus, or a ``team`` and ``submission`` that no submission file may be called by.
     """
 
     mix: list | str | None = _key(
@@ -84,7 +85,7 @@ class ModelArguments:
     An argument left out keeps the default of Burst2VecConfig.
 
     Raises:
-        ValueError: a level that is none. Burst2VecConfig checks its arguments itself.
+        RecipeError: a level that is none. Burst2VecConfig checks its arguments itself.
     """
 
     encoder: dict | str | None = _key(
@@ -127,7 +128,7 @@ class ModelArguments:
                 self.target_rms_dbfs = float(self.target_rms_dbfs)  # as a command line gives it
             except ValueError:
                 allowed = RANGES["target_rms_dbfs"]
-                raise ValueError(
+                raise RecipeError(
                     f"target_rms_dbfs must be {allowed} dB, or off, got {self.target_rms_dbfs!r}"
                 ) from None
         refuse_out_of_range(self)

@@ -73,7 +73,7 @@ def describe_frames(waveform: np.ndarray) -> tuple[np.ndarray, str]:
 
     Raises:
         CorpusError: no value is finite.
-        ImportError: openSMILE is not installed.
+        MissingPackageError: openSMILE is not installed.
     """
     return process(waveform, functionals.COMPARE, *LEVELS)
 
@@ -90,7 +90,7 @@ def count_words(frames: np.ndarray, words: np.ndarray, assignments: int = ASSIGN
         int64, shape (size,); they sum to frames times assignments.
 
     Raises:
-        ValueError: assignments below 1 or above the number of words.
+        CorpusError: assignments below 1 or above the number of words.
 
     Three frames and two words, of one descriptor: 0.2 and 0.4 are nearer to 0, and 0.9 is nearer to 1.
 
@@ -101,7 +101,7 @@ def count_words(frames: np.ndarray, words: np.ndarray, assignments: int = ASSIGN
     [3, 3]
     """
     if not 1 <= assignments <= len(words):
-        raise ValueError(f"assignments is {assignments}; a frame counts for 1 to {len(words)} words, all there are")
+        raise CorpusError(f"assignments is {assignments}; a frame counts for 1 to {len(words)} words, all there are")
     # ‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖², and ‖x‖² is the same for all words; float64, where the difference would cancel.
     frames, words = frames.astype(np.float64), words.astype(np.float64)
     distances = np.square(words).sum(axis=1) - 2 * (frames @ words.T)  # (frames, size)
@@ -142,13 +142,13 @@ def fit_codebook(clips: Iterable[np.ndarray], size: int, seed: int = 0, method: 
             that grows with the squared distance to the nearest before it (Arthur and Vassilvitskii, 2007).
 
     Raises:
-        ValueError: a size under 10 (``ASSIGNMENTS``), or an unknown method.
+        CorpusError: a size under 10 (``ASSIGNMENTS``), or an unknown method.
         CorpusError: no clip, or fewer distinct frames than words.
     """
     if size < ASSIGNMENTS:
-        raise ValueError(f"size is {size}; a frame counts for {ASSIGNMENTS} words, so there must be as many")
+        raise CorpusError(f"size is {size}; a frame counts for {ASSIGNMENTS} words, so there must be as many")
     if method not in METHODS:
-        raise ValueError(f"method is {method!r}; known: {', '.join(METHODS)}")
+        raise CorpusError(f"method is {method!r}; known: {', '.join(METHODS)}")
     random = np.random.default_rng(seed)
     number_of_clips, count, mean, squares = 0, 0, np.zeros(DESCRIPTORS), np.zeros(DESCRIPTORS)
     drawn, tickets, held = [], [], 0

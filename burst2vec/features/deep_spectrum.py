@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from ..data.processes import bf16_is_native
-from ..errors import CorpusError
+from ..errors import CorpusError, MissingPackageError
 from ..frontends import mel_filters
 from .feature_set import FeatureFamily, FeatureSet
 
@@ -112,8 +112,8 @@ class DeepSpectrumNetwork(nn.Module):
             the fully connected layers are convolutions; those of the third may be there, and are left out.
 
     Raises:
-        ValueError: a weight is missing, or one too many, or has another shape; names it.
-        ImportError: torchvision is not installed.
+        CorpusError: a weight is missing, or one too many, or has another shape; names it.
+        MissingPackageError: torchvision is not installed.
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor]):
@@ -171,7 +171,7 @@ def find_deep_spectrum(path: str) -> FeatureSet:
 
     Raises:
         CorpusError: no such file, not safetensors, or not VGG-19's weights; names it.
-        ImportError: torchvision is not installed.
+        MissingPackageError: torchvision is not installed.
     """
     network = _find(path)
     batch_size = BATCH_SIZE_CPU if network.device.type == "cpu" else BATCH_SIZE_ACCELERATOR
@@ -222,7 +222,9 @@ def _vgg19():
     try:
         from torchvision.models import vgg19  # an extra
     except ImportError as error:
-        raise ImportError("deep spectrum features need torchvision: pip install 'burst2vec[features]'") from error
+        raise MissingPackageError(
+            "deep spectrum features need torchvision: pip install 'burst2vec[features]'"
+        ) from error
     return vgg19(init_weights=False)
 
 
@@ -241,14 +243,14 @@ def _arranged(tensors: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor])
     missing, more = sorted(wanted.keys() - renamed.keys()), sorted(renamed.keys() - wanted.keys())
     for names, what in ((missing, "missing"), (more, "too many")):
         if names:
-            raise ValueError(
+            raise CorpusError(
                 f"{len(names)} weights are {what}, such as {names[0]}; VGG-19's go from features.0 to classifier.3"
             )
     for name, tensor in renamed.items():
         if tensor.shape != wanted[name].shape:
-            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, VGG-19's {tuple(wanted[name].shape)}")
+            raise CorpusError(f"{name} has the shape {tuple(tensor.shape)}, VGG-19's {tuple(wanted[name].shape)}")
         if not (tensor.is_floating_point() and tensor.isfinite().all()):
-            raise ValueError(f"{name} holds {tensor.dtype}, or what is not a finite number")
+            raise CorpusError(f"{name} holds {tensor.dtype}, or what is not a finite number")
     return {name: tensor.float() for name, tensor in renamed.items()}
 
 

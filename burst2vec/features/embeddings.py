@@ -212,21 +212,23 @@ def _read(checkpoint: str) -> tuple:
         model = load_speech_model(checkpoint)
     extractor = AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
     if extractor.sampling_rate != SAMPLING_RATE:
-        raise ValueError(f"it takes {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
+        raise CorpusError(f"it takes {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
     return model, extractor
 
 
 def _of_speech_encoder(model, extractor) -> FrozenEncoder:
     encoder = SpeechEncoder(model)
     if not isinstance(extractor, Wav2Vec2FeatureExtractor):
-        raise ValueError(f"its preprocessor_config.json names {type(extractor).__name__}, not Wav2Vec2FeatureExtractor")
+        raise CorpusError(
+            f"its preprocessor_config.json names {type(extractor).__name__}, not Wav2Vec2FeatureExtractor"
+        )
     level = "unit variance" if extractor.do_normalize else None
     return FrozenEncoder(encoder, {"": StatisticsPooling(encoder.size)}, {"kind": "statistics"}, model.config, level)
 
 
 def _of_burst2vec(model, extractor) -> FrozenEncoder:
     if isinstance(model.encoder, VectorEncoder):
-        raise ValueError("this model takes vectors, which are feature sets already; give one that takes waveforms")
+        raise CorpusError("this model takes vectors, which are feature sets already; give one that takes waveforms")
     pooling = model.config.pooling
     if model.config.heads_read == "frames":  # what its heads say of frames is pooled, not the frames
         poolings, pooling = {"": model.functionals}, {"kind": "statistics"}

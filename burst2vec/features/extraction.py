@@ -197,7 +197,7 @@ def extract_features(
     Raises:
         CorpusError: an unknown feature set; a clip that has no vector. It is named.
         AudioError, WaveformError: a clip that cannot be read; names it.
-        ImportError: openSMILE is not installed.
+        MissingPackageError: openSMILE is not installed.
     """
     made = find_feature_set(feature_set, fitted)
     made_by = made.made_by()  # imports openSMILE here, once, rather than in every process

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from ..errors import CorpusError
+from ..errors import CorpusError, MissingPackageError
 from ..waveforms import SAMPLING_RATE
 
 LEAST_SAMPLES = 960  # 60 ms, one frame of its pitch tracker; below it openSMILE gives nothing but NaN
@@ -34,7 +34,7 @@ def process(waveform: np.ndarray, standard: str, *levels: str) -> tuple[np.ndarr
 
     Raises:
         CorpusError: no value is finite.
-        ImportError: openSMILE is not installed.
+        MissingPackageError: openSMILE is not installed.
     """
     notes = []
     if waveform.size < LEAST_SAMPLES:
@@ -70,5 +70,5 @@ def _opensmile():
     try:
         import opensmile  # two seconds, and an extra
     except ImportError as error:
-        raise ImportError("computing features needs openSMILE: pip install 'burst2vec[features]'") from error
+        raise MissingPackageError("computing features needs openSMILE: pip install 'burst2vec[features]'") from error
     return opensmile

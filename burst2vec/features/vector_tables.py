@@ -93,7 +93,7 @@ def write_features(
             name of one of these splits; a clip twice in a split; an unknown feature set; a clip that has no vector; a
             set that is to be fitted, without a split ``train``.
         AudioError, WaveformError: a clip that cannot be read; names it.
-        ImportError: openSMILE is not installed.
+        MissingPackageError: openSMILE is not installed.
     """
     started = time.monotonic()
     called = folder_name(feature_set)

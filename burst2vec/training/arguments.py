@@ -13,6 +13,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, Scheduler
 from transformers.training_args import OptimizerNames, trainer_log_levels
 
 from ..data.processes import bf16_is_native, usable_cores
+from ..errors import RunError
 from ..scoring.score_report import war_name
 from .ranges import Range, refuse_out_of_range
 
@@ -41,7 +42,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
     (1e-05, 32, 'emotion_ccc')
 
     Raises:
-        ValueError: a value out of its range, or a setting that this trainer does not honour; the message names both and
+        RunError: a value out of its range, or a setting that this trainer does not honour; the message names both and
             what to do instead.
     """
 
@@ -122,14 +123,14 @@ class Burst2VecTrainingArguments(TrainingArguments):
         settings = dict(self.lr_scheduler_kwargs or {})
         mode = settings.setdefault("mode", "max" if more else "min")
         if (mode == "max") != more:
-            raise ValueError(
+            raise RunError(
                 f"lr_scheduler_kwargs has mode {mode!r}, but of {followed} {'more' if more else 'less'} is better; "
                 "leave mode out"
             )
         try:
             ReduceLROnPlateau(torch.optim.SGD([torch.zeros(1)]), **settings)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"lr_scheduler_kwargs {settings}: {error}") from error
+            raise RunError(f"lr_scheduler_kwargs {settings}: {error}") from error
         return settings
 
     def _refuse_out_of_range(self):
@@ -149,7 +150,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
             ),
         ):
             if not fits:
-                raise ValueError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
+                raise RunError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
     def _refuse_not_honoured(self):
         for name, asked, instead in (
@@ -199,7 +200,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
             ("dispatch_batches", self.accelerator_config.dispatch_batches, "each process reads its own batches"),
         ):
             if asked:
-                raise ValueError(f"{name} is not honoured here: {instead}")
+                raise RunError(f"{name} is not honoured here: {instead}")
 
 
 def _read_mapping(name: str, text: str) -> dict:
@@ -208,7 +209,7 @@ def _read_mapping(name: str, text: str) -> dict:
     except ValueError:
         mapping = None
     if not isinstance(mapping, dict):
-        raise ValueError(f'{name} must be a mapping of names to values, such as {{"factor": 0.5}}, got {text!r}')
+        raise RunError(f'{name} must be a mapping of names to values, such as {{"factor": 0.5}}, got {text!r}')
     return mapping
 
 
@@ -224,7 +225,7 @@ def check_selection(args, tasks) -> None:
     """Refuse, before the first step, a score to select by, or to lower the rate by, that no validation will give.
 
     Raises:
-        ValueError: names the score, and those that there are.
+        RunError: names the score, and those that there are.
     """
     if args.eval_strategy == "no":
         return
@@ -236,13 +237,13 @@ def check_selection(args, tasks) -> None:
         name = (getattr(args, key) or "loss").removeprefix("eval_")
         if name not in known and not any(name.endswith(f"_{score}") for score in known):  # eval sets: <set>_<score>
             scores = [task.score_name for task in tasks]
-            raise ValueError(f"{key} {name!r} is not a score of this task set; it has {scores}")
+            raise RunError(f"{key} {name!r} is not a score of this task set; it has {scores}")
 
 
 def refuse_several_gpus(args) -> None:
     """One process drives one GPU: DataParallel would split the batches behind the sampler's back."""
     if args.n_gpu > 1:
-        raise ValueError(
+        raise RunError(
             f"one process sees {args.n_gpu} GPUs, and DataParallel would split batches over them; start a process "
             f"for each: accelerate launch --num_processes {args.n_gpu} SCRIPT …, or hide all but one: "
             "CUDA_VISIBLE_DEVICES=0"

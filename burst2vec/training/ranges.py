@@ -5,6 +5,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from ..errors import RunError
+
 PROCESSES = 256  # more workers than any one machine feeds; a slip of the keyboard is a million
 COUNT = 10**9
 
@@ -111,13 +113,13 @@ def refuse_out_of_range(arguments, ranges: Mapping[str, Range] = RANGES, not_emp
         not_empty: keys of texts that name something.
 
     Raises:
-        ValueError: a value out of its range; names the key, the range and the value.
+        RunError: a value out of its range; names the key, the range and the value.
     """
     for entry in fields(arguments):
         value, allowed = getattr(arguments, entry.name), ranges.get(entry.name)
         if entry.name in not_empty and isinstance(value, str) and not value.strip():
-            raise ValueError(f"{entry.name} is empty; fill it in, or null it")
+            raise RunError(f"{entry.name} is empty; fill it in, or null it")
         if allowed is not None and value not in (None, "off") and not allowed.holds(value):
             hint = typing.get_type_hints(type(arguments))[entry.name]
             or_null = ", or null" if type(None) in typing.get_args(hint) else ""
-            raise ValueError(f"{entry.name} must be {allowed}{or_null}, got {value!r}")
+            raise RunError(f"{entry.name} must be {allowed}{or_null}, got {value!r}")

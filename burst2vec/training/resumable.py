@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
 
-from ..errors import CheckpointError
-from ..files import WriteError, drafts_of
+from ..errors import CheckpointError, DivergenceError, WriteError
+from ..files import drafts_of
 from ..locks import check_lock
 from ..weights import weights_not_finite
 from .agreement import ask_main, locked_by_main
@@ -52,7 +52,7 @@ class ResumableTrainer(Trainer):
             CheckpointError: the checkpoint is damaged, or was written by a run with other settings; or a new run was
                 started where an old one left checkpoints.
             FolderInUseError: another living run writes into ``args.output_dir``.
-            FloatingPointError: a loss that is not finite.
+            DivergenceError: a loss that is not finite.
         """
         self._run = self.fingerprint()
         with locked_by_main(self.args.output_dir):
@@ -164,14 +164,14 @@ class ResumableTrainer(Trainer):
         Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
 
         Raises:
-            FloatingPointError: a parameter or buffer is not finite.
+            DivergenceError: a parameter or buffer is not finite.
             WriteError: a full disk, for example; a model that was there stays.
         """
         if not self.args.should_save:
             return
         model = self.accelerator.unwrap_model(self.model)
         if wrong := weights_not_finite(model):
-            raise FloatingPointError(
+            raise DivergenceError(
                 f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
                 "model was not saved. Earlier checkpoints are whole"
             )

@@ -20,6 +20,7 @@ from ..data.sampling import (
     streams_of,
 )
 from ..data.vectors import VectorClips, has_vectors, vectors_of
+from ..errors import DivergenceError, RunError
 from ..scoring import score_tasks
 from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
 from .mixup import mix_batch
@@ -49,7 +50,7 @@ class Burst2VecTrainer(ResumableTrainer):
     the part, and over the processes.
 
     Raises:
-        ValueError: several GPUs in one process, a score to select by that this task set has not, labels out of range.
+        RunError: several GPUs in one process, a score to select by that this task set has not, labels out of range.
     """
 
     def __init__(
@@ -65,10 +66,10 @@ class Burst2VecTrainer(ResumableTrainer):
         **kwargs,
     ):
         if not isinstance(args, Burst2VecTrainingArguments):
-            raise ValueError(f"args must be Burst2VecTrainingArguments, got {type(args).__name__}")
+            raise RunError(f"args must be Burst2VecTrainingArguments, got {type(args).__name__}")
         refuse_several_gpus(args)
         if data_collator is None and processing_class is None:
-            raise ValueError("give processing_class=Burst2VecFeatureExtractor(), or a data_collator")
+            raise RunError("give processing_class=Burst2VecFeatureExtractor(), or a data_collator")
         self.tasks = model.config.task_records
         check_selection(args, self.tasks)
         with args.main_process_first(desc="checking clips"):
@@ -102,14 +103,14 @@ class Burst2VecTrainer(ResumableTrainer):
     def get_train_dataloader(self) -> DataLoader:
         """Batches of one task each, dealt to the processes so that all of them train one task in a step."""
         if self.train_dataset is None:
-            raise ValueError("training needs a train_dataset")
+            raise RunError("training needs a train_dataset")
         args = self.args
         copies = None
         if args.oversample:
             copies = oversampled_copies(cross_label_cells(self.tasks, self._train_labels), args.max_repeats)
         vectors = has_vectors(self.train_dataset)
         if vectors and args.speed_perturbation:
-            raise ValueError(f"speed_perturbation {args.speed_perturbation}: a vector cannot be played; give null")
+            raise RunError(f"speed_perturbation {args.speed_perturbation}: a vector cannot be played; give null")
         self.batch_sampler = TaskAlternatingBatchSampler(
             streams_of(
                 {name: labels_present(labels) for name, labels in self._train_labels.items()}, args.task_schedule
@@ -157,7 +158,7 @@ class Burst2VecTrainer(ResumableTrainer):
         """One forward and backward pass.
 
         Raises:
-            FloatingPointError: the loss is not finite. Nothing is saved from such a step: it would make every weight
+            DivergenceError: the loss is not finite. Nothing is saved from such a step: it would make every weight
                 NaN, and the run would go on as if nothing had happened.
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -165,7 +166,7 @@ class Burst2VecTrainer(ResumableTrainer):
             wrong = [
                 name for name, (total, _) in self._loss_parts.items() if not torch.isfinite(torch.as_tensor(total))
             ]
-            raise FloatingPointError(
+            raise DivergenceError(
                 f"step {self.state.global_step + 1}, task {inputs.get('task', 'all')!r}: the loss is {loss.item()} "
                 f"(parts {wrong}); nothing was saved from this step. Look at the labels of this task, and try a lower "
                 "learning_rate, or bf16 off, in a new output_dir"

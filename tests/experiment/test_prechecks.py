@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from burst2vec.errors import DivergenceError
 from burst2vec.experiment import execute as runs
 from burst2vec.experiment import model_inputs, run_inputs
 from tests.data.corpora_on_disk import write_wav
@@ -305,7 +306,7 @@ def test_a_recipe_that_says_what_cannot_be_is_refused_in_one_line(refusal, secti
 
 def test_a_training_that_diverges_ends_in_one_line(monkeypatch, tmp_path, capsys):
     def diverge(run):
-        raise FloatingPointError("step 3: the loss is nan\n  try a lower learning_rate")
+        raise DivergenceError("step 3: the loss is nan\n  try a lower learning_rate")
 
     monkeypatch.setattr(runs, "execute", diverge)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))

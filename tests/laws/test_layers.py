@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"version", "errors", "files", "parts", "losses", "command_line"},
-    {"locks", "tasks", "__main__"},
+    {"version", "errors", "parts", "losses", "command_line"},
+    {"files", "locks", "tasks", "__main__"},
     {"waveforms", "drawing", "markdown", "weights"},
     {"frontends", "pooling", "trunks", "heads", "audio", "scoring"},
     {

@@ -14,9 +14,8 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 from burst2vec import Burst2VecFeatureExtractor
-from burst2vec.errors import CheckpointError
-from burst2vec.files import WriteError
-from burst2vec.locks import FolderInUseError, lock_folder
+from burst2vec.errors import CheckpointError, FolderInUseError, WriteError
+from burst2vec.locks import lock_folder
 from burst2vec.training import Burst2VecTrainer
 from burst2vec.training.checkpoints import checkpoint_steps, verify_checkpoint
 from tests.training.tiny_run import tiny_arguments, tiny_corpus, tiny_model, tiny_trainer

@@ -9,7 +9,7 @@ from datasets import ClassLabel
 from transformers import TrainingArguments
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecForMultiTask
-from burst2vec.errors import CheckpointError
+from burst2vec.errors import CheckpointError, DivergenceError
 from burst2vec.scoring import score_tasks
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer
@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_by_step_and_task_and_saves_nothi
         train_dataset=tiny_corpus(),
         processing_class=Burst2VecFeatureExtractor(),
     )
-    with pytest.raises(FloatingPointError, match=f"step 5, task 'age': the loss is {value}"):
+    with pytest.raises(DivergenceError, match=f"step 5, task 'age': the loss is {value}"):
         trainer.train()
     assert list(tmp_path.iterdir()) == []
 
@@ -159,7 +159,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     trainer = tiny_trainer(tmp_path)
     with torch.no_grad():
         trainer.model.heads["age"].output.bias.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match="the first 'heads.age.output.bias'"):
+    with pytest.raises(DivergenceError, match="the first 'heads.age.output.bias'"):
         trainer.save_model(str(tmp_path / "final"))
     assert not (tmp_path / "final").exists()
 

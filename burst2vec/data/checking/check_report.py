@@ -50,7 +50,7 @@ def write_report(
         CorpusError: ``folder`` is a file. ValueError: an unknown format.
     """
     if unknown := [format for format in formats if format not in FORMATS]:
-        raise ValueError(f"format {unknown[0]!r} is not one of {', '.join(FORMATS)}")
+        raise CorpusError(f"format {unknown[0]!r} is not one of {', '.join(FORMATS)}")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise CorpusError(f"{folder}: is a file; give a folder to write the report into")

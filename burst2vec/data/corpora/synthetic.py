@@ -23,6 +23,7 @@ import datasets
 import numpy as np
 from tqdm.auto import tqdm
 
+from ...errors import CorpusError
 from ...files import remove_drafts, write_whole
 from ...tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS
 from ...waveforms import SAMPLING_RATE
@@ -146,16 +147,16 @@ def write_synthetic_corpus(
         arguments is returned as it is; one whose writing was interrupted is written again.
 
     Raises:
-        ValueError: too few speakers or clips, a negative seed, or more clips than five digits can name.
-        FileExistsError: the folder holds something else, or a corpus of other arguments.
+        CorpusError: too few speakers or clips, a negative seed, or more clips than five digits can name.
+        CorpusError: the folder holds something else, or a corpus of other arguments.
     """
     folder = Path(folder)
     if speakers < FEWEST_SPEAKERS:
-        raise ValueError(f"speakers={speakers}: give {FEWEST_SPEAKERS} or more, so that every split has every country")
+        raise CorpusError(f"speakers={speakers}: give {FEWEST_SPEAKERS} or more, so that every split has every country")
     if not speakers <= clips <= 99_999:
-        raise ValueError(f"clips={clips}: give one clip per speaker ({speakers}) to 99999, what five digits can name")
+        raise CorpusError(f"clips={clips}: give one clip per speaker ({speakers}) to 99999, what five digits can name")
     if seed < 0:
-        raise ValueError(f"seed={seed}: give 0 or more")
+        raise CorpusError(f"seed={seed}: give 0 or more")
     arguments = {"version": VERSION, "clips": clips, "speakers": speakers, "seed": seed}
     if _is_finished(folder, arguments):
         return folder
@@ -183,26 +184,24 @@ def _is_finished(folder: Path, arguments: dict) -> bool:
     """Whether ``folder`` holds this very corpus; False if it is free to be written.
 
     Raises:
-        FileExistsError: it holds something else.
+        CorpusError: it holds something else.
     """
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; give a folder to write the synthetic corpus into")
+        raise CorpusError(f"{folder} is a file; give a folder to write the synthetic corpus into")
     if not folder.exists() or not any(folder.iterdir()):
         return False
     marker = folder / "synthetic.json"
     if not marker.is_file():
-        raise FileExistsError(
+        raise CorpusError(
             f"{folder} is not empty and holds no {marker.name}: it is not a synthetic corpus; give an empty folder"
         )
     try:
         written = json.loads(marker.read_text(encoding="utf-8"))
         finished = written.pop("finished")
     except (ValueError, AttributeError, KeyError, TypeError):
-        raise FileExistsError(f"{marker} is not what write_synthetic_corpus writes; give an empty folder") from None
+        raise CorpusError(f"{marker} is not what write_synthetic_corpus writes; give an empty folder") from None
     if written != arguments:
-        raise FileExistsError(
-            f"{folder} holds a synthetic corpus of {written}, not of {arguments}; give another folder"
-        )
+        raise CorpusError(f"{folder} holds a synthetic corpus of {written}, not of {arguments}; give another folder")
     return finished
 
 

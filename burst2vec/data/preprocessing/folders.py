@@ -29,8 +29,8 @@ from tqdm.auto import tqdm
 
 from ...audio import Transform, read_transforms
 from ...audio.encode import encode_wav
-from ...errors import AudioError, CorpusError, TransformError
-from ...files import WriteError, write_whole
+from ...errors import AudioError, CorpusError, TransformError, WriteError
+from ...files import write_whole
 from ..cells import as_cell
 from ..corpora.inside import leads_out
 from ..processes import usable_cores
@@ -102,7 +102,7 @@ def preprocess_folder(source, target, steps: Iterable, num_proc: int | None = No
         CorpusError: no such source, no recording in it, two recordings that would become one file, one folder inside
             the other, a target that holds something else or that another run is writing into.
         TransformError: an unknown step or option.
-        ImportError: webm or m4a files where PyAV is not installed.
+        MissingPackageError: webm or m4a files where PyAV is not installed.
         BrokenProcessPool: a worker process was killed.
     """
     started = time.monotonic()

@@ -11,8 +11,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import CorpusError
-from ...files import WriteError
+from ...errors import CorpusError, WriteError
 from ...locks import try_lock
 
 JOURNAL = "preprocessing.jsonl"

@@ -163,7 +163,7 @@ def test_the_synthetic_corpus_is_written_to_the_cache_and_found_there(tmp_path, 
 def test_the_synthetic_corpus_is_written_where_it_is_wanted(tmp_path):
     load_bursts("synthetic", data_dir=tmp_path / "here", cache_dir=tmp_path / "cache", clips=12, speakers=12)
     assert (tmp_path / "here/data_info.csv").is_file()
-    with pytest.raises(FileExistsError, match="here"):
+    with pytest.raises(CorpusError, match="here"):
         load_bursts("synthetic", data_dir=tmp_path / "here", cache_dir=tmp_path / "cache", clips=13, speakers=12)
 
 

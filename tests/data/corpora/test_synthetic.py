@@ -22,6 +22,7 @@ from burst2vec.data.corpora.synthetic_voices import (
     invent_voice,
     perform,
 )
+from burst2vec.errors import CorpusError
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS
 
 RATE = 16000
@@ -159,27 +160,27 @@ def test_an_interrupted_write_is_redone(tmp_path, monkeypatch):
 
 def test_a_folder_of_something_else_is_refused_by_name_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(FileExistsError, match=f"{tmp_path} is not empty and holds no synthetic.json"):
+    with pytest.raises(CorpusError, match=f"{tmp_path} is not empty and holds no synthetic.json"):
         write_synthetic_corpus(tmp_path, clips=12, speakers=12)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_corpus_of_other_arguments_is_refused_with_both(tmp_path):
     write_synthetic_corpus(tmp_path, clips=12, speakers=12, seed=1)
-    with pytest.raises(FileExistsError, match=r"'seed': 1\}, not .*'seed': 2\}; give another folder"):
+    with pytest.raises(CorpusError, match=r"'seed': 1\}, not .*'seed': 2\}; give another folder"):
         write_synthetic_corpus(tmp_path, clips=12, speakers=12, seed=2)
 
 
 @pytest.mark.parametrize("content", ["not json", "[]", "{}", '"finished"'])
 def test_a_foreign_marker_is_refused(tmp_path, content):
     (tmp_path / "synthetic.json").write_text(content)
-    with pytest.raises(FileExistsError, match="synthetic.json is not what write_synthetic_corpus writes"):
+    with pytest.raises(CorpusError, match="synthetic.json is not what write_synthetic_corpus writes"):
         write_synthetic_corpus(tmp_path, clips=12, speakers=12)
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError, match="file is a file; give a folder"):
+    with pytest.raises(CorpusError, match="file is a file; give a folder"):
         write_synthetic_corpus(tmp_path / "file", clips=12, speakers=12)
 
 
