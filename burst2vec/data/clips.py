@@ -136,7 +136,8 @@ def examine_clips(dataset: Dataset, num_proc: int | None = None, raise_if_bad: b
         fn_kwargs={"raise_if_bad": raise_if_bad},
         features=FINDINGS,
         num_proc=num_proc,
-        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 4", file_states(clips)]),
+        # Findings of other columns, as an older version left them in the cache, are other findings.
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "examine_clips 5", list(FINDINGS), file_states(clips)]),
         desc="Checking clips",
     )
 

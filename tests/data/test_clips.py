@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 import soundfile
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 
 from burst2vec import load_bursts
 from burst2vec.data.clips import FINDINGS, BadClip, check_clips, examine_clips, examine_waveform, read_clip
@@ -126,6 +126,19 @@ def test_clips_are_decoded_once_until_a_file_changes(eleven, monkeypatch):
     os.utime(wav / "00005.wav", ns=(state.st_atime_ns, state.st_mtime_ns + 1_000_000))
     assert set(check_clips(load())[0]["samples"]) == {500}
     assert len(decoded) == 11
+
+
+def test_findings_of_other_columns_in_the_cache_are_not_taken_for_these(eleven, monkeypatch):
+    _, load = eleven
+    older = Features({**FINDINGS, "loudness": Value("float32")})
+    with monkeypatch.context() as patched:
+        patched.setattr("burst2vec.data.clips.FINDINGS", older)
+        patched.setattr(
+            "burst2vec.data.clips._examine",
+            lambda file_id, audio, raise_if_bad: {name: 0 for name in older} | {"doubt": "", "problem": ""},
+        )
+        assert "loudness" in examine_clips(load()).column_names
+    assert examine_clips(load()).column_names == list(FINDINGS)
 
 
 def test_two_processes_find_what_one_finds(eleven):

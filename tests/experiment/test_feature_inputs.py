@@ -133,7 +133,7 @@ EVALUATE = ["--do_train", "false", "--do_predict", "false"]
 
 
 def refused(capsys, arguments):
-    assert main(arguments, None) == 2
+    assert main(arguments) == 2
     return capsys.readouterr().err
 
 
@@ -392,13 +392,13 @@ def predict(run, place, output_dir, *more):
 def test_new_speakers_are_predicted_by_one_command_as_in_the_runs_own_test_split(per_speaker, folder, cache, tmp_path):
     ages = ages_of(per_speaker)
     new = new_folder(folder, tmp_path / "new", ages)
-    assert main(predict(per_speaker, new, tmp_path / "out", "--cache_dir", cache), None) == 0
+    assert main(predict(per_speaker, new, tmp_path / "out", "--cache_dir", cache)) == 0
     assert ages_of(tmp_path / "out") == ages
     one = speakers_clips(folder, ages)[0]["speaker"]
     of_one = [Path(clip["path"]).stem for clip in speakers_clips(folder, ages) if clip["speaker"] == one]
     assert 1 < len(of_one) < len(ages)
     new = new_folder(folder, tmp_path / "one_speaker", of_one)
-    assert main(predict(per_speaker, new, tmp_path / "out_one", "--cache_dir", cache), None) == 0
+    assert main(predict(per_speaker, new, tmp_path / "out_one", "--cache_dir", cache)) == 0
     assert ages_of(tmp_path / "out_one") == {clip: ages[clip] for clip in of_one}
 
 

@@ -78,7 +78,7 @@ def refusal(capsys, arguments):
     """The one line on stderr with which a command line is refused."""
     capsys.readouterr()
     assert main(arguments) == 2
-    bars = ("Loading weights", "Generating ")
+    bars = ("Loading weights", "Generating ", "Checking clips")
     shown = capsys.readouterr().err.splitlines()
     (line,) = [line for line in shown if line and not line.startswith(bars)]
     assert line.startswith("error: ")
