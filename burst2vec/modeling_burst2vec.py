@@ -45,7 +45,7 @@ class Burst2VecOutput(ModelOutput):
 
 
 class Burst2VecForMultiTask(PreTrainedModel):
-    """Hears several things in a burst at once (Burst2Vec, section 3).
+    """Predicts several things of a burst at once (Burst2Vec, section 3).
 
         waveform ─▶ encoder ─▶ pooling ─▶ trunk ─▶ heads
         waveform ─▶ encoder ─▶ trunk ─▶ heads ─▶ pooling     where the heads read frames
@@ -179,7 +179,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
                 init.zeros_(module.num_batches_tracked)
 
     def forward(self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, **kwargs):
-        """Hear a batch of bursts; with labels, also its loss.
+        """Predict a batch of bursts; with labels, also its loss.
 
         Args:
             input_values: float32 (batch, samples), levelled waveforms at 16 kHz, zero-padded on the right; float32

@@ -17,7 +17,7 @@ class Pooling(nn.Module):
 
     Attributes:
         output_size: features of a pooled clip.
-        per_task: the model holds one for each task, because it learns where a task's answer is to be heard.
+        per_task: the model holds one for each task, because it learns which frames tell a task's answer.
     """
 
     per_task = False

@@ -1,4 +1,4 @@
-"""What the first convolution of networks over waveforms listens to: one line a model, in one picture.
+"""What the first convolution of networks over waveforms passes: one line per model, in one picture.
 
     python examples/plot_frequency_response.py MODEL … [--out PICTURE.png]
 

@@ -3,7 +3,7 @@
     python examples/run_seeds.py RECIPE.yaml [--seeds 5] [--key value …]
 
 The seeds count up from the recipe's; a run's folder is --output_dir/seed-N (default: runs/<recipe>/seed-N). Started
-again, it reads the runs that are finished, goes on with one that was broken off, and makes the others. Every other
+again, it reads the runs that are finished, resumes one that was broken off, and makes the others. Every other
 option is a key of the recipe, for all seeds. Several runs at once, or several processes: start run_exvo.py with --seed
 and --output_dir yourself; it reads them here as its own.
 """

@@ -1,4 +1,4 @@
-"""What a run's model hears where it hears vectors: which feature sets, read or computed, of which clips."""
+"""What a run's model takes where it takes vectors: which feature sets, read or computed, of which clips."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -74,13 +74,13 @@ def feature_inputs(
         of_set = _look_up(*tables[name], clips) if tables else _compute(name, clips, arguments, output_dir, model_path)
         for split, vectors in of_set.items():
             found[split].append(vectors)
-    heard = {}
+    inputs = {}
     for split, parts in found.items():
         vectors = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         if arguments.normalise_per_speaker:
             vectors = normalise_per_speaker(vectors, _speakers(clips[split].dataset, split))
-        heard[split] = replace(clips[split], dataset=with_vectors(clips[split].dataset, vectors))
-    return heard
+        inputs[split] = replace(clips[split], dataset=with_vectors(clips[split].dataset, vectors))
+    return inputs
 
 
 def _tables(name: str, arguments: DataArguments, output_dir: Path) -> tuple[FeatureTables, Path]:

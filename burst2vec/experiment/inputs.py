@@ -1,4 +1,4 @@
-"""What a run listens to: the corpora that its recipe names, mixed, checked and preprocessed."""
+"""What a run reads: the corpora that its recipe names, mixed, checked and preprocessed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from .sections import CorpusArguments, DataArguments
 
 @dataclass(frozen=True)
 class Clips:
-    """The clips of one split that a run uses, and the names and reasons of those that it could not hear."""
+    """The clips of one split that a run uses, and the names and reasons of those that it could not read."""
 
     dataset: Dataset
     skipped: list
@@ -112,9 +112,9 @@ def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
 
 
 def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: Sequence) -> dict[str, Clips]:
-    """The chosen clips without those that cannot be heard, and after the steps of preprocessing; both are cached.
+    """The chosen clips without those that cannot be read, and after preprocessing; both are cached.
 
-    Where vectors are read from tables (``features_dir``), no clip is heard: the steps were done before those were
+    Where vectors are read from tables (``features_dir``), no clip is read: preprocessing was done before those were
     computed.
     """
     if arguments.features_dir is not None:

@@ -27,10 +27,10 @@ def estimate_statistics(model, extractor, clips: Dataset, seed: int) -> None:
         return
     vectors = has_vectors(clips)
     measured = vectors_of(clips) if vectors else draw_clips(clips, MOST_WAVEFORMS, seed)
-    heard = map(np.copy, measured) if vectors else _waveforms(measured, extractor)  # torch warns of a mapped file's
+    values = map(np.copy, measured) if vectors else _waveforms(measured, extractor)  # torch warns of a mapped file's
     quiet = not PartialState().is_local_main_process
     model.encoder.estimate_statistics(
-        tqdm(heard, "Measuring clips", total=len(measured), unit=" clips", mininterval=0.5, disable=quiet)
+        tqdm(values, "Measuring clips", total=len(measured), unit=" clips", mininterval=0.5, disable=quiet)
     )
 
 

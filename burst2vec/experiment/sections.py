@@ -62,7 +62,7 @@ class DataArguments(CorpusArguments):
     normalise_per_speaker: bool | None = _key(
         None,
         "Centre and scale vectors by their speaker's own mean and deviation over the clips of the split; transductive: "
-        "it hears all of a speaker's clips at once, so a single recording cannot be analysed.",
+        "it takes all of a speaker's clips at once, so a single recording cannot be analysed.",
     )
     cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
     max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
@@ -95,7 +95,7 @@ class ModelArguments:
     )
     features: list | str | None = _key(
         None,
-        "Feature sets that an encoder {kind: vector} hears, one after the other in a vector: compare, egemaps, "
+        "Feature sets that an encoder {kind: vector} takes, one after the other in a vector: compare, egemaps, "
         "embedding:CHECKPOINT, …; examples/extract_features.py knows them.",
     )
     model_path: str | None = _key(None, "A saved Burst2Vec model to go on from, or to evaluate with --do_train false.")

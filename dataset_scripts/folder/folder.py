@@ -27,9 +27,7 @@ def main(arguments=None):
     parser.add_argument("--on_bad_clip", choices=("raise", "skip"), default="raise")
     parser.add_argument("--num_proc", type=int, help="processes to check clips with")
     parser.add_argument("--push_to_hub", metavar="REPO", help="upload to this repository, private unless --public")
-    parser.add_argument(
-        "--public", action="store_true", help="everybody who is heard has agreed, and the licence allows it"
-    )
+    parser.add_argument("--public", action="store_true", help="every speaker has agreed, and the licence allows it")
     args = parser.parse_args(arguments)
 
     recipe = load_recipe(args.recipe)
