@@ -391,7 +391,7 @@ def states(folder):
 
 def test_a_run_killed_at_any_moment_is_gone_on_with(tmp_path, target, monkeypatch):
     source = write_recordings(tmp_path / "many", clips=60)
-    monkeypatch.setitem(TRANSFORMS, "dawdle", lambda waveform: time.sleep(0.03) or waveform)
+    monkeypatch.setitem(TRANSFORMS, "dawdle", lambda waveform: time.sleep(0.1) or waveform)
     steps = ["resample", "dawdle", "normalise_level"]
     preprocess_folder(source, tmp_path / "uninterrupted", steps, num_proc=2)
     whole = made_in(tmp_path / "uninterrupted")
