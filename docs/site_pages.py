@@ -44,7 +44,10 @@ def recipes_page() -> str:
         if path.parent.name != folder:
             folder = path.parent.name
             lines += ["", f"## {folder}", "", "| name | what it is | of | printed there |", "| --- | --- | --- | --- |"]
-        printed = ", ".join(f"{score} {value}" for score, value in said.get("reported_scores", {}).items())
+        printed = "; ".join(
+            f"{split}: " + ", ".join(f"{score} {value}" for score, value in scores.items())
+            for split, scores in said.get("reported_scores", {}).items()
+        )
         cells = (f"`{folder}/{path.stem}`", said["description"], said.get("paper", ""), printed)
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -12,22 +12,24 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.comparison.report import PRINTED_SPLIT, find_runs, format_rows, rows_of
+from burst2vec.comparison.report import find_runs, format_rows, rows_of
 from burst2vec.comparison.study import run_or_read
 from burst2vec.errors import Burst2VecError, RecipeError
 from burst2vec.experiment.execute import refused
 from burst2vec.experiment.finished import read_run
 from burst2vec.experiment.recipes import parse_run
 
+SPLIT = "validation"  # whose scores the best run has
+
 
 def best_of(folders: list[Path], score: str, greater_is_better: bool) -> str:
     """A line that names the run with the best of a validation score."""
-    found = {folder: read_run(folder).record.scores.get(PRINTED_SPLIT, {}).get(score) for folder in folders}
+    found = {folder: read_run(folder).record.scores.get(SPLIT, {}).get(score) for folder in folders}
     found = {folder: value for folder, value in found.items() if value is not None}
     if not found:
-        return f"no run has {score} on {PRINTED_SPLIT}"
+        return f"no run has {score} on {SPLIT}"
     best = (max if greater_is_better else min)(found, key=found.get)
-    return f"best {score} on {PRINTED_SPLIT}: {found[best]:.3f}, in {best}"
+    return f"best {score} on {SPLIT}: {found[best]:.3f}, in {best}"
 
 
 def main(arguments=None) -> int:

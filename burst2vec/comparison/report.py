@@ -19,7 +19,6 @@ from ..experiment.run_record import RECORD, RunRecord
 from ..files import write_whole
 from ..markdown import markdown_table, markdown_text
 
-PRINTED_SPLIT = "validation"  # what a recipe's ``reported_scores`` holds
 PRINTED = "printed, on HUME-VB"
 BASELINE = "constant baseline"
 OTHERS = "Other systems"
@@ -35,7 +34,7 @@ class Row:
         corpora, clips: what it was measured on: names, and how many clips of the split.
         scores: by score name, one number a run.
         baseline: the same of the constant baseline.
-        printed: by score name, what the paper printed.
+        printed: by score name, what the paper printed of this split.
         runs, seeds: of each run, in the order of the scores.
     """
 
@@ -108,7 +107,7 @@ def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
     for (paper, label), group in zip(labels, groups.values(), strict=True):
         record = next(iter(group.values())).record
         for split in record.scores:
-            printed = record.recipe.get("reported_scores", {}) if split == PRINTED_SPLIT else {}
+            printed = record.recipe.get("reported_scores", {}).get(split, {})
             counts = record.clips.get(split, {})
             corpora, clips = tuple(record.corpora), counts.get("scored", counts.get("used", 0))
             row = Row(paper, label, corpora, clips, printed)
@@ -228,8 +227,8 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
     folder.mkdir(parents=True, exist_ok=True)
     about = (
         f"Mean ± standard deviation over runs of one recipe with different seeds. “{PRINTED}” is what the paper "
-        "printed for its validation clips; ours were measured on what stands beside them, and compare only where that "
-        f"is hume_vb. “{BASELINE}” is the mean of each label, the median, or the most frequent class of the training "
+        "printed for the same split; ours were measured on what stands beside them, and compare only where that is "
+        f"hume_vb. “{BASELINE}” is the mean of each label, the median, or the most frequent class of the training "
         "clips."
     )
     tables = [format_rows(of_split, split) for split, of_split in rows.items()]

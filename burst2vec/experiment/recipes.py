@@ -3,7 +3,7 @@
     extends: v1_wav2vec_large.yaml         # relative to this file, or a shipped recipe: burst2vec/v1_wav2vec_large
     paper: Burst2Vec, Table 2, row V2
     model: {trunk: {adversary_weight: 0.0}}                         # Burst2VecConfig's own names
-    reported_scores: {emotion_ccc: 0.645}                           # what the paper printed
+    reported_scores: {validation: {emotion_ccc: 0.645}}             # what the paper printed, by split
 
 Every key of ``data``, ``model`` and ``training`` is a field of one dataclass, and a name is never in two of them, so
 the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hume_vb``.
@@ -34,6 +34,7 @@ from .sections import PARTS, CorpusArguments, DataArguments, ModelArguments, mer
 SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2VecTrainingArguments}
 TEXTS = ("paper", "description")
 KEYS = ("extends", *TEXTS, *SECTIONS, "reported_scores")
+REPORTED_SPLITS = ("validation", "test")
 
 # What says where a run lived, not what it was; left out of the recipe that is published with the model.
 PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
@@ -72,7 +73,7 @@ class Recipe:
         paper: which row of which table this is, if any.
         description: one sentence for the reader.
         data, model, training: the keys given, by section; what is not given keeps its dataclass's default.
-        reported_scores: the scores that the paper printed, by score name.
+        reported_scores: the scores that the paper printed, by split (``REPORTED_SPLITS``) and score name.
     """
 
     name: str
@@ -103,7 +104,7 @@ class Recipe:
             if isinstance(named := given.get("features"), (list, str)):
                 given["features"] = public_name(named) if isinstance(named, str) else [public_name(n) for n in named]
             record[section] = given
-        return {**record, **({"reported_scores": dict(self.reported_scores)} if self.reported_scores else {})}
+        return {**record, **({"reported_scores": copy.deepcopy(self.reported_scores)} if self.reported_scores else {})}
 
 
 @dataclass(frozen=True)
@@ -253,13 +254,30 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
         inherited = getattr(parent, section)
         parts = {key: merged_part(inherited.get(key), given[key]) for key in given if key in PARTS}
         sections[section] = {**inherited, **given, **parts}
-    reported_scores = {
-        key: fit(value, float, f"{path}: reported_scores.{key}")
-        for key, value in _mapping(record, "reported_scores", path).items()
-    }
     return Recipe(
-        path.stem, record.get("paper"), record.get("description"), **sections, reported_scores=reported_scores
+        path.stem,
+        record.get("paper"),
+        record.get("description"),
+        **sections,
+        reported_scores=_reported_scores(record, path),
     )
+
+
+def _reported_scores(record: dict, path: Path) -> dict[str, dict[str, float]]:
+    splits = _mapping(record, "reported_scores", path)
+    for split in splits:
+        if split not in REPORTED_SPLITS:
+            raise RecipeError(
+                f"{path}: reported_scores: {split!r} is none of the splits {list(REPORTED_SPLITS)}; printed scores "
+                "stand under theirs: reported_scores: {validation: {s_mtl: 0.448}, test: {s_mtl: 0.421}}"
+            )
+    return {
+        split: {
+            key: fit(value, float, f"{path}: reported_scores.{split}.{key}")
+            for key, value in _mapping(splits, split, f"{path}: reported_scores").items()
+        }
+        for split in splits
+    }
 
 
 def _read(path: Path) -> dict:
@@ -291,10 +309,10 @@ def _recipes_beside(path: Path) -> str:
     return f"; the folder holds {near}" if near else ""
 
 
-def _mapping(record: dict, section: str, path: Path) -> dict:
+def _mapping(record: dict, section: str, where: str | Path) -> dict:
     given = record.get(section) or {}
     if not isinstance(given, dict):
-        raise RecipeError(f"{path}: {section} must be a mapping of keys to values, got {given!r}")
+        raise RecipeError(f"{where}: {section} must be a mapping of keys to values, got {given!r}")
     return given
 
 

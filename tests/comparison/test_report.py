@@ -9,7 +9,11 @@ import pytest
 from burst2vec.comparison.pictures import plot_report
 from burst2vec.comparison.report import find_runs, format_rows, rows_of, write_report
 
-V2 = {"paper": "Burst2Vec, Table 2, row V2", "reported_scores": {"age_mae": 3.709}, "model": {"tasks": "exvo"}}
+V2 = {
+    "paper": "Burst2Vec, Table 2, row V2",
+    "reported_scores": {"validation": {"age_mae": 3.709}, "test": {"s_mtl": 0.421}},
+    "model": {"tasks": "exvo"},
+}
 
 
 def write_record(
@@ -45,13 +49,17 @@ def test_seeds_of_one_recipe_are_one_row_with_mean_and_spread_worked_by_hand(tmp
     assert "| constant baseline | synthetic, 400 clips |  | 4.000 |  |" in table
 
 
-def test_what_was_printed_stands_beside_validation_only(tmp_path):
+def test_a_split_stands_beside_what_was_printed_of_it_and_of_no_other(tmp_path):
     write_record(tmp_path / "test", 3.0, split="test")
-    assert "printed" not in table_of(tmp_path, "test")
+    table = table_of(tmp_path, "test")
+    assert "| age_mae | s_mtl | s_mtl, printed, on HUME-VB |" in table
+    assert "| 1 | 3.000 | - | 0.421 |" in table and "3.709" not in table
+    write_record(tmp_path / "train", 3.0, split="train")
+    assert "printed" not in table_of(tmp_path / "train", "train")
 
 
 def test_a_score_that_was_printed_and_not_measured_is_a_hole(tmp_path):
-    write_record(tmp_path / "a", 3.0, recipe={**V2, "reported_scores": {"country_uar": 0.676}})
+    write_record(tmp_path / "a", 3.0, recipe={**V2, "reported_scores": {"validation": {"country_uar": 0.676}}})
     assert "| Table 2, row V2 | synthetic, 400 clips | 1 | 3.000 | - | 0.676 |" in table_of(tmp_path)
 
 

@@ -14,7 +14,7 @@ from tests.comparison.finished_runs import exvo_labels, write_run
 pytestmark = pytest.mark.slow  # whole commands and runs
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "report.py"
-RECIPE = {"paper": "Burst2Vec, Table 2, row V2 (WL −Adv)", "reported_scores": {"emotion_ccc": 0.645}}
+RECIPE = {"paper": "Burst2Vec, Table 2, row V2 (WL −Adv)", "reported_scores": {"validation": {"emotion_ccc": 0.645}}}
 
 
 @pytest.fixture(scope="module")

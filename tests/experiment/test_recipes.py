@@ -57,7 +57,7 @@ def test_an_encoder_with_a_model_type_replaces_what_is_inherited(write):
 
 
 def test_what_a_paper_printed_is_not_inherited(write):
-    write("paper: row 1\ndescription: first\nreported_scores: {emotion_ccc: 0.6}", "parent.yaml")
+    write("paper: row 1\ndescription: first\nreported_scores: {test: {emotion_ccc: 0.6}}", "parent.yaml")
     recipe = load_recipe(write("extends: parent.yaml\npaper: row 2"))
     assert (recipe.paper, recipe.description, recipe.reported_scores) == ("row 2", None, {})
 
@@ -102,7 +102,12 @@ def test_a_circle_of_extends_is_refused_and_shown(write):
             "data: {corpus: hume}",
             rf"data\.corpus: expected one of {re.escape(str(list(CORPORA)))}, got 'hume'",
         ),
-        ("reported_scores: {s_mtl: high}", r"reported_scores\.s_mtl: expected float, got 'high'"),
+        (
+            "reported_scores: {test: {s_mtl: high}}",
+            r"recipe\.yaml: reported_scores\.test\.s_mtl: expected float, got 'high'",
+        ),
+        ("reported_scores: {validation: 0.4}", r"reported_scores: validation must be a mapping .* got 0\.4"),
+        ("reported_scores: {s_mtl: 0.4}", r"'s_mtl' is none of the splits .* reported_scores: \{validation: \{s_mtl:"),
         ("model: 3", r"model must be a mapping"),
         ("extends: [a, b]", r"extends must be text"),
         ("- model", r"a recipe is a mapping"),
@@ -200,7 +205,7 @@ def test_a_run_needs_a_recipe(arguments):
 
 def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
     (tmp_path / "encoder").mkdir()
-    path = write("description: d\nmodel: {pooling: max}\nreported_scores: {s_mtl: 0.4}")
+    path = write("description: d\nmodel: {pooling: max}\nreported_scores: {validation: {s_mtl: 0.4}}")
     places = [
         "--data_dir",
         str(tmp_path),
@@ -216,7 +221,7 @@ def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
     assert str(tmp_path) not in text and "/o" not in text and "secret" not in text
     again = load_recipe(write(text, "again.yaml"))
     assert again.model == {"pooling": "max", "encoder": "encoder"} and again.training == {"seed": 3}
-    assert again.reported_scores == {"s_mtl": 0.4}
+    assert again.reported_scores == {"validation": {"s_mtl": 0.4}}
 
 
 @pytest.mark.parametrize(
