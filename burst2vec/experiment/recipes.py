@@ -254,13 +254,8 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
         inherited = getattr(parent, section)
         parts = {key: merged_part(inherited.get(key), given[key]) for key in given if key in PARTS}
         sections[section] = {**inherited, **given, **parts}
-    return Recipe(
-        path.stem,
-        record.get("paper"),
-        record.get("description"),
-        **sections,
-        reported_scores=_reported_scores(record, path),
-    )
+    scores = _reported_scores(record, path)
+    return Recipe(path.stem, record.get("paper"), record.get("description"), **sections, reported_scores=scores)
 
 
 def _reported_scores(record: dict, path: Path) -> dict[str, dict[str, float]]:
