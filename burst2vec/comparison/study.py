@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from ..errors import RunError
 from ..experiment.execute import execute
-from ..experiment.recipes import RecipeLoader, parse_run
+from ..experiment.recipe_files import RecipeLoader
+from ..experiment.recipes import parse_run
 from ..experiment.run_record import RECORD, RunRecord
 from ..files import write_json, write_whole
 from ..markdown import markdown_table, markdown_text

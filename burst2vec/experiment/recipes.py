@@ -12,56 +12,41 @@ the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hu
 import copy
 import difflib
 import json
-import math
-import re
-import types
 import typing
 from argparse import ArgumentError
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, make_dataclass
-from enum import Enum
 from pathlib import Path
 
-import yaml
 from transformers import HfArgumentParser
 
-from ..command_line.shipped import near_recipes, shipped_recipe
 from ..errors import RecipeError
 from ..features import public_name
 from ..training.arguments import Burst2VecTrainingArguments
+from .recipe_files import (
+    fit,
+    from_json,
+    mapping_of,
+    names_near,
+    options_of,
+    printed_scores,
+    read_yaml,
+    recipe_file,
+    recipes_beside,
+    text_of,
+)
 from .sections import PARTS, CorpusArguments, DataArguments, ModelArguments, merged_part
 
 SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2VecTrainingArguments}
 TEXTS = ("paper", "description")
 KEYS = ("extends", *TEXTS, *SECTIONS, "reported_scores")
-REPORTED_SPLITS = ("validation", "test")
+FUSE = "fuse"  # the key of a recipe that is a fusion of other recipes' runs: comparison/fusion_recipes.py
 
 # What says where a run lived, not what it was; left out of the recipe that is published with the model.
 PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
 
 # Of a run that does not train, whatever its recipe says of training: it needs no clips to choose a checkpoint by.
 NOTHING_TRAINS = {"eval_strategy": "no", "lr_scheduler_type": "constant", "lr_scheduler_kwargs": None}
-
-
-class RecipeLoader(yaml.SafeLoader):
-    """Safe YAML that reads ``1e-5`` as the number it is (YAML 1.1 takes it for text) and refuses a key given twice."""
-
-    def construct_mapping(self, node, deep=False):
-        lines: dict = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise RecipeError(
-                    f"{self.name}, line {line}: key {key.value!r} is given twice, first on line {lines[key.value]}; "
-                    "keep one of them"
-                )
-            lines[key.value] = line
-        return super().construct_mapping(node, deep)
-
-
-RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 
 
 @dataclass(frozen=True)
@@ -143,7 +128,7 @@ def load_recipe(path: str | Path) -> Recipe:
         RecipeError: a missing file, a circle of ``extends``, text that is not YAML, an unknown or doubled key, or a
             value of the wrong type; the message names file and key.
     """
-    return _load(_recipe_file(path), below=())
+    return _load(recipe_file(path), below=())
 
 
 def parse_run(arguments: list[str]) -> Run:
@@ -231,84 +216,31 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
     if path.resolve() in below:
         circle = " → ".join(str(file.name) for file in (*below, path))
         raise RecipeError(f"{path}: extends goes in a circle: {circle}")
-    record = _read(path)
+    record = read_yaml(path, KEYS)
+    if FUSE in record:
+        raise RecipeError(f"{path}: is a fusion of finished runs, nothing to train: burst2vec fuse {path}")
     _refuse_unknown(record, KEYS, str(path))
-    for key in ("extends", *TEXTS):
-        if not isinstance(record.get(key, ""), str):
-            raise RecipeError(f"{path}: {key} must be text, got {record[key]!r}")
+    extends, paper, description = (text_of(record, key, path) for key in ("extends", *TEXTS))
     parent = Recipe(path.stem)
-    if "extends" in record:
-        extended = _recipe_file(record["extends"], beside=path.parent)
+    if extends is not None:
+        extended = recipe_file(extends, beside=path.parent)
         if not extended.is_file():
             raise RecipeError(
-                f"{path}: extends {record['extends']!r}: there is no {extended}; give the recipe's path, whole or "
-                f"from this file's folder, or the name of one that comes with burst2vec{_recipes_beside(extended)}"
-                f"{_names_near(record['extends'])}"
+                f"{path}: extends {extends!r}: there is no {extended}; give the recipe's path, whole or "
+                f"from this file's folder, or the name of one that comes with burst2vec{recipes_beside(extended)}"
+                f"{names_near(extends)}"
             )
         parent = _load(extended, (*below, path.resolve()))
     sections = {}
     for section, arguments in SECTIONS.items():
-        given = _mapping(record, section, path)
+        given = mapping_of(record, section, path)
         _refuse_unknown(given, _hints(arguments), f"{path}: {section}")
         given = {key: fit(value, _hints(arguments)[key], f"{path}: {section}.{key}") for key, value in given.items()}
         inherited = getattr(parent, section)
         parts = {key: merged_part(inherited.get(key), given[key]) for key in given if key in PARTS}
         sections[section] = {**inherited, **given, **parts}
-    scores = _reported_scores(record, path)
-    return Recipe(path.stem, record.get("paper"), record.get("description"), **sections, reported_scores=scores)
-
-
-def _reported_scores(record: dict, path: Path) -> dict[str, dict[str, float]]:
-    splits = _mapping(record, "reported_scores", path)
-    for split in splits:
-        if split not in REPORTED_SPLITS:
-            raise RecipeError(
-                f"{path}: reported_scores: {split!r} is none of the splits {list(REPORTED_SPLITS)}; printed scores "
-                "stand under theirs: reported_scores: {validation: {s_mtl: 0.448}, test: {s_mtl: 0.421}}"
-            )
-    return {
-        split: {
-            key: fit(value, float, f"{path}: reported_scores.{split}.{key}")
-            for key, value in _mapping(splits, split, f"{path}: reported_scores").items()
-        }
-        for split in splits
-    }
-
-
-def _read(path: Path) -> dict:
-    if not path.is_file():
-        raise RecipeError(f"{path}: no such recipe{_recipes_beside(path)}{_names_near(str(path))}")
-    with path.open(encoding="utf-8") as text:
-        try:
-            record = yaml.load(text, Loader=RecipeLoader)  # a SafeLoader
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise RecipeError(f"{path}: not YAML: {error}") from error
-    if not isinstance(record, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of {list(KEYS)}, got {type(record).__name__}")
-    return record
-
-
-def _recipe_file(given: str | Path, beside: Path = Path()) -> Path:
-    """The file that a recipe is given by: a path, first, or the name of one that comes with the package."""
-    path = beside / given
-    return path if path.is_file() else shipped_recipe(str(given)) or path
-
-
-def _names_near(name: str) -> str:
-    near = near_recipes(name)
-    return f"; with burst2vec come {near}; `burst2vec recipes` lists all" if near else ""
-
-
-def _recipes_beside(path: Path) -> str:
-    near = sorted(str(file) for file in path.parent.glob("*.yaml"))  # of a folder that is not there: none
-    return f"; the folder holds {near}" if near else ""
-
-
-def _mapping(record: dict, section: str, where: str | Path) -> dict:
-    given = record.get(section) or {}
-    if not isinstance(given, dict):
-        raise RecipeError(f"{where}: {section} must be a mapping of keys to values, got {given!r}")
-    return given
+    scores = printed_scores(record, path)
+    return Recipe(path.stem, paper, description, **sections, reported_scores=scores)
 
 
 def _refuse_unknown(given: dict, known, where: str) -> None:
@@ -324,69 +256,6 @@ def _refuse_unknown(given: dict, known, where: str) -> None:
 def _hints(arguments: type) -> dict[str, typing.Any]:
     hints = typing.get_type_hints(arguments)
     return {entry.name: hints[entry.name] for entry in fields(arguments) if entry.init}
-
-
-def _options(hint) -> tuple:
-    """The types that a hint allows; beside an enumeration, which is written by its values, text alone is none."""
-    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    options = typing.get_args(hint) if union else (hint,)
-    enumerated = any(isinstance(option, type) and issubclass(option, Enum) for option in options)
-    return tuple(option for option in options if not (enumerated and option is str))
-
-
-def _refuse_not_plain(value, where: str) -> None:
-    """Refuse what a run's record could not hold: a number that is none, and what YAML makes of dates and tags."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise RecipeError(f"{where}: must be a finite number, got {value!r}")
-    if isinstance(value, (list, dict)):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            _refuse_not_plain(part, f"{where}[{key!r}]")
-            if not isinstance(key, (str, int)) or isinstance(key, bool):
-                raise RecipeError(f'{where}: the key {key!r} ({type(key).__name__}) must be text; put it in "quotes"')
-    elif value is not None and not isinstance(value, (str, int, float, Enum)):
-        raise RecipeError(f'{where}: {value!r} ({type(value).__name__}) is no text or number; put it in "quotes"')
-
-
-def fit(value, hint, where: str):
-    """``value`` if it is of the annotated type, else an error that names ``where``.
-
-    >>> fit(3, float | None, "training.num_train_epochs")
-    3
-    >>> fit("3", int, "training.max_steps")
-    Traceback (most recent call last):
-    ...
-    burst2vec.errors.RecipeError: training.max_steps: expected int, got '3' (str)
-    """
-    try:
-        _refuse_not_plain(value, where)
-    except RecursionError as error:
-        raise RecipeError(f"{where}: is nested too deep") from error
-    for option in _options(hint):
-        kind = typing.get_origin(option) or option
-        if kind is typing.Any or (kind is typing.Literal and value in typing.get_args(option)):
-            return value
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if isinstance(kind, type) and issubclass(kind, Enum) and value in [member.value for member in kind]:
-            return value
-        if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-            if kind is list and typing.get_args(option):
-                (of_each,) = typing.get_args(option)
-                return [fit(each, of_each, f"{where}[{place}]") for place, each in enumerate(value)]
-            return value
-    names = " or ".join(_type_name(option) for option in _options(hint))
-    quote = (
-        ' — YAML reads a bare yes, no, on, off as true or false: put it in "quotes"' if isinstance(value, bool) else ""
-    )
-    raise RecipeError(f"{where}: expected {names}, got {value!r} ({type(value).__name__}){quote}")
-
-
-def _type_name(option) -> str:
-    if isinstance(option, type) and issubclass(option, Enum):
-        return f"one of {[member.value for member in option]}"
-    if typing.get_origin(option) is typing.Literal:
-        return f"one of {list(typing.get_args(option))}"
-    return "null" if option is type(None) else getattr(typing.get_origin(option) or option, "__name__", str(option))
 
 
 def _command_line(arguments: list[str]) -> dict:
@@ -411,24 +280,16 @@ def _command_line(arguments: list[str]) -> dict:
     for key, value in vars(given).items():
         if value is not_given:
             continue
-        structured = any((typing.get_origin(option) or option) in (dict, list) for option in _options(hints[key]))
+        structured = any((typing.get_origin(option) or option) in (dict, list) for option in options_of(hints[key]))
         if structured and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            value = _from_json(value, f"command line: --{key}")
-        elif isinstance(value, str) and float in _options(
+            value = from_json(value, f"command line: --{key}")
+        elif isinstance(value, str) and float in options_of(
             hints[key]
         ):  # a number or a word, which argparse leaves a word
             with suppress(ValueError):
                 value = float(value)
         values[key] = fit(value, hints[key], f"command line: --{key}")
     return values | nulls
-
-
-def _from_json(text: str, where: str):
-    try:
-        return yaml.load(text, Loader=RecipeLoader)  # JSON is YAML
-    except (yaml.YAMLError, RecursionError) as error:
-        fault = getattr(error, "problem", None) or "too many brackets"
-        raise RecipeError(f"{where}: {text!r} is not JSON: {fault}; it may be cut off, or lack its quotes") from error
 
 
 def _nulls(arguments: list[str], hints: dict) -> tuple[dict[str, None], list[str]]:
@@ -441,7 +302,7 @@ def _nulls(arguments: list[str], hints: dict) -> tuple[dict[str, None], list[str
     given = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for word, before in zip(given, [None, *given], strict=False):
         key = (before or "").removeprefix("--")
-        if word == "null" and key in hints and type(None) in _options(hints[key]):
+        if word == "null" and key in hints and type(None) in options_of(hints[key]):
             nulls[key] = None
             others.pop()
         else:

@@ -10,7 +10,8 @@ import yaml
 from burst2vec.configuration_burst2vec import Burst2VecConfig
 from burst2vec.data.corpora import CORPORA
 from burst2vec.errors import RecipeError
-from burst2vec.experiment.recipes import SECTIONS, corpora_of, fit, load_recipe, parse_run
+from burst2vec.experiment.recipe_files import fit
+from burst2vec.experiment.recipes import SECTIONS, corpora_of, load_recipe, parse_run
 from burst2vec.experiment.sections import NOT_OF_THE_CONFIG, ModelArguments
 
 
