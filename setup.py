@@ -51,6 +51,7 @@ EXTRAS = {
     "dev": [
         "pytest>=8",
         "pytest-cov>=5",
+        "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
         "av>=14,<19",
