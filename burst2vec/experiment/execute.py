@@ -19,6 +19,7 @@ from ..training.progress import OneLineProgress
 from ..training.trainer import Burst2VecTrainer
 from .baseline import constant_of, to_record
 from .building import build_model, checkpoint_to_resume, claim_folder, refuse_other_tasks, resume_from
+from .inputs import selection_split
 from .model_card import model_card, pictures_of
 from .model_inputs import asked_of_clips
 from .normalisation_statistics import estimate_statistics
@@ -122,7 +123,7 @@ def hold_folder(training: Burst2VecTrainingArguments, tasks: tuple[Task, ...]) -
 
 def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer:
     """The model, built or loaded once for the clips that there are, and what trains it."""
-    training, clips = run.training, inputs.clips
+    training, clips, evaluated = run.training, inputs.clips, selection_split(run.data)
     train_clips = clips["train"].dataset if training.do_train else None
     set_seed(training.seed)  # for weights that start from scratch
     model, extractor = build_model(run.model, *asked_of_clips(run.data), inputs.vector_size)
@@ -132,11 +133,11 @@ def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer
         model=model,
         args=training,
         train_dataset=train_clips,
-        eval_dataset=clips["validation"].dataset if "validation" in clips else None,
+        eval_dataset=clips[evaluated].dataset if evaluated in clips else None,
         processing_class=extractor,
     )
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(OneLineProgress(inputs.tasks))
+    trainer.add_callback(OneLineProgress(inputs.tasks, evaluated))
     if trainer.is_world_process_zero():
         place.folder.mkdir(parents=True, exist_ok=True)
         print(inputs.summary)

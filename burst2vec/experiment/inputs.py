@@ -1,5 +1,6 @@
 """What a run reads: the corpora that its recipe names, mixed, checked and preprocessed."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from ..data.clips import check_clips
 from ..data.corpora import CORPORA, corpus_tasks
 from ..data.corpora.derived import derive_classes, derived_tasks
 from ..data.corpora.mixing import mix_corpora
+from ..data.corpora.splits import held_out_clips
 from ..data.preprocessing import preprocess_corpus
 from ..errors import RunError
 from ..tasks import Task, resolve_tasks
@@ -18,6 +20,11 @@ from .building import saved_tasks
 from .corpus_keys import settings_of
 from .recipes import Run, corpora_of
 from .sections import CorpusArguments, DataArguments
+
+logger = logging.getLogger(__name__)
+
+
+HELD_OUT = "held_out"  # the split of the training speakers that a run does not train on, see ``hold_out``
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,37 @@ def _read(
         **settings,
     )
     return derive_classes(bursts, corpus_tasks(corpus.corpus, **settings), tasks)
+
+
+def hold_out(corpus: DatasetDict, fraction: float | None, seed: int) -> DatasetDict:
+    """The corpus with some training speakers' clips in a split of their own, ``held_out``, and no longer in train.
+
+    Args:
+        corpus: as ``read_corpora`` gives it.
+        fraction: of the training speakers; None for none.
+        seed: of the draw, see ``held_out_clips``.
+
+    Raises:
+        CorpusError: fewer than two speakers to train on.
+    """
+    if fraction is None or "train" not in corpus:
+        return corpus
+    train = corpus["train"]
+    speakers = train["speaker"][:]
+    if unknown := sum(not speaker for speaker in speakers):
+        logger.warning(
+            "held_out: %s of %s training clips have no speaker and count as one each; a voice may be on both sides",
+            f"{unknown:,}",
+            f"{len(speakers):,}",
+        )
+    held = held_out_clips(speakers, fraction, seed)
+    parts = {"train": train.select(np.flatnonzero(~held)), HELD_OUT: train.select(np.flatnonzero(held))}
+    return DatasetDict({**corpus, **parts})
+
+
+def selection_split(arguments: DataArguments) -> str:
+    """The split that is evaluated during training, by which a run stops, lowers its rate and chooses its weights."""
+    return "validation" if arguments.held_out is None else HELD_OUT
 
 
 def choose_clips(corpus: DatasetDict, wanted: dict[str, int | None], seed: int) -> dict[str, Dataset]:

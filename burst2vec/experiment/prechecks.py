@@ -28,7 +28,7 @@ from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
 from ..waveforms import SAMPLING_RATE
 from .building import build_model, resume_from
-from .inputs import tasks_of
+from .inputs import selection_split, tasks_of
 from .model_inputs import asked_of_clips, model_inputs
 from .recipes import Run
 
@@ -92,22 +92,28 @@ def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, D
             "the task out of --tasks"
         )
     if run.training.eval_strategy != "no":
-        _check_validation(run.training, labels, tasks)
+        _check_evaluation(run.training, labels, selection_split(run.data), tasks)
 
 
-def _check_validation(training: Burst2VecTrainingArguments, labels: dict[str, dict], tasks: Sequence[Task]) -> None:
+def _check_evaluation(
+    training: Burst2VecTrainingArguments, labels: dict[str, dict], split: str, tasks: Sequence[Task]
+) -> None:
+    """Refuse a split to evaluate in training that is not there, or gives no score to select by."""
     without = "or train without by --eval_strategy no --save_strategy no"
-    if "validation" not in labels:
-        raise RunError(f"the corpus has no split validation; give it clips by --splits or its column, {without}")
-    present = {name: labels_present(values) for name, values in labels["validation"].items()}
+    if split not in labels:
+        raise RunError(
+            f"the corpus has no split {split}; give it clips by --splits or its column, hold out training speakers by "
+            f"--held_out 0.1, {without}"
+        )
+    present = {name: labels_present(values) for name, values in labels[split].items()}
     scores = {}
     if any(found.any() for found in present.values()):
         constant = baseline_predictions(tasks, labels["train"], len(next(iter(present.values()))))
-        scores = {"loss": 0.0, **score_tasks(tasks, constant, labels["validation"])}
+        scores = {"loss": 0.0, **score_tasks(tasks, constant, labels[split])}
     wanted = (training.metric_for_best_model or "loss").removeprefix("eval_")
     if wanted not in scores:
         raise RunError(
-            f"split validation: its clips have no labels for metric_for_best_model {wanted!r}; they give "
+            f"split {split}: its clips have no labels for metric_for_best_model {wanted!r}; they give "
             f"{[name for name in scores if '/' not in name] or 'no score at all'}; choose another score, {without}"
         )
 

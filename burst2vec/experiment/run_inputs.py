@@ -8,7 +8,7 @@ from datasets import DatasetDict
 
 from ..data.checking import check_corpus
 from ..tasks import Task
-from .inputs import Clips, choose_clips, read_corpora
+from .inputs import HELD_OUT, Clips, choose_clips, hold_out, read_corpora, selection_split
 from .model_inputs import model_inputs
 from .prechecks import check_splits
 from .recipes import Run, corpora_of
@@ -19,7 +19,7 @@ class RunInputs:
     """
     Attributes:
         tasks: what is predicted.
-        corpus: all splits, as they were read.
+        corpus: all splits, as they were read, and the held-out part of train as one of them.
         clips: by split those that the run uses, prepared; and those that it cannot use.
         vector_size: numbers in a vector; None where the model takes recordings.
         summary: of the check of the clips, for the console.
@@ -46,6 +46,8 @@ def read_inputs(run: Run, tasks: tuple[Task, ...], folder: Path) -> RunInputs:
     training = run.training
     with training.main_process_first(desc="reading the corpus"):
         corpus = read_corpora(run.data, tasks, for_prediction=not training.do_train)
+        if training.do_train:
+            corpus = hold_out(corpus, run.data.held_out, training.seed)
         chosen = choose_clips(corpus, _wanted(run), training.seed)
         check_splits(run, corpus, chosen, tasks)
     takes = model_inputs(run)
@@ -79,10 +81,12 @@ def _shares_speakers(run: Run) -> bool:
 
 def _wanted(run: Run) -> dict[str, int | None]:
     """The splits that the run needs the sound of, and how many clips of each at most."""
-    validates = run.training.do_eval or (run.training.do_train and run.training.eval_strategy != "no")
+    training, data = run.training, run.data
+    selects_by = selection_split(data) if training.do_train and training.eval_strategy != "no" else None
     needed = {
-        "train": (run.training.do_train, run.data.max_train_samples),
-        "validation": (validates, run.data.max_eval_samples),
-        "test": (run.training.do_predict, run.data.max_predict_samples),
+        "train": (training.do_train, data.max_train_samples),
+        HELD_OUT: (selects_by == HELD_OUT, data.max_eval_samples),
+        "validation": (training.do_eval or selects_by == "validation", data.max_eval_samples),
+        "test": (training.do_predict, data.max_predict_samples),
     }
     return {split: most for split, (is_needed, most) in needed.items() if is_needed}

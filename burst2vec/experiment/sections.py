@@ -64,6 +64,12 @@ class DataArguments(CorpusArguments):
         "Centre and scale vectors by their speaker's own mean and deviation over the clips of the split; transductive: "
         "it takes all of a speaker's clips at once, so a single recording cannot be analysed.",
     )
+    held_out: float | None = _key(
+        None,
+        "Fraction of the training speakers, drawn by seed, whose clips are held out of training: early stopping, the "
+        "best checkpoint and reduce_lr_on_plateau go by them, and the validation clips are scored at the end only. By "
+        "default these choices go by the validation clips.",
+    )
     cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
     max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
     max_eval_samples: int | None = _key(None, "Validate on so many clips.")

@@ -8,11 +8,16 @@ from ..tasks import Task
 
 
 class OneLineProgress(ProgressCallback):
-    """transformers' progress bars, with lines that fit a terminal; ``log_history`` still gets everything."""
+    """transformers' progress bars, with lines that fit a terminal; ``log_history`` still gets everything.
 
-    def __init__(self, tasks: Sequence[Task]):
+    Args:
+        tasks: of the model.
+        split: that is evaluated during training.
+    """
+
+    def __init__(self, tasks: Sequence[Task], split: str = "validation"):
         super().__init__()
-        self.tasks = tasks
+        self.tasks, self.split = tasks, split
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and self.training_bar is not None and (line := self.line(logs)):
@@ -33,4 +38,4 @@ class OneLineProgress(ProgressCallback):
             return f"loss {logs['loss']:.3f}" + f" ({parts})" * bool(parts) + f" at rate {logs['learning_rate']:.3g}"
         names = [*(task.score_name for task in self.tasks), "s_mtl"]
         found = [f"{name} {logs[f'eval_{name}']:.3f}" for name in names if f"eval_{name}" in logs]
-        return "validation " + ", ".join(found) if found else ""
+        return f"{self.split} " + ", ".join(found) if found else ""

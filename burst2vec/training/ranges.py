@@ -44,7 +44,7 @@ class Range:
     def __str__(self):
         low, high = f"{self.low:.10g}", f"{self.high:.10g}"
         if self.without_low:
-            text = f"a number above {low}, up to {high}"
+            text = f"a number above {low}, " + (f"below {high}" if self.without_high else f"up to {high}")
         else:
             text = f"from {low}, and below {high}" if self.without_high else f"in {low}..{high}"
         return text if self.or_else is None else f"{text}, or {self.or_else:g}"
@@ -53,6 +53,7 @@ class Range:
 SEED = Range(0, 2**32 - 1)  # as numpy takes it
 RANGES = {
     # data; the corpora's records have the ranges of theirs
+    "held_out": Range(0, 1, without_low=True, without_high=True),
     "max_train_samples": Range(1, COUNT),
     "max_eval_samples": Range(1, COUNT),
     "max_predict_samples": Range(1, COUNT),

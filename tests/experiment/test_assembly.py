@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from burst2vec.comparison.report import find_runs
 from burst2vec.comparison.study import run_or_read
 from burst2vec.errors import RunError
+from burst2vec.experiment import execute
 from burst2vec.experiment.execute import main
 from burst2vec.experiment.finished import read_run
 from burst2vec.experiment.publishing import publish
@@ -108,6 +109,45 @@ def test_the_constant_baseline_is_fitted_to_the_training_labels(workplace):
     baseline = record["baseline"]["validation"]
     assert baseline["strength_mae"] == pytest.approx((0.3 + 0.5 + 0.4 + 0.1) / 4)
     assert baseline["kind_war"] == 0.25 and baseline["kind_uar"] == 0.5
+
+
+@pytest.fixture(scope="module")
+def held_out_run(workplace):
+    """A run that holds a third of its training speakers out, and whose clips its trainer evaluated in training."""
+    seen = {"evaluated": []}
+
+    class Watched(execute.Burst2VecTrainer):
+        def evaluate(self, *arguments, **keywords):
+            seen["evaluated"].append(self.eval_dataset["file_id"][:])
+            return super().evaluate(*arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "Burst2VecTrainer", Watched)
+        assert main(words(workplace, workplace / "held_out", "--held_out", "0.3")) == 0
+    seen["clips"] = json.loads((workplace / "held_out" / "metrics.json").read_text(encoding="utf-8"))["clips"]
+    seen["weights"] = load_file(workplace / "held_out" / "model.safetensors")
+    return seen
+
+
+def test_a_run_stops_and_chooses_by_the_speakers_it_holds_out_and_never_by_validation(held_out_run):
+    of_train = [str(number) for number, (split, *_) in enumerate(CLIPS) if split == "train"]
+    first, second = held_out_run["evaluated"]  # after each of the two steps
+    assert first == second and len(first) == 1 and set(first) < set(of_train)
+    assert held_out_run["clips"]["held_out"]["used"] == 1
+
+
+def test_a_run_learns_nothing_of_the_speakers_it_holds_out(held_out_run):
+    (held_out,) = held_out_run["evaluated"][0]
+    kept = [rms for number, (split, *_, rms) in enumerate(CLIPS) if split == "train" and str(number) != held_out]
+    assert held_out_run["clips"]["train"]["used"] == len(kept) == 2
+    assert held_out_run["weights"]["encoder.mean"] == pytest.approx(np.mean(kept), rel=1e-5)
+
+
+def test_a_run_that_holds_speakers_out_scores_all_validation_clips_at_the_end(held_out_run, workplace):
+    with (workplace / "held_out" / "predictions_validation.csv").open() as table:
+        found = sorted(row["file_id"] for row in csv.DictReader(table))
+    assert found == [str(number) for number, (split, *_) in enumerate(CLIPS) if split == "validation"]
+    assert held_out_run["clips"]["validation"] == {"used": 4, "skipped": 0, "scored": 4}
 
 
 @pytest.mark.parametrize("split", ["Validation", "Test"])

@@ -115,6 +115,7 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         (["--target_rms_dbfs", "loud"], "target_rms_dbfs must be in -120..20 dB, or off, got 'loud'"),
         (["--submission", "6"], "submission must be in 1..5, got 6"),
         (["--team", "my_team"], "team 'my_team', number 1: a team is A-Z, a-z, 0-9 and '-'"),
+        (["--held_out", "1"], "held_out must be a number above 0, below 1, or null, got 1.0"),
         # what is trained, and how
         (
             ["--head", "{kind: linear, dropout: -0.1}"],

@@ -1,7 +1,9 @@
 """Who is in which split: no speaker is trained on and scored upon later."""
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
 
 from ...errors import CorpusError
 
@@ -117,6 +119,36 @@ def split_speakers(
         if split in splits and not chosen[split]:
             raise CorpusError(f"split {split}: {splits[split]} leaves it without a speaker; {_range_of(speakers)}")
     return {split: chosen[split] for split in SPLITS if split in chosen}
+
+
+def held_out_clips(speakers: Sequence[str], fraction: float, seed: int) -> np.ndarray:
+    """Which clips are held out of training: all clips of some of their speakers, drawn by ``seed``.
+
+    The draw depends on the speakers' names alone, not on the clips' order. All spellings of a name are one speaker
+    (``speaker_key``); a clip whose speaker is not known, "", counts as a speaker of its own.
+
+    Args:
+        speakers: one name per clip.
+        fraction: of the speakers, above 0 and below 1; at least one speaker is held out, and one is not.
+        seed: of the draw.
+
+    Returns:
+        Boolean (clips,), True where the clip is held out.
+
+    Raises:
+        CorpusError: fewer than two speakers.
+
+    >>> held_out_clips(["Ann", "Ben", "ann", "Cai"], 0.3, seed=1).tolist()
+    [True, False, True, False]
+    """
+    keys = [speaker_key(speaker) or f"\0{row}" for row, speaker in enumerate(speakers)]
+    names = sorted(set(keys))
+    if len(names) < 2:
+        raise CorpusError(f"held_out {fraction:g}: the clips to train on have {len(names)} speaker; two are needed")
+    drawn = np.random.default_rng(seed).permutation(len(names))
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1)
+    held_out = {names[place] for place in drawn[:count]}
+    return np.array([key in held_out for key in keys])
 
 
 def _check_wishes(splits) -> None:

@@ -1,8 +1,9 @@
 """Who is in which split, by fractions, counts and names."""
 
+import numpy as np
 import pytest
 
-from burst2vec.data.corpora.splits import split_speakers
+from burst2vec.data.corpora.splits import held_out_clips, speaker_key, split_speakers
 from burst2vec.errors import CorpusError
 
 SIX = [f"{number:06d}" for number in range(1, 7)]
@@ -87,3 +88,32 @@ def test_speakers_can_be_taken_in_another_order():
 def test_nobody_cannot_be_split():
     with pytest.raises(CorpusError, match="the corpus has none"):
         split_speakers([], {"train": 1.0})
+
+
+def test_a_speaker_is_held_out_whole_whatever_the_spelling_and_the_order_of_clips():
+    speakers = [f"Speaker_{number % 20}" if number % 2 else f" speaker_{number % 20} " for number in range(100)]
+    held = held_out_clips(speakers, 0.1, seed=0)
+    sides = {side: {speaker_key(speakers[row]) for row in np.flatnonzero(held == side)} for side in (True, False)}
+    assert not sides[True] & sides[False] and len(sides[True]) == 2 and len(sides[False]) == 18
+    order = np.random.default_rng(1).permutation(100)
+    assert held_out_clips([speakers[row] for row in order], 0.1, seed=0).tolist() == held[order].tolist()
+
+
+def test_the_seed_draws_who_is_held_out():
+    speakers = [f"S{number}" for number in range(50)]
+    draws = {seed: held_out_clips(speakers, 0.1, seed).tolist() for seed in (0, 1)}
+    assert draws[0] == held_out_clips(speakers, 0.1, 0).tolist() != draws[1]
+
+
+@pytest.mark.parametrize("fraction, held_out", [(0.001, 1), (0.999, 3)])
+def test_somebody_is_always_held_out_and_somebody_never(fraction, held_out):
+    assert held_out_clips(["A", "B", "C", "D"], fraction, seed=0).sum() == held_out
+
+
+def test_clips_of_unknown_speakers_are_held_out_one_by_one():
+    assert held_out_clips([""] * 10, 0.3, seed=0).sum() == 3
+
+
+def test_one_speaker_cannot_be_held_out():
+    with pytest.raises(CorpusError, match=r"held_out 0.1: .* have 1 speaker; two are needed"):
+        held_out_clips(["A", " a"], 0.1, seed=0)
