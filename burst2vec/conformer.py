@@ -37,6 +37,7 @@ class ConformerEncoder(nn.Module):
         frontend: ``"log_mel"`` or ``"strf"``, see ``burst2vec.frontends``.
         channels: of the log-mel spectrum, also of that below ``strf``.
         rates, scales: of ``strf`` only, its initial ripples; None: its defaults.
+        channel_hop: of ``strf`` only, the channels from one place of a map to the next; None: its default, every one.
         hidden_size: features of a frame, a multiple of ``num_attention_heads``, and even; also the planes of the two
             convolutions.
         num_hidden_layers: conformer blocks.
@@ -66,6 +67,7 @@ class ConformerEncoder(nn.Module):
         channels: int = 80,
         rates=None,
         scales=None,
+        channel_hop: int | None = None,
         hidden_size: int = 144,
         num_hidden_layers: int = 16,
         num_attention_heads: int = 4,
@@ -80,7 +82,8 @@ class ConformerEncoder(nn.Module):
         super().__init__()
         if frontend not in FRONTENDS:
             raise ValueError(f"frontend {frontend!r} is not one of {sorted(FRONTENDS)}")
-        ripples = {name: values for name, values in (("rates", rates), ("scales", scales)) if values is not None}
+        ripples = {"rates": rates, "scales": scales, "channel_hop": channel_hop}
+        ripples = {name: value for name, value in ripples.items() if value is not None}
         if ripples and frontend != "strf":
             raise ValueError(f"{sorted(ripples)} are of the front end 'strf'; {frontend!r} has none")
         for name, number, least in (

@@ -130,7 +130,8 @@ class GaborSTRF(nn.Module):
     because such a kernel is deaf to a constant, or all of the span where two cycles are longer: 61 frames (0.61 s; two
     cycles from 3.2 Hz up) by 21 channels, which a CPU can pay for. Ripples have a direction: rate and scale of one sign
     fall in frequency, of opposite signs rise. ``energy`` is Σ (h·h)², so that white noise excites every kernel equally.
-    Maps are read at every fourth channel: neighbours say nearly the same.
+    Every channel keeps its place in a map (Sharma et al. 2022, Eq. 2); ``channel_hop=4`` reads one in four, as
+    neighbours say nearly the same, and takes a quarter of the time and memory.
 
     Any real rate and scale are valid. On a grid, a frequency over half a cycle a step (50 Hz; 0.5 cycles per channel)
     *is* the one it aliases to, and the envelope is made for that one: kernels are continuous in both parameters, and
@@ -141,15 +142,15 @@ class GaborSTRF(nn.Module):
         scales: initial scales in cycles per channel. With the defaults: 32 kernels, 64 maps.
         span_frames: support in time, odd.
         span_channels: support in frequency, odd.
-        channel_hop: channels from one place of a kernel to the next.
+        channel_hop: channels from one place of a kernel to the next; 1 keeps all of them.
         channels: of the log-mel spectrum below.
 
     >>> strf = GaborSTRF()
     >>> {name: tuple(values.shape) for name, values in strf.named_parameters()}
     {'rate': (32,), 'scale': (32,)}
     >>> spectrum, frame_mask = strf(torch.randn(2, 16000))
-    >>> spectrum.shape  # 64 maps of 20 places
-    torch.Size([2, 98, 1280])
+    >>> spectrum.shape  # 64 maps of 80 places
+    torch.Size([2, 98, 5120])
     >>> one = GaborSTRF(rates=(25.0,), scales=(0.25,), span_frames=3, span_channels=1)
     >>> one.kernels().shape  # envelope cos²(π · t/4): ½, 1, ½, of energy 1.5; a quarter of a cycle a frame
     torch.Size([2, 3, 1])
@@ -165,7 +166,7 @@ class GaborSTRF(nn.Module):
         scales=(-0.25, -0.125, -0.0625, -0.03125, 0.03125, 0.0625, 0.125, 0.25),
         span_frames: int = 61,
         span_channels: int = 21,
-        channel_hop: int = 4,
+        channel_hop: int = 1,
         channels: int = 80,
     ):
         super().__init__()

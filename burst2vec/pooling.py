@@ -117,28 +117,34 @@ class StatisticsPooling(Pooling):
 
 
 class AttentivePooling(Pooling):
-    """A weighted mean over time whose weights are learnt, one for each task.
+    """One or several weighted means over time whose weights are learnt, one set for each task.
 
-    w = softmax_t(vᵀ tanh(W h_t)) over the frames with sound, and the clip is Σ_t w_t · h_t (Lin et al., 2017; for
-    speech Safari et al., 2020). With v = 0 it is the mean.
+    w = softmax_t(V tanh(W h_t)) over the frames with sound, for each row of V, and the clip is Σ_t w_t · h_t of each
+    row, one after the other (Lin et al., 2017, Eqs. 5 to 8; for speech, with one row, Safari et al., 2020). With V = 0
+    it is the mean.
 
     Args:
         input_size: features of a frame.
-        attention_size: rows of W; 128 whatever the encoder is our choice, because there is one W for each task.
+        attention_size: rows of W, Lin et al.'s d_a; 128 whatever the encoder is our choice, because there is one W for
+            each task.
+        hops: rows of V, Lin et al.'s r: so many places of a clip can be attended to at once.
     """
 
     per_task = True
 
-    def __init__(self, input_size: int, *, attention_size: int = 128):
+    def __init__(self, input_size: int, *, attention_size: int = 128, hops: int = 1):
         super().__init__(input_size)
         check_size("attention_size", attention_size)
+        check_size("hops", hops)
+        self.output_size = hops * input_size
         self.hidden = nn.Linear(input_size, attention_size, bias=False)
-        self.score = nn.Linear(attention_size, 1, bias=False)
+        self.score = nn.Linear(attention_size, hops, bias=False)
 
     def pool(self, frames, sounds):
-        scores = self.score(torch.tanh(self.hidden(frames))).float()  # (batch, frames, 1)
+        scores = self.score(torch.tanh(self.hidden(frames))).float()  # (batch, frames, hops)
         weights = scores.masked_fill(~sounds, float("-inf")).softmax(dim=1)
-        return (weights * frames).sum(dim=1)
+        # A product and a sum, not a matrix product, which autocast would take in half precision.
+        return (weights[..., None] * frames[:, :, None]).sum(dim=1).flatten(1)
 
 
 POOLINGS = {

@@ -35,7 +35,8 @@ OVER_FRAMES = (
 )
 LOG_MEL_SIZE = len(OVER_FRAMES) * CHANNELS + BANDS * MODULATION_BINS + 2  # 1,602
 STRF_STATISTICS = ("mean", "deviation", "greatest")
-STRF_SIZE = 3 * 32 * CHANNELS // 4  # 1,536: 32 receptive fields at 16 places
+HOP = 4  # channels from one place of a receptive field to the next
+STRF_SIZE = 3 * 32 * CHANNELS // HOP  # 1,536: 32 receptive fields at 16 places
 
 
 def log_mel_statistics(waveform: np.ndarray) -> tuple[np.ndarray, str]:
@@ -106,7 +107,7 @@ def strf_names() -> tuple[str, ...]:
     """The names of ``strf_statistics``."""
     rates, scales = (values.tolist() for values in _fields().initial_ripples())
     fields = [f"{rate:g} Hz, {scale:g} a channel" for rate, scale in zip(rates, scales, strict=True)]
-    places = range(1, CHANNELS + 1, 4)
+    places = range(1, CHANNELS + 1, HOP)
     return tuple(
         f"{field}, channel {place}, {what}" for what in STRF_STATISTICS for field in fields for place in places
     )
@@ -141,4 +142,4 @@ def _log_mel() -> LogMel:
 
 @functools.cache
 def _fields() -> GaborSTRF:
-    return GaborSTRF(channels=CHANNELS)
+    return GaborSTRF(channels=CHANNELS, channel_hop=HOP)

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from burst2vec.audio import highpass
+from burst2vec.audio.highpass import lowpass_kernel
 from burst2vec.errors import WaveformError
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
 
 
-def gains(rate):
+def gains(rate, **options):
     """Frequencies in Hz and the gain at each, from what the filter makes of one impulse."""
     impulse = np.zeros(rate, dtype=np.float32)
     impulse[rate // 2] = 1.0
-    response = highpass(impulse, rate).astype(np.float64)
+    response = highpass(impulse, rate, **options).astype(np.float64)
     return np.fft.rfftfreq(4 * rate, 1 / rate), np.abs(np.fft.rfft(response, 4 * rate))
 
 
@@ -38,6 +39,23 @@ def test_half_the_amplitude_is_left_at_20_hz(rate):
     assert gain[frequencies == 20].item() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("cutoff_hz", [20.0, 50.0, 500.0])
+@pytest.mark.parametrize("rate", [4_000, 16_000, 48_000])
+def test_a_stopband_is_40_db_down_to_its_edge_and_all_passes_from_three_times_that(rate, cutoff_hz):
+    frequencies, gain = gains(rate, cutoff_hz=cutoff_hz, stopband=True)
+    assert decibels(gain[frequencies <= cutoff_hz] + 1e-12).max() < -40
+    assert np.abs(decibels(gain[frequencies >= 3 * cutoff_hz])).max() < 0.1
+    without = decibels(gains(rate, cutoff_hz=cutoff_hz)[1][frequencies == cutoff_hz])
+    assert without.item() == pytest.approx(-6.0, abs=1.5), "half the amplitude, where it is not asked for"
+
+
+def test_a_stopband_is_the_convolution_with_its_mirrored_clip():
+    clip = np.random.default_rng(0).normal(size=700).astype(np.float32)  # shorter than the kernel
+    low = lowpass_kernel(20.0, 16_000)
+    naive = clip - np.convolve(np.pad(clip.astype(float), low.size // 2, mode="symmetric"), low, mode="valid")
+    np.testing.assert_allclose(highpass(clip, stopband=True), naive, atol=1e-6)
+
+
 def test_the_gain_is_that_of_the_formula():
     frequencies, gain = gains(16_000)
     x = np.pi * frequencies[1:] / 16_000
@@ -53,9 +71,10 @@ def test_it_is_the_convolution_with_its_mirrored_clip():
     np.testing.assert_allclose(highpass(clip), naive, atol=1e-6)
 
 
+@pytest.mark.parametrize("stopband", [False, True])
 @pytest.mark.parametrize("samples", [1, 2, 399, 400, 877, 32_000])
-def test_a_constant_clip_becomes_silent_to_the_last_bit(samples):
-    assert not highpass(np.full(samples, 0.3)).any()
+def test_a_constant_clip_becomes_silent_to_the_last_bit(samples, stopband):
+    assert not highpass(np.full(samples, 0.3), stopband=stopband).any()
 
 
 def test_a_silent_clip_stays_silent():
@@ -115,3 +134,9 @@ def test_what_is_no_clip_is_refused(clip, message):
 def test_what_is_no_rate_of_sound_is_refused():
     with pytest.raises(ValueError, match="sampling_rate=50; allowed: 4000 to 192000 Hz"):
         highpass(np.zeros(400), 50)
+
+
+@pytest.mark.parametrize("cutoff_hz", [0.0, 0.5, 501.0, np.nan])
+def test_a_cutoff_out_of_range_is_refused(cutoff_hz):
+    with pytest.raises(ValueError, match=f"cutoff_hz={cutoff_hz}; allowed: 1 to 500 Hz"):
+        highpass(np.zeros(400), cutoff_hz=cutoff_hz)

@@ -82,6 +82,21 @@ def test_a_pause_between_two_voices_stays():
     assert trim_silence(clip).size > 16_000 * (0.6 + 0.7 + 0.6)
 
 
+def test_a_pause_is_cut_to_two_margins_where_that_is_asked_for():
+    clip = np.concatenate([hiss(0.5), voice(), hiss(0.7), voice(), hiss(0.15), voice(), hiss(0.5)])
+    cut = trim_silence(clip, cut_pauses=True)
+    ends, pause = trim_silence(clip), 0.7 - 2 * 0.1  # the one of 0.15 s is within the margins
+    assert cut.size / 16_000 == pytest.approx(ends.size / 16_000 - pause, abs=4 * 0.032)
+    half = int(16_000 * 0.3)
+    assert np.array_equal(cut[:half], ends[:half]) and np.array_equal(cut[-half:], ends[-half:])
+    wide = {"margin_seconds": 0.4}  # of which two are longer than any pause here
+    assert np.array_equal(trim_silence(clip, cut_pauses=True, **wide), trim_silence(clip, **wide))
+
+
+def test_a_clip_without_a_pause_is_cut_alike_with_and_without_pauses():
+    assert np.array_equal(trim_silence(in_silence(), cut_pauses=True), trim_silence(in_silence()))
+
+
 def test_a_sound_as_loud_as_the_voice_stays_though_the_network_detects_none_in_it():
     time = np.arange(16_000) / 16_000
     held = 0.4 * np.sin(2 * np.pi * 1_000 * time).astype(np.float32)

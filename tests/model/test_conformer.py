@@ -89,11 +89,16 @@ def test_an_odd_number_of_channels_is_subsampled_too():
 def test_each_map_of_the_receptive_fields_is_a_plane_of_the_first_convolution():
     encoder = encoder_of("strf", num_hidden_layers=1)
     spectrum, _ = encoder.frontend(waveforms := torch.randn(2, 3000))
-    maps = torch.stack([spectrum[:, :, 20 * map : 20 * map + 20] for map in range(8)], dim=1)  # of 20 places each
+    maps = torch.stack([spectrum[:, :, 80 * map : 80 * map + 80] for map in range(8)], dim=1)  # of 80 places each
     seen = []
     encoder.subsampling[0].register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
     encoder(waveforms)
     assert torch.equal(seen[0], maps)
+
+
+def test_the_receptive_fields_keep_every_channel_unless_they_are_told_to_hop():
+    places = {hop: encoder_of("strf", channel_hop=hop).frontend.size // 8 for hop in (None, 1, 4)}
+    assert places == {None: 80, 1: 80, 4: 20}
 
 
 def test_distances_look_as_in_transformers():
@@ -206,6 +211,8 @@ def test_masks_hide_spans_of_time_and_places_in_training_only():
     ("arguments", "message"),
     [
         ({"frontend": "cochlea"}, r"frontend 'cochlea' is not one of \['log_mel', 'strf'\]"),
+        ({"channel_hop": 4}, r"\['channel_hop'\] are of the front end 'strf'; 'log_mel' has none"),
+        ({"frontend": "strf", "channel_hop": 0}, "channel_hop is 0; take 1 for every channel, or more"),
         ({"rates": [2.0]}, r"\['rates'\] are of the front end 'strf'; 'log_mel' has none"),
         (
             {"hidden_size": 10, "num_attention_heads": 4},

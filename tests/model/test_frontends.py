@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.signal import correlate2d
 from transformers import PretrainedConfig, PreTrainedModel
 
 from burst2vec.frontends import FRONTENDS, GaborSTRF, LogMel, mel_filters, random_spans
@@ -193,6 +194,19 @@ def test_kernels_are_the_closed_form():
     assert np.abs(kernels - np.concatenate([expected.real, expected.imag])).max() <= 1e-6
 
 
+def test_maps_are_equation_2_at_every_one_of_80_channels():
+    """Sharma et al. 2022: STMF[i, t, k] = STRF(i)[t, k] ⋆ LM[t, k], by scipy, with kernels by their closed form."""
+    rates, scales = (2.0, 16.0), (-0.25, 0.03125)
+    strf = GaborSTRF(rates, scales).double()
+    spectrum = np.random.default_rng(0).normal(size=(70, 80))
+    maps = strf.respond(torch.tensor(spectrum)[None])[0].detach().numpy()
+    kernels = np.stack([naive_kernel(rate, scale, 61, 21) for rate in rates for scale in scales])
+    kernels = np.concatenate([kernels.real, kernels.imag])
+    expected = np.stack([correlate2d(spectrum, kernel, mode="same") for kernel in kernels])
+    assert maps.shape == (70, 8 * 80)
+    assert np.abs(maps.reshape(70, 8, 80) - expected.transpose(1, 0, 2)).max() <= 1e-6
+
+
 def test_every_kernel_has_energy_one_and_a_fast_one_is_deaf_to_a_constant():
     kernels = GaborSTRF(rates=(4.0, 8.0, 16.0), scales=(0.05, 0.2)).kernels().detach()
     real, imaginary = kernels.chunk(2)
@@ -249,7 +263,7 @@ def ripple(rate, scale, frames=200, channels=80):
 
 def test_a_kernel_answers_its_own_ripple_most_in_rate_scale_and_direction():
     grid = [(rate, scale) for rate in (4.0, 8.0, 16.0) for scale in (-0.25, -0.125, 0.125, 0.25)]
-    strf = GaborSTRF(rates=(4.0, 8.0, 16.0), scales=(-0.25, -0.125, 0.125, 0.25))
+    strf = GaborSTRF(rates=(4.0, 8.0, 16.0), scales=(-0.25, -0.125, 0.125, 0.25), channel_hop=4)
     with torch.no_grad():
         responses = [strf.respond(ripple(*pair))[0, 40:160].view(120, 2, 12, 20)[..., 4:16] for pair in grid]
     magnitudes = torch.stack([r.square().sum(dim=1).mean(dim=(0, 2)).sqrt() for r in responses])  # (ripples, kernels)

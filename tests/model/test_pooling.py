@@ -124,6 +124,22 @@ def test_attention_can_pick_one_frame():
     torch.testing.assert_close(pooling(frames), torch.tensor([[1.0, 7.0]]))
 
 
+def test_each_hop_of_attention_is_a_pooling_of_its_own_and_they_stand_one_after_the_other():
+    torch.manual_seed(0)
+    pooling = POOLINGS["attentive"](5, attention_size=3, hops=2)
+    alone = POOLINGS["attentive"](5, attention_size=3)
+    frames, mask = torch.randn(2, 7, 5), torch.arange(7) < torch.tensor([7, 4])[:, None]
+    pooled = pooling(frames, mask)
+    assert pooled.shape == (2, pooling.output_size) == (2, 10)
+    for hop in range(2):
+        alone.load_state_dict({"hidden.weight": pooling.hidden.weight, "score.weight": pooling.score.weight[hop, None]})
+        torch.testing.assert_close(pooled[:, 5 * hop : 5 * hop + 5], alone(frames, mask))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(pooling(frames, mask), pooled, atol=0.02, rtol=0.02)
+    with pytest.raises(ValueError, match="hops must be a whole number in 1..65536, got 0"):
+        POOLINGS["attentive"](5, hops=0)
+
+
 @each_pooling
 def test_a_pooling_can_be_exported_for_any_number_of_clips_and_frames(name):
     pooling, _, frames, mask = pooling_and_batch(name)
