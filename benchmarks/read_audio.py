@@ -2,7 +2,7 @@
 
     python benchmarks/read_audio.py FOLDER_OF_MP3S      # default: two-second bursts that it writes itself
 
-Contestants, by turns in one run, on the same files: ours (``load_audio`` and the feature extractor, 32 clips a batch),
+Contestants, in turns in one run, same files: ours (``load_audio`` and the feature extractor, 32 clips per batch),
 librosa (``librosa.load`` to 16 kHz), and torchaudio's resampler behind soundfile.
 """
 

@@ -190,7 +190,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             task: the one task that this batch trains (the paper's schedule); None: all of them (joint).
 
         Raises:
-            ValueError: a clip of under 400 samples or over 60 s; a task the model has not.
+            ValueError: a clip of under 400 samples or over 60 s; a task that the model does not have.
         """
         if task is not None and task not in self.tasks:
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
@@ -226,7 +226,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         return result if return_dict is not False else result.to_tuple()
 
     def _pool(self, frames, frame_mask, names):
-        """One vector a clip, or one for each named task."""
+        """One vector per clip, or one for each named task."""
         if isinstance(self.pooling, TaskModules):
             return {name: self.pooling[name](frames, frame_mask) for name in names}
         return self.pooling(frames, frame_mask)

@@ -1,4 +1,4 @@
-"""Frames → one vector a clip, over the frames that hold sound: padding never changes a value.
+"""Frames → one vector per clip, over the frames that hold sound: padding never changes a value.
 
 Every pooling takes the frames' width and tells its own as ``output_size``; what it computes stands in ``pool``.
 """

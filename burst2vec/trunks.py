@@ -1,4 +1,4 @@
-"""One vector a clip → one vector a task: what tasks share, what each keeps, and who must not find out.
+"""One vector per clip → one vector per task: shared and private networks, and the adversary between them.
 
 Burst2Vec, section 3: a shared extractor, one extractor per task, and their projected concatenation give three views of
 a clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the extractor unlearns

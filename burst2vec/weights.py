@@ -35,7 +35,7 @@ def refuse_not_finite(model: nn.Module) -> None:
 
 
 def refuse_missing(missing: Collection[str], spared: str | None = None) -> None:
-    """Refuse a checkpoint without some of its model's weights: transformers draws those at random, and goes on.
+    """Refuse a checkpoint without some of its model's weights: transformers would draw those at random.
 
     Args:
         missing: ``missing_keys`` of transformers' loading info.

@@ -5,7 +5,7 @@
         --features embedding:facebook/hubert-large-ll60k embedding:runs/quickstart
     python examples/extract_features.py --recipe RECIPE.yaml [--data_dir DIR] --out FOLDER  # cleaned as the recipe says
 
-Stopped or killed, the same command goes on where it was. openSMILE's sets need pip install 'burst2vec[features]'.
+Stopped or killed, the same command resumes. openSMILE's sets need pip install 'burst2vec[features]'.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python examples/preprocess.py HUME-VB/raw HUME-VB-clean/wav --num_proc 8
     python examples/preprocess.py IN_DIR OUT_DIR --steps mono resample highpass normalise_level:dbfs=-20
 
-Stopped or killed, the same command goes on where it was.
+Stopped or killed, the same command resumes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Every finished run in one report: a row a recipe, over its seeds, beside what its paper printed.
+"""Every finished run in one report: a row per recipe, over its seeds, beside what its paper printed.
 
     python examples/report.py FOLDER … [--out FOLDER]
 

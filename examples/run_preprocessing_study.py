@@ -1,11 +1,11 @@
-"""What each step of preprocessing is worth: one recipe, trained on every stage of a chain, over several seeds.
+"""The effect of each preprocessing step: one recipe, trained on every stage of a chain, over several seeds.
 
     python examples/run_preprocessing_study.py RECIPE.yaml [--seeds 0 1 2] [--out FOLDER] [--stages STAGES.yaml]
                                                [--key value …]
 
-It writes a run for each stage and seed, and study.md, study.csv, study.json and study.png; started again, it goes on
-where it was interrupted. Without --stages the chain is: as recorded, high-pass, gain, denoised, trimmed. A file of your
-own has one line a stage, with any keys of a recipe:
+It writes a run for each stage and seed, and study.md, study.csv, study.json and study.png; started again, it
+resumes. Without --stages the chain is: as recorded, high-pass, gain, denoised, trimmed. A file of your
+own has one line per stage, with any keys of a recipe:
 
     as recorded: {preprocess: [], target_rms_dbfs: "off"}
     denoised: {preprocess: [mmse_stsa]}

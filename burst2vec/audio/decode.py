@@ -119,7 +119,7 @@ def _open_regular(path, name):
             f"{name}: is a {stat.filemode(mode)[0]!r} (folder, pipe, socket or device), not a regular file"
         )
     try:
-        return open(path, "rb", buffering=0)  # a buffer would move the descriptor that libsndfile goes on from
+        return open(path, "rb", buffering=0)  # a buffer would move the descriptor that libsndfile continues at
     except OSError as error:
         raise AudioError(f"{name}: cannot be read: {error.strerror}") from error
 

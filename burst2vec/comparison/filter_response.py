@@ -1,4 +1,4 @@
-"""What the first convolution of a network over waveforms passes: its filters' cumulative frequency response."""
+"""The cumulative frequency response of the filters in a waveform CNN's first convolution."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def cumulative_response(filters, fft_size: int = FFT_SIZE) -> tuple[np.ndarray, 
 
 
 def first_filters(folder: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The filters (filters, taps) of a saved model's first convolution, and the steps that its clips go through before.
+    """The filters (filters, taps) of a saved model's first convolution, and the names of its preprocessing steps.
 
     Raises:
         RunError: no saved model, one that is not whole, or one with another encoder than waveform_cnn.

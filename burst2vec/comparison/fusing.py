@@ -1,7 +1,7 @@
-"""Several finished runs made one: their predictions aligned clip by clip, weighted on validation, scored, written.
+"""Fusion of several finished runs: predictions aligned clip by clip, weighted on validation, scored and written.
 
-Weights are chosen on the validation clips, so the fused score on the same clips is too good. What may be quoted is the
-score on test, or on validation with the weights for each speaker chosen on the other speakers.
+Weights are chosen on the validation clips, so the fused score on the same clips is optimistic. The score to quote is
+that on test, or on validation with the weights for each speaker chosen on the other speakers.
 """
 
 from collections import Counter
@@ -47,7 +47,7 @@ class Split:
         partial: ids of the other clips.
         partial_mean: of these, by task, the mean over the systems that predicted each, (clips, labels).
         table: the ids of all clips that the corpus has in this split.
-        constant: the constant baseline's answer, by task (1, labels); None where nobody knows.
+        constant: the constant baseline's prediction, by task (1, labels); None where it is unknown.
     """
 
     file_ids: list[str]
@@ -62,13 +62,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Fusion:
-    """What became of the systems.
+    """The result of a fusion.
 
     Attributes:
         way: ``"weights"``, ``"hybrid"`` (the best single system of each task) or ``"mean"``.
         systems: their names.
         tasks: the task records.
-        weights: by task, one a system.
+        weights: by task, one per system.
         fused: by split and task, the fused predictions.
         scores: by split, then by system, and ``"fused"``; splits without labels are not in it.
         held_out: of the fused system on validation clips, each by weights chosen on other speakers' clips; or None.
@@ -108,14 +108,14 @@ def read_systems(folders: Sequence[str | Path]) -> dict[str, FinishedRun]:
 
 
 def _meaning(task: Task) -> tuple:
-    """What two systems must agree on; loss and span are how each one learnt, and labels are matched by name."""
+    """What two systems must agree on; loss and span may differ, and labels are matched by name."""
     return task.kind, task.metric, task.unit, tuple(sorted(task.labels))
 
 
 def align(systems: dict[str, FinishedRun], split: str) -> Split:
     """The systems' predictions of a split, row by row for the same clips.
 
-    Runs may have skipped different clips, unreadable to one of them: weights and scores are of the common ones.
+    Runs may have skipped different clips as unreadable: weights and scores are of the common ones.
 
     Raises:
         RunError: a system without the file, or fewer than half of all clips in common.
@@ -146,7 +146,7 @@ def align(systems: dict[str, FinishedRun], split: str) -> Split:
 
 
 def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataArguments:
-    """What a run read, as its recipe says it, with the places that a recipe does not keep.
+    """The data section of a run's recipe, with the folders that a published recipe leaves out.
 
     Args:
         data_dirs: one folder; or for a mixture ``NAME=FOLDER`` for each corpus, named as in the clips' ids.
@@ -179,8 +179,8 @@ def label_splits(splits: dict[str, Split], systems: dict[str, FinishedRun], data
     """The splits with the corpus's labels and speakers, where it has labels.
 
     Raises:
-        RunError: a clip that the corpus does not have, or labels on which a system does not reach the score that it
-            reached in its run: they are not the labels of that run.
+        RunError: a clip that the corpus does not have, or labels that give a system another score than its run
+            recorded: they are not the labels of that run.
     """
     first = next(iter(systems.values()))
     tasks = first.tasks

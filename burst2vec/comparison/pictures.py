@@ -1,4 +1,4 @@
-"""Several runs in one picture: what each weighs in a fusion, and how their scores compare."""
+"""Pictures of several runs: their weights in a fusion, and their scores side by side."""
 
 import textwrap
 from pathlib import Path
@@ -17,10 +17,10 @@ WAYS = {
 
 
 def plot_fusion(fusion, path: str | Path) -> Path:
-    """Above, the weights of each task; below, for each split and score a bar a system, and the fused one's in black.
+    """Above, the weights of each task; below, for each split and score a bar per system, and the fused one's in black.
 
     Args:
-        fusion: a ``training.fusing.Fusion``.
+        fusion: a ``comparison.fusing.Fusion``.
     """
     names = list(dict.fromkeys(n for by in fusion.scores.values() for n in by["fused"] if "/" not in n))
     rows, columns = 1 + len(fusion.scores), max(1, len(names))
@@ -31,7 +31,7 @@ def plot_fusion(fusion, path: str | Path) -> Path:
     tasks, left = list(fusion.weights), np.zeros(len(fusion.weights))
     for place in range(len(fusion.systems)):
         widths = np.array([fusion.weights[task][place] for task in tasks])
-        axis.barh(tasks, widths, left=left, color=_colour(place))  # the bars below tell whose colour it is
+        axis.barh(tasks, widths, left=left, color=_colour(place))  # the bars below show the colours of the systems
         left += widths
     axis.invert_yaxis()
     axis.set(xlim=(0, 1), title=f"Weight of each system, {WAYS[fusion.way]}")
@@ -55,7 +55,7 @@ def plot_report(rows, path: str | Path) -> Path:
     """A panel for each score: mean and standard deviation of each row's runs, and, hollow, what the paper printed.
 
     Args:
-        rows: ``training.reporting.Row`` of one split.
+        rows: ``comparison.report.Row`` of one split.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     labels = [textwrap.fill(f"{row.name} ({row.measured_on})", 60) for row in rows]  # a sentence, and what differs

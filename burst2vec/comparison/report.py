@@ -1,6 +1,6 @@
 """Many finished runs in one table: a row per recipe, mean and spread over its seeds, beside what its paper printed.
 
-Every figure is read from a run's ``metrics.json``; nothing is typed by hand.
+Every figure is read from a run's ``metrics.json``; none is typed by hand.
 """
 
 import csv
@@ -26,13 +26,13 @@ OTHERS = "Other systems"
 
 @dataclass
 class Row:
-    """Runs of one recipe on one corpus, but for their seeds.
+    """Runs of one recipe on one corpus, which differ in their seeds.
 
     Attributes:
         paper: whose system it is; ``OTHERS`` where the recipe names none.
-        name: the row of the paper's table, or the recipe's description, and what tells it from rows alike.
+        name: the row of the paper's table, or the recipe's description, and what distinguishes it from similar rows.
         corpora, clips: what it was measured on: names, and how many clips of the split.
-        scores: by score name, one number a run.
+        scores: by score name, one number per run.
         baseline: the same of the constant baseline.
         printed: by score name, what the paper printed of this split.
         runs, seeds: of each run, in the order of the scores.
@@ -121,7 +121,7 @@ def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
 
 
 def _identity(run: FinishedRun) -> list:
-    """What runs have in common that differ by nothing but their seed."""
+    """What runs that differ only in their seed have in common."""
     recipe = json.loads(json.dumps(run.record.recipe))
     recipe.get("training", {}).pop("seed", None)
     return [recipe, run.record.corpora, run.record.preprocess, run.record.clips]
@@ -149,7 +149,7 @@ def _labels(runs: Sequence[FinishedRun]) -> list[tuple[str, str]]:
 
 
 def _preparation(record: RunRecord) -> dict[str, str]:
-    """What a recipe may leave open: how many clips there were, and the steps of an evaluated model."""
+    """What a recipe may leave open: numbers of clips, and an evaluated model's preprocessing."""
     clips = {f"{split} clips": str(count.get("used")) for split, count in record.clips.items()}
     return {**clips, "data.preprocess": json.dumps(record.preprocess, ensure_ascii=False)}
 
@@ -186,8 +186,8 @@ def format_rows(rows: Sequence[Row], split: str) -> str:
             cells = [_printed(row, name) if own else _mean(row.scores.get(name)) for name, own in columns]
             lines.append([row.name, row.measured_on, str(len(row.runs)), *cells])
         for measured_on in dict.fromkeys(row.measured_on for row in of_paper):
-            guesses = [row.baseline for row in of_paper if row.measured_on == measured_on]
-            cells = ["" if own else _range(guesses, name) for name, own in columns]
+            baselines = [row.baseline for row in of_paper if row.measured_on == measured_on]
+            cells = ["" if own else _range(baselines, name) for name, own in columns]
             lines.append([BASELINE, measured_on, "", *cells])
         sides = "<<" + ">" * (len(header) - 2)
         blocks.append(
@@ -211,9 +211,9 @@ def _printed(row: Row, name: str) -> str:
     return f"{row.printed[name]:.3f}" if name in row.printed else "-"
 
 
-def _range(guesses: list[dict], name: str) -> str:
-    """The guesses' one score, or, where they learnt from different clips, its range."""
-    texts = sorted({f"{value:.3f}" for baseline in guesses for value in baseline.get(name, [])})
+def _range(baselines: list[dict], name: str) -> str:
+    """The constant baseline's score, or its range where it was learnt from different clips."""
+    texts = sorted({f"{value:.3f}" for baseline in baselines for value in baseline.get(name, [])})
     return "-" if not texts else texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 
@@ -227,9 +227,9 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
     folder.mkdir(parents=True, exist_ok=True)
     about = (
         f"Mean ± standard deviation over runs of one recipe with different seeds. “{PRINTED}” is what the paper "
-        "printed for the same split; ours were measured on what stands beside them, and compare only where that is "
-        f"hume_vb. “{BASELINE}” is the mean of each label, the median, or the most frequent class of the training "
-        "clips."
+        "printed for the same split; ours were measured on the clips named beside them, and can be compared only where "
+        f"these are hume_vb. “{BASELINE}” is the mean of each label, the median, or the most frequent class of the "
+        "training clips."
     )
     tables = [format_rows(of_split, split) for split, of_split in rows.items()]
     left_out = "\n".join(

@@ -1,7 +1,7 @@
-"""One learner on several preparations of the same clips: what each step of a preprocessing chain is worth.
+"""One model trained on several preparations of the same clips: the effect of each step of a preprocessing chain.
 
-The procedure of Sharma et al. 2022 (arXiv:2206.12568), Table 1: all but the preparation stays the same, each stage adds
-a step to the one before it, and every stage is trained with the same seeds, so that they compare pair by pair.
+The procedure of Sharma et al. 2022 (arXiv:2206.12568), Table 1: only the preparation differs, each stage adds
+a step to the one before it, and every stage is trained with the same seeds, for paired comparisons.
 """
 
 import csv
@@ -43,7 +43,7 @@ class Study:
 
     Attributes:
         seeds: in the order of the scores' columns.
-        scores: by score name, such as ``emotion_ccc``, and stage: one number a seed.
+        scores: by score name, such as ``emotion_ccc``, and stage: one number per seed.
     """
 
     seeds: tuple[int, ...]
@@ -94,16 +94,16 @@ def run_study(
     split: str = "validation",
     run: Callable = execute,
 ) -> Study:
-    """Train the recipe once for each stage and seed, and gather the scores; a finished run is not made again.
+    """Train the recipe once for each stage and seed, and gather the scores; finished runs are read, not repeated.
 
     Args:
-        recipe: the learner; a stage's keys win over it, and ``options`` over both.
-        stages: by name, the recipe's keys that make it.
+        recipe: of the model; a stage's keys override it, and ``options`` override both.
+        stages: by name, keys of a recipe.
         seeds: of the training.
         folder: each run has its own in it, ``<stage>/seed_<seed>``.
         options: of the command line, ``--key value``.
         split: whose scores are compared.
-        run: what makes a run of a recipe (``experiment.execute.execute``).
+        run: the function that executes a run (``experiment.execute.execute``).
 
     Raises:
         RunError: a stage or seed twice, ``folder`` holds the runs of another study, or a run without scores.
@@ -130,7 +130,7 @@ def run_study(
 def run_or_read(
     recipe: str | Path, keys: dict, seed: int, folder: Path, options: Sequence[str] = (), run: Callable = execute
 ) -> dict:
-    """The scores of one run by split: read, where it is finished, else made or resumed.
+    """The scores of one run by split: read where it is finished, else trained or resumed.
 
     Args:
         recipe, keys, options, run: as ``run_study`` has them; ``keys`` are of one stage.
@@ -138,7 +138,7 @@ def run_or_read(
         folder: of the run.
 
     Raises:
-        RunError: the folder holds a finished run of something else, or a record that is cut off.
+        RunError: the folder holds a finished run of something else, or a truncated record.
     """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
     arguments = [text for key, value in texts.items() for text in (f"--{key}", value)]

@@ -50,7 +50,7 @@ class TaskAlternatingBatchSampler(Sampler):
         seed, epoch: all that the order depends on; :meth:`set_epoch` moves on.
         copies: how often each clip is drawn in an epoch, (clips,), 1 or more; default once. See
             :func:`oversampled_copies`.
-        speeds: factors of which each draw gets one by chance, all alike: speed perturbation (Ko et al. 2015 take 0.9,
+        speeds: factors of which each draw gets one, uniformly at random: speed perturbation (Ko et al. 2015 take 0.9,
             1.0 and 1.1). The chance is of (seed, epoch) too, so a resumed run draws the same.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the constant baseline of a run answers: learnt from training clips, kept in the record for who has none."""
+"""The constant baseline of a run: learnt from training clips, and kept in its record for runs without any."""
 
 import logging
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def constant_of(run: Run, corpus: DatasetDict, train_clips: Dataset | None, task
         tasks: of the model.
 
     Returns:
-        None where neither tells: nothing is made up.
+        None where there is neither.
     """
     if train_clips is not None:
         return learn_constant(tasks, train_clips)
@@ -76,11 +76,11 @@ def constant_of(run: Run, corpus: DatasetDict, train_clips: Dataset | None, task
 
 
 def _saved_constant(model_path: str | Path, tasks: Sequence[Task]) -> Constant | None:
-    """The constant baseline of the run that a saved model is of; None where its folder does not tell."""
+    """The constant baseline in the record of a saved model's run; None where there is none."""
     if not Path(model_path, RECORD).is_file():
         return None
     try:
         return from_record(RunRecord.read(model_path).constant, tasks)
-    except (RunError, ValueError, TypeError) as error:  # nothing that a prediction needs
+    except (RunError, ValueError, TypeError) as error:  # predictions do not need it
         logger.warning("scores stand without a constant baseline: %s", error)
         return None

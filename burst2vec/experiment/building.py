@@ -1,4 +1,4 @@
-"""What a run stands on before its first step: an output folder of its own, and a model."""
+"""What a run needs before its first step: an output folder of its own, and a model."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ def resume_from(asked: str | None) -> str | bool | None:
 def claim_folder(folder: Path, resume: str | bool | None) -> Iterator[None]:
     """The folder is this run's alone while the ``with`` block lasts, and holds no other run's files.
 
-    The main process locks it, then looks; the others receive its answer. A run that was killed holds no lock.
+    The main process locks and checks it; the other processes receive the result. A run that was killed holds no lock.
 
     Raises:
         RunError: a file; or the folder holds files and the run does not resume.
@@ -51,13 +51,13 @@ def _clear_or_refuse(folder: Path, resume: str | bool | None) -> None:
             remove_drafts(place)  # which the run left when it was killed
     elif any(path.name != LOCK for path in folder.iterdir()):
         raise RunError(
-            f"output folder {folder} is not empty; go on with its run by --resume_from_checkpoint true, or give "
+            f"output folder {folder} is not empty; resume its run with --resume_from_checkpoint true, or give "
             "another folder with --output_dir"
         )
 
 
 def checkpoint_to_resume(folder: Path, resume: str | bool | None, with_best: bool) -> Path | None:
-    """The whole checkpoint that a run will go on from, in every process; None where it starts at the beginning.
+    """The whole checkpoint that a run resumes, the same in every process; None where it starts at the beginning.
 
     Args:
         folder: of the run.
@@ -76,13 +76,13 @@ def build_model(
     normalise_per_speaker: bool | None = None,
     vector_size: int | None = None,
 ) -> tuple[Burst2VecForMultiTask, Burst2VecFeatureExtractor]:
-    """The model that the recipe describes, or the saved one at ``model_path``, and what prepares its clips.
+    """The model that the recipe describes, or the saved one at ``model_path``, and its feature extractor.
 
     Args:
-        steps: of preprocessing, as the recipe asks for them; None for what a saved model was trained with.
-        normalise_per_speaker: whether vectors are put on their speaker's scale; None as for the steps.
-        vector_size: numbers in a vector, of a model that hears ``features``; None while it is not known, for a look at
-            whether the model can be built at all: it is built for one number then.
+        steps: of preprocessing, as in the recipe; None for those that a saved model was trained with.
+        normalise_per_speaker: whether vectors are normalised per speaker; None for what a saved model was trained with.
+        vector_size: numbers in a vector, of a model that takes ``features``; None while it is unknown: the model is
+            then built for vectors of one number, to check that it can be built.
 
     Raises:
         RunError: no encoder, features without an encoder of vectors or the reverse, or a saved model with other tasks,
@@ -130,11 +130,11 @@ def read_saved(
     vector_size: int | None = None,
     **settings,
 ) -> Burst2VecFeatureExtractor:
-    """What prepares the clips of the saved model at ``model_path``, after a look at all of it but its weights.
+    """The feature extractor of the saved model at ``model_path``, after a comparison of both with the recipe.
 
     Args:
         arguments, steps, normalise_per_speaker, vector_size: as ``build_model`` has them.
-        settings: of the extractor, in the place of the saved ones.
+        settings: of the extractor, which replace the saved ones.
 
     Raises:
         RunError: no saved model, or one with other tasks, parts, preprocessing or features than the recipe's.
@@ -146,7 +146,7 @@ def read_saved(
     saved = read_transforms(extractor.preprocess)
     if steps is not None and tuple(steps) != saved:
         raise RunError(
-            f"{where} was trained on clips after the steps {_listed(saved)}, and the recipe asks for {_listed(steps)}; "
+            f"{where} was trained on clips after the steps {_listed(saved)}, but the recipe asks for {_listed(steps)}; "
             "leave preprocess out to take the model's own"
         )
     _refuse_other_vectors(extractor, where, feature_names(arguments.features), normalise_per_speaker, vector_size)
@@ -154,7 +154,7 @@ def read_saved(
 
 
 def load_model(folder: str | Path) -> Burst2VecForMultiTask:
-    """A saved model from a folder; never a pickle, and never a part of a model.
+    """Load a saved model from a folder: safetensors only, and with all of its weights.
 
     Raises:
         RunError: no saved Burst2Vec model, or one whose weights are damaged, not all there or not finite.
@@ -171,12 +171,12 @@ def load_model(folder: str | Path) -> Burst2VecForMultiTask:
 
 
 def _is_error(record: logging.LogRecord) -> bool:
-    """Not transformers' table of the weights that a checkpoint lacks: our error sums it up."""
+    """Leaves out transformers' table of missing weights, which our error sums up."""
     return record.levelno >= logging.ERROR
 
 
 def load_extractor(folder: str | Path, **settings) -> Burst2VecFeatureExtractor:
-    """What prepares the clips of a saved model, with ``settings`` in the place of the saved ones.
+    """The feature extractor of a saved model, with ``settings`` instead of the saved ones.
 
     Raises:
         RunError: there is none, or it is damaged.
@@ -188,7 +188,7 @@ def load_extractor(folder: str | Path, **settings) -> Burst2VecFeatureExtractor:
 
 
 def saved_tasks(folder: str | Path) -> tuple[Task, ...]:
-    """The tasks of a saved model or checkpoint, before its weights are read.
+    """The tasks of a saved model or checkpoint, from its configuration alone.
 
     Raises:
         RunError: the folder holds no Burst2Vec model, or its configuration is damaged.
@@ -199,8 +199,8 @@ def saved_tasks(folder: str | Path) -> tuple[Task, ...]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         if config["model_type"] != Burst2VecConfig.model_type:
-            raise RunError(f"it is of a {config['model_type']} model, and not of a {Burst2VecConfig.model_type} model")
-        return resolve_tasks(config.get("tasks") or "exvo")  # as the configuration has it by default
+            raise RunError(f"it describes a {config['model_type']} model, not a {Burst2VecConfig.model_type} model")
+        return resolve_tasks(config.get("tasks") or "exvo")  # the configuration's default
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{file} cannot be used: {type(error).__name__}: {error}") from error
 
@@ -227,9 +227,11 @@ def feature_names(asked: list | str | None) -> list[str]:
 def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | None, vector_size: int | None) -> dict:
     """The recipe's encoder of vectors with its size filled in."""
     if not features:
-        raise RunError("the encoder {kind: vector} hears feature sets; name them, for example --features compare")
+        raise RunError(
+            "the encoder {kind: vector} takes vectors of feature sets; name them, for example --features compare"
+        )
     if not isinstance(encoder, dict) or encoder.get("kind") != "vector":
-        raise RunError(f"the features {features} need the encoder {{kind: vector}}, and the recipe has {encoder!r}")
+        raise RunError(f"the features {features} need the encoder {{kind: vector}}, but the recipe has {encoder!r}")
     if target_rms_dbfs is not None:
         raise RunError(
             f"target_rms_dbfs {target_rms_dbfs:g}: features are computed of clips as they are; leave it out, and put a "
@@ -237,7 +239,7 @@ def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | None,
         )
     if vector_size is not None and encoder.get("features", vector_size) != vector_size:
         raise RunError(
-            f"the encoder is said to have features {encoder['features']}, and the vectors of {features} have "
+            f"the recipe's encoder has features {encoder['features']}, but the vectors of {features} have "
             f"{vector_size} numbers; leave it out, and the run fills it in"
         )
     return {"features": vector_size or 1, **encoder}
@@ -248,18 +250,18 @@ def _refuse_other_vectors(
 ) -> None:
     asked = list(map(public_name, features))
     if features and asked != saved.features:
-        heard = f"vectors of {saved.features}" if saved.features else "waveforms"
+        taken = f"vectors of {saved.features}" if saved.features else "waveforms"
         raise RunError(
-            f"{where} hears {heard}, and the recipe has the features {asked}; leave features out to take the model's"
+            f"{where} takes {taken}, but the recipe has the features {asked}; leave features out to take the model's"
         )
     if per_speaker is not None and per_speaker != saved.normalise_per_speaker:
         raise RunError(
-            f"{where} was trained with normalise_per_speaker {saved.normalise_per_speaker}, and the recipe has "
+            f"{where} was trained with normalise_per_speaker {saved.normalise_per_speaker}, but the recipe has "
             f"{per_speaker}; leave it out to take the model's own"
         )
     if size is not None and size != saved.feature_size:
         raise RunError(
-            f"{where} hears vectors of {saved.feature_size} numbers, and those of {saved.features} have {size} here: "
+            f"{where} takes vectors of {saved.feature_size} numbers, but those of {saved.features} have {size} here: "
             "the feature sets, or the tables, are not those that it was trained on"
         )
 
@@ -277,7 +279,7 @@ def refuse_other_tasks(saved: str | Path, tasks) -> None:
     found = saved_tasks(saved)
     if tasks is not None and found != resolve_tasks(tasks):
         raise RunError(
-            f"{saved} was trained on the tasks {_named(found)}, and the recipe asks for "
+            f"{saved} was trained on the tasks {_named(found)}, but the recipe asks for "
             f"{_named(resolve_tasks(tasks))}; take the recipe that it was trained with (its folder has it as "
             "recipe.yaml), or train a new model"
         )
@@ -288,7 +290,7 @@ def _named(tasks: Sequence[Task]) -> str:
 
 
 def _refuse_other_parts(arguments: ModelArguments) -> None:
-    """Compare what the recipe says of the model, and only that, with the saved configuration."""
+    """Compare the model's settings that the recipe gives with the saved configuration."""
     where = arguments.model_path
     given = {name: value for name, value in arguments.for_config().items() if name != "tasks"}
     try:

@@ -1,7 +1,6 @@
 """How the settings of the corpora appear in a recipe: each is a key of the section ``data``.
 
-The key is the setting's own name, or the one that its record gives it. Settings of several corpora under one key are
-one key: they mean the same.
+The key is the setting's own name, or the one in its record. Settings of several corpora with one key mean the same.
 """
 
 import typing
@@ -14,7 +13,7 @@ from ..training.ranges import Range
 
 
 def keys_of(corpus: Corpus) -> dict[str, Field]:
-    """The keys that a recipe has for a corpus, and the setting that each one is.
+    """The keys of a corpus in a recipe, and the setting behind each.
 
     >>> {key: setting.name for key, setting in keys_of(CORPORA["synthetic"]).items()}
     {'synthetic_clips': 'clips', 'synthetic_speakers': 'speakers', 'synthetic_seed': 'seed'}
@@ -65,7 +64,7 @@ def settings_of(section, **of_run) -> dict:
 
     Args:
         section: a ``CorpusArguments``.
-        of_run: what the run gives itself, ``tasks`` and ``for_prediction``; left out where the corpus does not take it.
+        of_run: settings that come from the run, ``tasks`` and ``for_prediction``; ignored where the corpus takes none.
 
     Raises:
         RunError: keys of other corpora; names them, whose they are, and those of this one.
@@ -84,7 +83,7 @@ def settings_of(section, **of_run) -> dict:
 
 
 def choices() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Of each key that is a choice among words, the words and the help: what a command line can offer beside a recipe.
+    """The choices and the help text of each key with fixed choices, for other command lines.
 
     >>> choices()["audio"][0]
     ('processed', 'raw')

@@ -39,7 +39,7 @@ Any key of a recipe can be given, for example:
 
   --data_dir FOLDER                         where the corpus is
   --max_train_samples 100 --max_steps 20    a quick trial
-  --resume_from_checkpoint true             go on after an interruption
+  --resume_from_checkpoint true             resume after an interruption
   --do_train false --model_path FOLDER      evaluate and predict with a saved model
   --do_train false --model_path RUN --corpus folder --splits null --data_dir NEW
                                             predict new clips: all in the folder NEW, which needs no table, or one of
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
 
 
 def refused(error: Exception) -> int:
-    """Say why a command line is refused, in one line on stderr; gives the exit status."""
+    """Print why a command line is refused, in one line on stderr; returns the exit status."""
     print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)
     return 2
 
@@ -112,7 +112,7 @@ class Place:
 
 @contextmanager
 def hold_folder(training: Burst2VecTrainingArguments, tasks: tuple[Task, ...]) -> Iterator[Place]:
-    """The output folder is this run's alone while the ``with`` block lasts, and its checkpoint is of these tasks."""
+    """Hold the output folder for this run alone, and check that the checkpoint to resume is of these tasks."""
     folder, resume = Path(training.output_dir), resume_from(training.resume_from_checkpoint)
     with claim_folder(folder, resume):
         checkpoint = checkpoint_to_resume(folder, resume, training.load_best_model_at_end)
@@ -122,7 +122,7 @@ def hold_folder(training: Burst2VecTrainingArguments, tasks: tuple[Task, ...]) -
 
 
 def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer:
-    """The model, built or loaded once for the clips that there are, and what trains it."""
+    """Build or load the model, and the trainer for it."""
     training, clips, evaluated = run.training, inputs.clips, selection_split(run.data)
     train_clips = clips["train"].dataset if training.do_train else None
     set_seed(training.seed)  # for weights that start from scratch
@@ -145,7 +145,7 @@ def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer
 
 
 def train(trainer: Burst2VecTrainer, place: Place) -> None:
-    """Train, and save the model; nothing where the run does not train."""
+    """Train and save the model; does nothing where the run does not train."""
     if not trainer.args.do_train:
         return
     trainer.train(resume_from_checkpoint=place.resume)
@@ -157,7 +157,7 @@ def train(trainer: Burst2VecTrainer, place: Place) -> None:
 
 
 def score(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, place: Place) -> Outcome:
-    """Predict the splits that are asked for; the main process writes and scores the predictions."""
+    """Predict the splits that the recipe asks for; the main process writes and scores the predictions."""
     train_clips = inputs.clips["train"].dataset if trainer.args.do_train else None
     outcome = Outcome(place.folder, inputs.tasks, constant_of(run, inputs.corpus, train_clips, inputs.tasks))
     for split, asked in (("validation", trainer.args.do_eval), ("test", trainer.args.do_predict)):
@@ -170,7 +170,7 @@ def score(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, place: Place) 
 
 
 def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: Outcome) -> RunRecord:
-    """The recipe, the losses' plot and the card beside a trained model; and last the record, which ends the run."""
+    """Write recipe, plot of the losses and model card of a trained model; and last the record, which ends the run."""
     training, extractor, folder = run.training, trainer.processing_class, outcome.folder
     record = RunRecord(
         corpora=[corpus.corpus for corpus in corpora_of(run.data).values()],

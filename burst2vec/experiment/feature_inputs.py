@@ -1,4 +1,4 @@
-"""What a run's model takes where it takes vectors: which feature sets, read or computed, of which clips."""
+"""The input of models that take vectors: feature sets read from tables, or computed from the clips."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -52,15 +52,15 @@ def feature_inputs(
     Args:
         clips: by split, readable and preprocessed; where vectors are read from tables, their sound is not needed.
         features: names of feature sets.
-        arguments: what to read, and whether vectors are put on their speaker's scale.
+        arguments: what to read, and whether vectors are normalised per speaker.
         output_dir: of the run.
-        model_path: of the saved model that the run goes on from, if any.
+        model_path: of the saved model that the run starts from, if any.
 
     Raises:
         CorpusError: tables without more than half of the clips, or without one where ``on_bad_clip`` is ``"raise"``;
             tables that cannot be read; an unknown feature set.
-        RunError: no tables of a set in ``features_dir``; a clip without a speaker, where vectors are put on their
-            speaker's scale; a set that needs training clips or a package that are not there.
+        RunError: no tables of a set in ``features_dir``; a clip without a speaker, where vectors are normalised per
+            speaker; a set that needs training clips or a package that are not there.
     """
     if arguments.normalise_per_speaker:  # before what takes long
         for split, of_split in clips.items():
@@ -96,7 +96,7 @@ def _tables(name: str, arguments: DataArguments, output_dir: Path) -> tuple[Feat
 def _those_with_vectors(clips: Clips, split: str, tables: dict, arguments: DataArguments) -> Clips:
     """The clips that all tables have; the others could not be read when these were made, and are skipped and counted.
 
-    Where it may not skip, or is more than half, everything is left as it is: the look-up names what it misses.
+    Where clips may not be skipped, or more than half are missing, nothing changes: the look-up names a missing one.
     """
     missing: dict[int, BadClip] = {}
     file_ids = clips.dataset["file_id"][:]
@@ -137,10 +137,10 @@ def _compute(name: str, clips: Mapping[str, Clips], arguments: DataArguments, ou
 
 
 def tables_folder(features_dir: str | Path, name: str) -> Path:
-    """Where a set's tables lie in a folder of them: under its own name, or under the challenge's.
+    """The folder of a set's tables in ``features_dir``: under its own name, or under the challenge's.
 
     Raises:
-        RunError: nowhere; says where it was looked for.
+        RunError: there is none; names the folders that were looked for.
         CorpusError: behind a link that leads out of ``features_dir``.
     """
     above = Path(features_dir).expanduser()

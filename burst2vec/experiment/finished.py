@@ -1,4 +1,4 @@
-"""A finished run, read back from its folder: its record, its tasks, and its predictions by name, not by place."""
+"""A finished run, read back from its folder: its record, its tasks and its predictions, matched by name."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ class FinishedRun:
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """As the recipe names them; an evaluated model's are in the configuration beside it, and else ExVo's.
+        """The recipe's tasks; else those of the saved configuration, else ExVo's.
 
         Raises:
             RunError: no task set.
@@ -43,7 +43,7 @@ class FinishedRun:
             raise RunError(f"{self.folder}: its recipe names no tasks that are known: {error}") from error
 
     def splits(self) -> list[str]:
-        """Those that it wrote predictions for."""
+        """The splits that it wrote predictions for."""
         return [split for split in ("validation", "test") if self.predictions_file(split).is_file()]
 
     def predictions_file(self, split: str) -> Path:
@@ -54,14 +54,14 @@ def read_run(folder: str | Path) -> FinishedRun:
     """A run by its folder.
 
     Raises:
-        RunError: no ``metrics.json``, or one that is cut off or does not say what a run's record says.
+        RunError: no ``metrics.json``, or one that is truncated or lacks a key.
     """
     folder = Path(folder)
     return FinishedRun(folder, RunRecord.read(folder))
 
 
 def names_of(folders: Sequence[str | Path]) -> list[str]:
-    """What to call runs: the ends of their paths, as short as tells them apart.
+    """Short names for runs: the ends of their paths, as long as it takes to make them unique.
 
     >>> names_of(["runs/v1/seed_0", "runs/v2/seed_0"]), names_of(["runs/v1", "elsewhere/v2"])
     (['v1/seed_0', 'v2/seed_0'], ['v1', 'v2'])
@@ -80,7 +80,7 @@ def names_of(folders: Sequence[str | Path]) -> list[str]:
 
 
 def read_predictions(path: str | Path, tasks: Sequence[Task]) -> tuple[list[str], dict[str, np.ndarray]]:
-    """What ``write_predictions`` wrote, with the columns in the tasks' order of labels, whatever the file's.
+    """Read what ``write_predictions`` wrote; columns may stand in any order and are returned in the tasks'.
 
     Returns:
         The clips' ids, and by task float64 (clips, labels).

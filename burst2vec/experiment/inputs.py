@@ -57,13 +57,13 @@ def tasks_of(run: Run) -> tuple[Task, ...]:
 def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool = False) -> DatasetDict:
     """The corpus that the recipe names, or several as one; a synthetic one is written first if it is not there yet.
 
-    A classification that a corpus has not, but whose intensities it has, is derived: emotion_class from emotion.
+    A classification that a corpus lacks is derived where it has the intensities: emotion_class from emotion.
 
     Args:
         arguments: what to read.
         tasks: of the model.
-        for_prediction: nothing learns from the clips: they may lack labels, and folders and EmoGator without splits
-            are one split, test.
+        for_prediction: the clips are only predicted: they may lack labels, and a folder or EmoGator without splits
+            is one split, test.
 
     Raises:
         RunError: a corpus without its folder, or no label of a task.
@@ -134,16 +134,17 @@ def selection_split(arguments: DataArguments) -> str:
 
 
 def choose_clips(corpus: DatasetDict, wanted: dict[str, int | None], seed: int) -> dict[str, Dataset]:
-    """The wanted splits that there are, cut to so many clips.
+    """The wanted splits that the corpus has, each limited to a number of clips.
 
     Args:
-        wanted: for each split the most clips to take of it, None for all; which ones is drawn by ``seed``.
+        wanted: for each split the largest number of clips, None for all.
+        seed: of the draw.
     """
     return {split: draw_clips(corpus[split], most, seed) for split, most in wanted.items() if split in corpus}
 
 
 def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
-    """At most so many clips, drawn by ``seed``, in the dataset's order: a sorted corpus must not lose whole classes."""
+    """At most ``most`` clips, drawn at random by ``seed``: the first clips of a sorted corpus lack whole classes."""
     if most is None or most >= len(dataset):
         return dataset
     return dataset.select(np.sort(np.random.default_rng(seed).permutation(len(dataset))[:most]))
@@ -160,6 +161,6 @@ def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: S
     num_proc = arguments.preprocessing_num_workers
     prepared = {}
     for split, dataset in chosen.items():
-        audible, skipped = check_clips(dataset, arguments.on_bad_clip, num_proc)
-        prepared[split] = Clips(preprocess_corpus(audible, steps, num_proc) if steps else audible, skipped)
+        readable, skipped = check_clips(dataset, arguments.on_bad_clip, num_proc)
+        prepared[split] = Clips(preprocess_corpus(readable, steps, num_proc) if steps else readable, skipped)
     return prepared

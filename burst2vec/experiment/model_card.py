@@ -1,4 +1,4 @@
-"""The card that goes to the Hub with a model: written from the run's own record, so that it can say nothing else.
+"""The model card for the Hub, written from the run's record alone.
 
 ``transformers``' ``create_model_card`` leaves the ``model-index`` empty for metrics it does not know; this one
 fills it.
@@ -42,11 +42,11 @@ A model of vocal bursts, made with burst2vec: from one burst (a laugh, a gasp, a
 
 With the package, also from files, bytes and lists of them:
 
-{listen}
+{analyse}
 
 ## Scores
 
-Measured on {corpus}. Beside each score stands that of the constant baseline, which answers every clip with the training
+Measured on {corpus}. Beside each score stands that of the constant baseline, which predicts for every clip the training
 clips' mean of each label, their median, or their most frequent class.
 
 {reports}
@@ -63,7 +63,7 @@ Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
 
 ## Limits
 
-The model answers with {tasks_by_name} as the corpus above labels them. A label is what somebody rated, stated or was
+The model predicts {tasks_by_name} as the corpus above labels them. A label is what somebody rated, stated or was
 asked to express in a recording, not what a person feels or is. The answers are estimates from a sound, and must not
 decide anything about a person. Scores hold for the corpus above and for nothing else.
 
@@ -82,10 +82,10 @@ extractor = AutoFeatureExtractor.from_pretrained({name!r})
 predictions = model(**inputs).predictions  # {shapes}
 """
 
-_LISTEN = """from transformers import pipeline
+_ANALYSE = """from transformers import pipeline
 
-listen = pipeline("vocal-burst-analysis", model={name!r})
-listen({clips})
+analyse = pipeline("vocal-burst-analysis", model={name!r})
+analyse({clips})
 """
 _SPEAKERS_CLIPS = "[{'path': 'a.wav', 'speaker': 'S1'}, {'path': 'b.wav', 'speaker': 'S1'}]  # all clips of a speaker"
 
@@ -136,7 +136,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
     """The card of a trained model.
 
     Args:
-        name: what the model is called: its folder, or its repository on the Hub.
+        name: of the model: its folder's, or that of its repository on the Hub.
         record: of the run.
         tasks: the model's task records.
         pictures: paths of pictures beside the card, from [`pictures_of`].
@@ -176,7 +176,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
             pictures="\n".join(f"![{Path(path).stem.replace('_', ' ')}]({path})" for path in pictures),
             about=about,
             load=code_block(load, "python"),
-            listen=code_block(_LISTEN.format(name=name, clips=clips), "python"),
+            analyse=code_block(_ANALYSE.format(name=name, clips=clips), "python"),
             corpus="; and ".join(corpus_named(corpus).card for corpus in record.corpora),
             reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
             clips=_clips(record.clips),
@@ -189,10 +189,10 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
 
 
 def _licence(record: RunRecord) -> str | None:
-    """What the Hub calls the model's licence, as far as it follows from what the model learnt from; else None.
+    """The model's licence, by the Hub's name, where it follows from the corpora; else None.
 
-    A corpus that the Hub has no licence of (``other``) binds the model whatever else it was made of. The licences of
-    several corpora, and that of a checkpoint from elsewhere, are for its author to weigh.
+    A corpus under a licence that the Hub does not list (``other``) determines it. Where several licences meet, of
+    corpora or of a pretrained checkpoint, the author must decide.
     """
     licences = {corpus_named(corpus).licence for corpus in record.corpora}
     if "other" in licences:

@@ -1,6 +1,6 @@
-"""What a run's model takes: recordings, or vectors of feature sets; two classes with one face.
+"""The input of a run's model: recordings, or vectors of feature sets; two classes with one interface.
 
-``model_inputs`` chooses. The face: ``refuse_settings`` before anything is read, ``prepare`` for the clips,
+``model_inputs`` chooses. The interface: ``refuse_settings`` before anything is read, ``prepare`` for the clips,
 ``vector_size`` for the model that is built after them, and ``code`` and ``about`` for the card.
 """
 
@@ -27,7 +27,7 @@ from .sections import DataArguments
 
 
 class CardCode(NamedTuple):
-    """How the code on a model's card makes the model's input: lines before it, the argument, and a remark."""
+    """The part of a model card's code that computes the input: lines before the call, its argument, and a comment."""
 
     compute: str
     argument: str
@@ -63,11 +63,11 @@ class Recordings:
         return prepare_clips(chosen, self.data, self.preprocess)
 
     def vector_size(self, clips: Mapping[str, Clips]) -> None:
-        """A waveform has no size of its own."""
+        """None: waveforms differ in length."""
 
     @staticmethod
     def about(features: list[str]) -> str:
-        """What the card says of the input: nothing."""
+        """The card's sentence about the input: none."""
         return ""
 
 
@@ -77,7 +77,7 @@ class FeatureVectors:
 
     Attributes:
         data: what is read; with ``normalise_per_speaker`` as the model has it.
-        preprocess: the transforms of every clip that vectors are computed of.
+        preprocess: the transforms of every clip that vectors are computed from.
         names: of the feature sets.
         model_path: of the saved model, if any.
     """
@@ -97,11 +97,14 @@ class FeatureVectors:
     def refuse_settings(self, run: Run) -> None:
         """
         Raises:
-            RunError: other speeds, or a feature set of which there are no tables in ``features_dir``, or no checkpoint.
+            RunError: other speeds, or a feature set without tables in ``features_dir``, or without its checkpoint.
         """
         if run.training.speed_perturbation:
             speeds = run.training.speed_perturbation
-            raise RunError(f"speed_perturbation {speeds}: a vector of {self.names} cannot be played")
+            raise RunError(
+                f"speed_perturbation {speeds}: only recordings can be played faster or slower, and the model takes "
+                f"vectors of {self.names}"
+            )
         if self.data.features_dir is None:
             refuse_unplaced(self.names, self.model_path or "the model", _features_option)
         else:
@@ -119,14 +122,14 @@ class FeatureVectors:
 
     @staticmethod
     def about(features: list[str]) -> str:
-        """What the card says of the input."""
+        """The card's sentence about the input."""
         named = list(map(markdown_text, features))
         listed = named[0] if len(named) == 1 else ", ".join(named[:-1]) + " and " + named[-1]
-        return f" It receives vectors of {listed}, which are computed of the recording."
+        return f" It receives vectors of {listed}, which are computed from the recording."
 
 
 def model_inputs(run: Run) -> Recordings | FeatureVectors:
-    """What the run's model takes: as the recipe says, or the saved model; no weights are read.
+    """The input of the run's model, as the recipe or the saved model says; no weights are read.
 
     Raises:
         RunError: a saved model with other features or preprocessing than the recipe's.
@@ -144,12 +147,12 @@ def model_inputs(run: Run) -> Recordings | FeatureVectors:
 
 
 def asked_of_clips(data: DataArguments) -> tuple[tuple[Transform, ...] | None, bool | None]:
-    """The transforms that a recipe asks for, and whether vectors are put on their speaker's scale; None: nothing."""
+    """The transforms that a recipe asks for, and whether vectors are normalised per speaker; None: not said."""
     return (read_transforms(data.preprocess) if data.preprocess else None), data.normalise_per_speaker
 
 
 def inputs_recorded(record: RunRecord) -> type[Recordings] | type[FeatureVectors]:
-    """What the model of a finished run takes."""
+    """The input of a finished run's model."""
     return FeatureVectors if record.features else Recordings
 
 

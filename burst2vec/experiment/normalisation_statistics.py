@@ -1,4 +1,4 @@
-"""What an encoder measures of the training clips before it learns from them, such as the mean of a spectrum's bins."""
+"""Normalisation statistics that an encoder estimates from the training clips, such as the mean of each spectral bin."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ MOST_WAVEFORMS = 2_000  # of about 100 frames each: 200,000 values of every bin
 
 
 def estimate_statistics(model, extractor, clips: Dataset, seed: int) -> None:
-    """Let the model's encoder measure the training clips, if it measures any; every process finds the same.
+    """Let the model's encoder estimate its statistics from the training clips, the same in every process.
 
     Args:
-        model: whose ``encoder`` may have ``estimate_statistics``; without it nothing happens.
-        extractor: its ``Burst2VecFeatureExtractor``, which checks and levels each clip as in training.
+        model: whose ``encoder`` may have ``estimate_statistics``; one without is left as it is.
+        extractor: its ``Burst2VecFeatureExtractor``, which checks each clip and sets its level as in training.
         clips: the training clips, preprocessed: all of their vectors, or at most 2,000 waveforms.
-        seed: which of them are drawn.
+        seed: of the draw.
     """
     if not hasattr(model.encoder, "estimate_statistics"):
         return

@@ -1,4 +1,4 @@
-"""What a run looks like: one picture a question, as PNG."""
+"""Pictures of a run: one PNG per question."""
 
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def plot_scatter(task: Task, predictions: np.ndarray, references: np.ndarray, pa
 
 
 def confusion(predictions: np.ndarray, references: np.ndarray, classes: int) -> np.ndarray:
-    """How many clips of each true class (row) were called each class (column); -1 references are left out.
+    """How many clips of each true class (row) were predicted as each class (column); -1 references are left out.
 
     >>> confusion(np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]), np.array([0, 1, -1]), classes=2).tolist()
     [[1, 0], [1, 0]]
@@ -140,13 +140,13 @@ def plot_confusion(task: Task, predictions: np.ndarray, references: np.ndarray, 
     """
     counts = confusion(predictions, references, len(task.labels))
     totals = counts.sum(axis=1)
-    shares = 100 * counts / np.maximum(totals, 1)[:, None]
+    percent = 100 * counts / np.maximum(totals, 1)[:, None]
     few = len(task.labels) <= 10  # room for a number in each cell
     size = 2.4 + 0.62 * len(task.labels) if few else 3.2 + 0.3 * len(task.labels)
     figure = Figure(figsize=(size + 1.2, size + 0.2), layout="constrained")
     axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100 if few else max(shares.max(), 1))
-    figure.colorbar(image, ax=axis, label="share of the true class (%)", shrink=0.8)
+    image = axis.imshow(percent, cmap="Blues", vmin=0, vmax=100 if few else max(percent.max(), 1))
+    figure.colorbar(image, ax=axis, label="fraction of the true class (%)", shrink=0.8)
     places = range(len(task.labels))
     axis.set_xticks(places, task.labels, rotation=45 if few else 90, ha="right" if few else "center")
     axis.set_yticks(places, [f"{label} ({total})" for label, total in zip(task.labels, totals, strict=True)])
@@ -154,10 +154,10 @@ def plot_confusion(task: Task, predictions: np.ndarray, references: np.ndarray, 
     if few:
         for row in places:
             for column in places:
-                ink = "white" if shares[row, column] > 55 else "black"
-                axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=9)
+                ink = "white" if percent[row, column] > 55 else "black"
+                axis.text(column, row, f"{percent[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=9)
     present = totals > 0
-    recall = float(np.mean(np.diag(shares)[present])) / 100 if present.any() else float("nan")
+    recall = float(np.mean(np.diag(percent)[present])) / 100 if present.any() else float("nan")
     axis.set_title(f"{task.name.capitalize()}: unweighted average recall {recall:.3f}")
     return save_figure(figure, path)
 
@@ -170,7 +170,7 @@ def plot_predictions(
     folder: str | Path,
     split: str,
 ) -> list[Path]:
-    """Every picture that a task set calls for: bars for many regressed labels, a scatter for one, a confusion for
+    """Draw every picture of a task set: bars for many regressed labels, a scatter for one, a confusion for
     classes. Files are named ``<split>_<task>_….png``.
     """
     drawn = []
@@ -188,10 +188,10 @@ def plot_predictions(
 
 
 def plot_study(study, path: str | Path) -> Path:
-    """A panel for each score: a dot for each seed, one colour a seed, and mean and standard deviation of each stage.
+    """A panel for each score: a dot per seed, in the seed's colour, and mean and standard deviation of each stage.
 
     Args:
-        study: a ``training.study.Study``.
+        study: a ``comparison.study.Study``.
     """
     names = list(study.scores)
     stages = list(study.scores[names[0]])

@@ -1,4 +1,4 @@
-"""What a run asks that cannot be done: found before a clip is decoded, a weight loaded or a file written."""
+"""Checks of a run's settings before a clip is decoded, a weight loaded or a file written."""
 
 import difflib
 import os
@@ -38,7 +38,7 @@ ANY_ENCODER = {"kind": "vector", "features": 1}  # stands for one whose configur
 
 
 def check_run(run: Run) -> tuple[Task, ...]:
-    """Refuse what no corpus could mend.
+    """Refuse settings that are wrong whatever the corpus holds.
 
     Returns:
         The tasks of the run's model.
@@ -62,7 +62,7 @@ def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, D
     Args:
         run: the run.
         corpus: its splits.
-        chosen: the clips that it will use, by split; their sound is not looked at.
+        chosen: the clips that it will use, by split; only labels are read.
         tasks: of its model.
 
     Raises:
@@ -77,7 +77,7 @@ def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, D
     if not run.training.do_train:
         if not chosen:
             raise RunError(
-                f"there is nothing to predict: the corpus has the splits {list(corpus)}, and do_eval is "
+                f"no split is left to predict: the corpus has the splits {list(corpus)}, and do_eval is "
                 f"{run.training.do_eval}, do_predict {run.training.do_predict}; give clips to test by --splits"
             )
         return
@@ -128,8 +128,8 @@ def _refuse_untrained(run: Run) -> None:
         )
     if resume_from(run.training.resume_from_checkpoint):
         raise RunError(
-            f"do_train false, with resume_from_checkpoint {run.training.resume_from_checkpoint}: only a training goes "
-            "on from a checkpoint; leave it out, and give the folder of the saved model with --model_path"
+            f"do_train false, with resume_from_checkpoint {run.training.resume_from_checkpoint}: only training "
+            "resumes from a checkpoint; leave it out, and give the folder of the saved model with --model_path"
         )
 
 
@@ -140,7 +140,7 @@ def _check_places(run: Run) -> None:
 
 
 def _refuse_unwritable(key: str, folder: Path) -> None:
-    """Try to write where the folder is or will be; nothing of it is left."""
+    """Write a temporary file where the folder is or will be."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     try:
         if not there.is_dir():
@@ -153,7 +153,7 @@ def _refuse_unwritable(key: str, folder: Path) -> None:
 
 
 def _check_steps(preprocess: list | str | None) -> None:
-    """Do each step with options of its own once, on noise: values are checked where they are used."""
+    """Apply each transform that has arguments to noise once: their values are checked where they are used."""
     noise = np.random.default_rng(0).normal(0.0, 0.1, SAMPLING_RATE).astype(np.float32)
     for asked, step in zip(preprocess or (), read_transforms(preprocess or ()), strict=True):
         if asked == step.name:
@@ -166,7 +166,7 @@ def _check_steps(preprocess: list | str | None) -> None:
 
 
 def _check_model(run: Run) -> None:
-    """Build the model's shape, without memory for its weights; of a saved one all but the weights are read."""
+    """Build the model on the meta device, without memory for weights; of a saved model all but the weights are read."""
     takes = model_inputs(run)
     if run.model.model_path is None:
         encoder = run.model.encoder
@@ -180,7 +180,7 @@ def _check_model(run: Run) -> None:
                     model, _ = build_model(run.model, *asked_of_clips(run.data))
         except RunError:
             raise
-        except Exception as error:  # whatever an encoder's class stumbles over, in what the recipe says of it
+        except Exception as error:  # an encoder's class may raise anything
             raise RunError(f"the recipe's model: {error}") from error
         if (size := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
             raise RunError(f"the recipe's model would have {size:,} weights; up to {MOST_WEIGHTS:,} work")
@@ -188,7 +188,7 @@ def _check_model(run: Run) -> None:
 
 
 def _check_encoder(encoder: dict) -> None:
-    """Refuse what transformers' configurations would take without a word."""
+    """Refuse arguments that transformers' configurations accept silently."""
     if isinstance(family := encoder.get("model_type"), str) and family in CONFIG_MAPPING:
         known = [*CONFIG_MAPPING[family]().to_dict(), "attn_implementation"]
         for name in encoder:
@@ -203,7 +203,7 @@ def _check_encoder(encoder: dict) -> None:
 
 
 def _check_training(training: Burst2VecTrainingArguments, tasks: Sequence[Task]) -> None:
-    """Make of nothing what training will make: a package that is missing, or a setting that it refuses, is seen now."""
+    """Create optimiser, schedule and loader once for a model of one weight: what is missing or refused is found now."""
     weights = torch.nn.Linear(1, 1)
     try:
         check_selection(training, tasks)

@@ -1,4 +1,4 @@
-"""To the Hub: only files of a known list, read for secrets and local paths first, private unless told otherwise."""
+"""Publishing on the Hub: only listed files, searched for secrets and local paths first; private by default."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ def published_files(folder: str | Path) -> list[Path]:
 
 
 def find_secrets(path: Path) -> list[str]:
-    """What in a file should not be published: access tokens and local paths, each as it stands there.
+    """What should not be published of a file: access tokens and local paths, each as found.
 
     Of weights and pictures only the header is read: a number that happens to spell a path is no secret.
     """
@@ -62,7 +62,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
         folder: what ``run_exvo.py`` wrote.
         repo_id: such as ``"someone/burst2vec-hubert"``.
         private: False makes it public; refused for a corpus under a licence agreement.
-        api: another client than the logged-in one.
+        api: a client of the Hub; by default that of the logged-in user.
 
     Returns:
         The commit's address.
@@ -79,7 +79,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
             f"{folder}: trained on {licensed[0]}, whose licence agreement allows no public copy; leave it private"
         )
     tasks = load_model(folder).config.task_records
-    card = model_card(repo_id, record, tasks, pictures_of(folder))  # whose code now names the repository
+    card = model_card(repo_id, record, tasks, pictures_of(folder))  # its code names the repository
     write_whole(folder / "README.md", str(card))
     files = published_files(folder)
     for path in files:
@@ -89,7 +89,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = True, api: HfApi |
     api.create_repo(repo_id, private=private, exist_ok=True)
     if private and not api.repo_info(repo_id).private:
         raise RunError(
-            f"{repo_id} is there already and public; choose another repository, or publish with private=False"
+            f"{repo_id} exists already and is public; choose another repository, or publish with private=False"
         )
     return api.upload_folder(
         repo_id=repo_id,

@@ -42,16 +42,16 @@ TEXTS = ("paper", "description")
 KEYS = ("extends", *TEXTS, *SECTIONS, "reported_scores")
 FUSE = "fuse"  # the key of a recipe that is a fusion of other recipes' runs: comparison/fusion_recipes.py
 
-# What says where a run lived, not what it was; left out of the recipe that is published with the model.
+# Paths and names of one machine; left out of the recipe that is published with the model.
 PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
 
-# Of a run that does not train, whatever its recipe says of training: it needs no clips to choose a checkpoint by.
+# Settings of a run that does not train, which needs no validation clips to choose a checkpoint.
 NOTHING_TRAINS = {"eval_strategy": "no", "lr_scheduler_type": "constant", "lr_scheduler_kwargs": None}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a file says, with what it extends merged in.
+    """The content of a recipe file, merged with what it extends.
 
     Attributes:
         name: the file's name without its ending.
@@ -118,11 +118,11 @@ def section_of(key: str) -> str:
 def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe and everything it extends.
 
-    Where no such file lies there, a recipe that comes with the package is meant by its name: ``emogator/compare``.
+    Where there is no such file, it is the name of a recipe that comes with the package: ``emogator/compare``.
 
     ``data``, ``model`` and ``training`` are inherited key by key, the nearer file winning, and so are the arguments of
-    a part of the model, see ``merged_part``; ``paper``, ``description`` and ``reported_scores`` are a file's own,
-    because they say what that one run is.
+    a part of the model, see ``merged_part``; ``paper``, ``description`` and ``reported_scores`` are not
+    inherited, because they describe one run.
 
     Raises:
         RecipeError: a missing file, a circle of ``extends``, text that is not YAML, an unknown or doubled key, or a

@@ -1,4 +1,4 @@
-"""What a run found, as files: predictions as CSV, plots; all without a trace of the machine."""
+"""The results of a run as files: predictions as CSV, plots; without any path of the machine."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ class Outcome:
     Args:
         folder: where to write.
         tasks: the model's task records.
-        constant: what the constant baseline answers; None where nobody knows, and scores stand alone.
+        constant: the constant baseline's prediction; None where it is unknown.
     """
 
     def __init__(self, folder: Path, tasks: Sequence[Task], constant: Constant | None):
@@ -81,7 +81,7 @@ class Outcome:
             written = write_submission(
                 self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, self.constant
             )
-        except SubmissionError as error:  # what was trained and predicted is kept
+        except SubmissionError as error:  # the trained model and the predictions are kept
             self.submission = {"problem": str(error)}
             return [f"no submission is written: {error}"]
         if written is None:
@@ -91,10 +91,10 @@ class Outcome:
 
 
 def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequence[str], predictions: dict) -> None:
-    """One line a clip: ``file_id``, a column for each regressed label, and for classes the winner and each probability.
+    """Per clip: ``file_id``, each regressed label, of a classification the most probable class and each probability.
 
-    Columns are ``<task>/<label>``; a task of one label, and the winning class, are ``<task>`` alone. Names that a
-    spreadsheet would take for formulas have an apostrophe in front, see ``data.cells``.
+    Columns are ``<task>/<label>``; a task of one label, and the most probable class, are ``<task>`` alone. Names that a
+    spreadsheet would read as formulas get an apostrophe in front, see ``data.cells``.
 
     Raises:
         RunError: a prediction that is not finite; names task and clip. Nothing is written then.
@@ -106,8 +106,8 @@ def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequenc
             row = int(wrong.argmax())
             raise RunError(
                 f"{Path(path).name} is not written: the task {task.name!r} has the prediction {values[row].tolist()} "
-                f"for the clip {file_ids[row]!r}, and {wrong.sum():,} of {len(values):,} are not finite; the model is "
-                "broken, or the clips' values are out of all bounds: train it again, with bf16 off"
+                f"for the clip {file_ids[row]!r}, and {wrong.sum():,} of {len(values):,} are not finite; the weights "
+                "are damaged, or the clips' values are far too large: train it again, with bf16 off"
             )
         if task.kind == "classification":
             header.append(task.name)
@@ -133,6 +133,6 @@ def prediction_columns(task: Task) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """What the run ran on."""
+    """The versions of Python and of the packages that the run used."""
     packages = {package: version(package) for package in PACKAGES}
     return {"burst2vec": __version__, "python": platform.python_version(), **packages}

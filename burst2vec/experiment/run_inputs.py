@@ -1,4 +1,4 @@
-"""The clips of a run: read, checked and made into what its model takes, before there is a model."""
+"""The clips of a run, read, checked and prepared before the model is built."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class RunInputs:
     Attributes:
         tasks: what is predicted.
         corpus: all splits, as they were read, and the held-out part of train as one of them.
-        clips: by split those that the run uses, prepared; and those that it cannot use.
+        clips: by split those that the run uses, prepared, and those that cannot be used.
         vector_size: numbers in a vector; None where the model takes recordings.
         summary: of the check of the clips, for the console.
     """
@@ -33,7 +33,7 @@ class RunInputs:
 
 
 def read_inputs(run: Run, tasks: tuple[Task, ...], folder: Path) -> RunInputs:
-    """Read, check and prepare the clips of a run; every process does, the main one first.
+    """Read, check and prepare the clips of a run, in every process, the main one first.
 
     Args:
         run: the run.
@@ -61,7 +61,7 @@ def read_inputs(run: Run, tasks: tuple[Task, ...], folder: Path) -> RunInputs:
 
 
 def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
-    """A line for each split that a saved model could predict and does not: on new clips that is easily overlooked."""
+    """A line for each split that is left unpredicted, which is easily overlooked on new clips."""
     if not run.training.do_train:
         for split in [split for split in corpus if split not in _wanted(run)]:
             yield (

@@ -1,4 +1,4 @@
-"""What a run read, did and found: ``metrics.json``. It is written last, so that a folder that has it is finished."""
+"""The record of a run, ``metrics.json``. It is written last, so that a folder that has it is of a finished run."""
 
 import json
 import types
@@ -18,19 +18,19 @@ class RunRecord:
 
     Attributes:
         corpora: the names of those that it read.
-        recipe: as ``Recipe.to_dict`` gives it, without places.
+        recipe: as ``Recipe.to_dict`` gives it, without paths.
         preprocess: the transforms of every clip, as the feature extractor has them.
         features: the feature sets whose vectors the model takes; none where it takes waveforms.
         normalise_per_speaker: whether each speaker's vectors were centred and scaled.
         seed: of the training.
         steps: optimizer steps done; 0 of an evaluation.
-        step_of_weights: after which the model had the weights that it was saved with; None of an evaluation.
+        step_of_weights: the step of the saved weights, the best or the last one; None of an evaluation.
         clips: by split how many were ``used`` and how many ``skipped``, and where some have labels how many
             were ``scored``.
         scores: by split and name; none of a split without labels.
         baseline: the scores of the constant baseline, in the same shape.
-        constant: what the constant baseline answers, by task one number per label; None where nobody knows.
-        submission: of a submission file its name and what it holds, or the problem why there is none; None without one.
+        constant: the constant baseline's prediction, by task one number per label; None where it is unknown.
+        submission: name and content of the submission file, or the problem why there is none; None where none is due.
         versions: of the packages, by name.
     """
 
@@ -50,7 +50,7 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """As JSON has it; without a ``constant`` or a ``submission`` where there is none."""
+        """As plain data for JSON; without a ``constant`` or a ``submission`` where there is none."""
         said = asdict(self)
         return {name: said[name] for name in said if said[name] is not None or name not in ("constant", "submission")}
 
@@ -65,10 +65,10 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: str | Path) -> "RunRecord":
-        """The record of a finished run. Keys that this version does not know are passed over.
+        """The record of a finished run. Unknown keys are ignored.
 
         Raises:
-            RunError: no ``metrics.json``, or one that is cut off or does not say what a run's record says.
+            RunError: no ``metrics.json``, or one that is truncated or lacks a key.
         """
         path = Path(folder, RECORD)
         if not path.is_file():
@@ -83,12 +83,12 @@ class RunRecord:
         for name, (kinds, needed) in KINDS.items():
             if (needed or name in said) and not isinstance(said.get(name), kinds):
                 kind = kinds[0].__name__
-                raise RunError(f"{path} is no record of a run: {name!r} is missing or no {kind}; run it again")
+                raise RunError(f"{path} is not a run's record: {name!r} is missing or not of type {kind}; run it again")
         return cls(**{name: said[name] for name in KINDS if name in said})
 
     @staticmethod
     def discard(folder: str | Path) -> None:
-        """The folder is no finished run's from now on: its weights are about to change."""
+        """Delete the record, because the folder's weights are about to change."""
         Path(folder, RECORD).unlink(missing_ok=True)
 
 

@@ -43,7 +43,7 @@ class DataArguments(CorpusArguments):
     """What is read: one corpus or several, and what is done to their clips.
 
     Raises:
-        RecipeError: as of one corpus, or a ``team`` and ``submission`` that no submission file may be called by.
+        RecipeError: as of one corpus, or a ``team`` or ``submission`` that a submission file's name may not contain.
     """
 
     mix: list | str | None = _key(
@@ -51,13 +51,13 @@ class DataArguments(CorpusArguments):
     )
     preprocess: list | str | None = _key(
         None,
-        "Steps that every clip goes through first, such as [highpass, mmse_stsa]; examples/preprocess.py lists them.",
+        "Transforms applied first to every clip, such as [highpass, mmse_stsa]; examples/preprocess.py lists them.",
     )
     features_dir: str | None = _key(
         None,
-        "Tables of the vectors of model.features, made before: what examples/extract_features.py wrote, of clips after "
-        "the same preprocessing, or the challenge's folder feats; no audio is needed then. By default the run computes "
-        "them.",
+        "Tables with the vectors of model.features: written by examples/extract_features.py after the same "
+        "preprocessing, or the challenge's folder feats; no audio is needed then. By default the run computes the "
+        "vectors.",
     )
     normalise_per_speaker: bool | None = _key(
         None,
@@ -86,12 +86,12 @@ class DataArguments(CorpusArguments):
 
 @dataclass
 class ModelArguments:
-    """What is trained: an encoder, what it is given, and, by their own names, Burst2VecConfig's arguments.
+    """What is trained: an encoder, its input, and, under the same names, Burst2VecConfig's arguments.
 
-    An argument left out keeps the default of Burst2VecConfig.
+    An argument that is not given keeps the default of Burst2VecConfig.
 
     Raises:
-        RecipeError: a level that is none. Burst2VecConfig checks its arguments itself.
+        RecipeError: a level that is no number in range. Burst2VecConfig checks its arguments itself.
     """
 
     encoder: dict | str | None = _key(
@@ -104,7 +104,7 @@ class ModelArguments:
         "Feature sets that an encoder {kind: vector} takes, one after the other in a vector: compare, egemaps, "
         "embedding:CHECKPOINT, …; examples/extract_features.py knows them.",
     )
-    model_path: str | None = _key(None, "A saved Burst2Vec model to go on from, or to evaluate with --do_train false.")
+    model_path: str | None = _key(None, "A saved Burst2Vec model to start from, or to evaluate with --do_train false.")
     target_rms_dbfs: float | str | None = _key(
         None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
     )
@@ -150,7 +150,7 @@ NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs")
 
 
 def merged_part(inherited, given):
-    """What a recipe says of a part of the model, over what it inherits.
+    """A part of the model as a recipe gives it, merged into what the recipe inherits.
 
     A mapping of the same ``kind``, or without one, changes the arguments that it names; everything else replaces what
     is inherited: a name, another kind, or a ``model_type``, which describes a speech encoder from scratch.

@@ -1,4 +1,4 @@
-"""The challenge's submission of a run or fusion: every test clip of the table has a row, or it is called incomplete."""
+"""The challenge's submission file of a run or fusion, with a row for every test clip, else reported as incomplete."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from ..tasks import Task
 from .recipes import corpora_of
 from .sections import DataArguments
 
-NAMED = 10  # clips on the console; all are in the record
+NAMED = 10  # clips named on the console; the record names all
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a submission file answers for.
+    """What a submission file contains.
 
     Attributes:
         file: its name.
@@ -54,7 +54,7 @@ def write_submission(
     unreadable: Sequence[str],
     constant: dict | None,
 ) -> Submission | None:
-    """Write the official file, where the tasks and the test clips are the challenge's.
+    """Write the official file where tasks and test clips are the challenge's.
 
     Args:
         folder: where to.
@@ -62,8 +62,8 @@ def write_submission(
         arguments: which corpora the clips are of, and the submission's team and number.
         predictions: the ids of the clips that were predicted, and by task (clips, labels).
         table: the ids of all test clips; rows stand in this order.
-        unreadable: the ids of those that no model could be given.
-        constant: what these get: the constant baseline, by task (1, labels); None: they get no row.
+        unreadable: the ids of the clips that could not be read.
+        constant: the constant baseline, by task (1, labels), which these clips get; None: they get no row.
 
     Returns:
         What was written; None where there is nothing to submit.
@@ -88,7 +88,7 @@ def write_submission(
 
 
 def entered_clips(file_ids: Sequence[str], arguments: DataArguments) -> dict[str, int]:
-    """The challenge's ids of the clips that are in HUME-VB, or in its synthetic likeness, and their places.
+    """The challenge's ids of the clips that are in HUME-VB, or in its synthetic counterpart, and their positions.
 
     >>> mixture = DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "hume_vb"}])
     >>> entered_clips(["emogator/000001-01-1", "hume_vb/00007"], mixture)

@@ -1,4 +1,4 @@
-"""One vector a clip, computed once: openSMILE's feature sets, frozen models' embeddings, and tables of them.
+"""One vector per clip, computed once: openSMILE's feature sets, frozen models' embeddings, and tables of them.
 
 Beside them, the tables that ExVo handed out.
 """

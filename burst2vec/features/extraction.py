@@ -191,7 +191,7 @@ def extract_features(
             only nowhere, as with ``keep_in_memory``.
 
     Returns:
-        one row a clip, in the dataset's order: ``file_id``; ``features``, float32, shape (features,), whose names are
+        one row per clip, in the dataset's order: ``file_id``; ``features``, float32, shape (features,), whose names are
         ``find_feature_set(feature_set).names()``; and ``note``, what was mended of the clip, or "".
 
     Raises:

@@ -155,7 +155,7 @@ def read_features(folder, cache_dir=None) -> FeatureTables:
         if missing:
             raise CorpusError(
                 f"{folder}: {len(missing)} of {len(files)} files of {split} are missing or not whole, such as "
-                f"{missing[0]}; the call or command that began them goes on where it was"
+                f"{missing[0]}; the call or command that began them resumes it"
             )
         if files:
             splits[split] = Dataset.from_parquet(list(map(str, files)), features=features, cache_dir=cache_dir)
@@ -172,7 +172,7 @@ def _fit(feature_set: str, corpus: Mapping[str, Dataset], target: Path) -> Path 
     begun = _read_heading(target) is not None
     if not begun:
         _refuse_other_files(target, file)
-    if not begun or not (target / file).is_file():  # without tables nobody knows from which clips it learnt
+    if not begun or not (target / file).is_file():  # without tables the clips that it learnt from are unknown
         if "train" not in corpus:
             raise CorpusError(
                 f"{feature_set} learns from training clips, and the corpus has no split train, only "

@@ -1,4 +1,4 @@
-"""What one would answer without hearing the clip: the baseline beside every score."""
+"""The constant baseline beside every score: the same prediction for every clip, learnt from training labels."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 """Late fusion: several systems' predictions for the same clips, averaged into one.
 
 Regressions are averaged in the task's unit, classifications on their probabilities. A weight belongs to a task and a
-system; weights of 0 and 1 pick one system a task. Predictions are a list of dictionaries, one a system, each by task
-name: (clips, labels) in the task's unit, or (clips, classes) probabilities, labels in the task's order.
+system; weights of 0 and 1 pick one system per task. Predictions are a list of dictionaries, one per system, each by
+task name: (clips, labels) in the task's unit, or (clips, classes) probabilities, labels in the task's order.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def weighted(predictions: Sequence[dict], weights: dict) -> dict[str, np.ndarray
 
     Args:
         predictions: one dictionary a system, by task.
-        weights: by task: one number a system, in the same order, see :func:`choose_weights`.
+        weights: by task: one number per system, in the same order, see :func:`choose_weights`.
 
     Returns:
         By task name: float64, the shape of each system's.

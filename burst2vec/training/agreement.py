@@ -1,4 +1,4 @@
-"""Several processes of one run: what the main one finds, all of them go by."""
+"""Several processes of one run: the main one decides, and the others receive the result."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,9 +11,9 @@ from ..locks import lock_folder
 
 
 def ask_main(question: Callable):
-    """What ``question()`` gives in the main process, in every process; or the error that it raises there.
+    """Call ``question()`` in the main process; every process returns its result, or raises its error.
 
-    Every process of the run must call it. Where one alone raised an error, the others would wait for it for ever.
+    Every process of the run must call it. An error in one process alone would let the others wait for ever.
     """
     answer = error = None
     if PartialState().is_main_process:

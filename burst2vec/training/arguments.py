@@ -46,8 +46,8 @@ class Burst2VecTrainingArguments(TrainingArguments):
             what to do instead.
     """
 
-    per_device_train_batch_size: int = _default(32, "Clips a batch and process (Burst2Vec, section 4).")
-    per_device_eval_batch_size: int = _default(32, "Clips a batch and process in evaluation; it changes speed only.")
+    per_device_train_batch_size: int = _default(32, "Clips per batch and process (Burst2Vec, section 4).")
+    per_device_eval_batch_size: int = _default(32, "Clips per batch and process in evaluation; it changes speed only.")
     num_train_epochs: float = _default(100.0, "Epochs at most; every task sees each of its clips once in one.")
     learning_rate: float = _default(1e-5, "Adam's rate (Burst2Vec, section 4).")
     lr_scheduler_type: SchedulerType | str = _default("constant", "How the rate moves; the paper states one rate.")
@@ -62,7 +62,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
     save_steps: float = _default(800, "Steps between checkpoints; a multiple of eval_steps.")
     save_total_limit: int | None = _default(2, "Checkpoints kept: the newest, and the best whatever its age.")
     load_best_model_at_end: bool = _default(True, "End with the weights of the best validation, not the last.")
-    metric_for_best_model: str | None = _default("emotion_ccc", "The score that picks the best model.")
+    metric_for_best_model: str | None = _default("emotion_ccc", "The score that the best model is chosen by.")
     greater_is_better: bool | None = _default(None, "Default: true, unless the score is a loss or an error (mae).")
     restore_callback_states_from_checkpoint: bool = _default(True, "A resumed run remembers its patience.")
     logging_steps: float = _default(50, "Steps between logs of the loss and each of its parts.")
@@ -87,7 +87,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
         None, "Play each drawn clip at one of these speeds, such as 0.9 1.0 1.1 (Ko et al. 2015); null: as recorded."
     )
     mixup_alpha: float | None = _default(
-        None, "Mix each clip with another of its batch, labels too, by shares from Beta(alpha, alpha); null: unmixed."
+        None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
     early_stopping_patience: int | None = _default(
         20, "Validations without a better score before the run ends (Burst2Vec, section 4); null never ends it early."
@@ -117,7 +117,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
         self._refuse_not_honoured()
 
     def _plateau_settings(self) -> dict:
-        """Torch's plateau waits for a lower value unless told; here for a better one of what it follows."""
+        """The scheduler's settings with ``mode`` filled in; torch's default is ``min``, whatever the score."""
         followed = self.plateau_metric or self.metric_for_best_model
         more = _more_is_better(self.plateau_metric) if self.plateau_metric else bool(self.greater_is_better)
         settings = dict(self.lr_scheduler_kwargs or {})
@@ -169,12 +169,12 @@ class Burst2VecTrainingArguments(TrainingArguments):
             (
                 "enable_jit_checkpoint",
                 self.enable_jit_checkpoint,
-                "it ends a terminated run as if it had finished; lower save_steps and resume instead",
+                "a terminated run would look finished; lower save_steps and resume instead",
             ),
             (
                 "auto_find_batch_size",
                 self.auto_find_batch_size,
-                "it changes the batches behind the run's back; lower per_device_train_batch_size and raise "
+                "it changes the batch size unasked; lower per_device_train_batch_size and raise "
                 "gradient_accumulation_steps",
             ),
             ("remove_unused_columns", self.remove_unused_columns, "the collator picks its columns itself"),
@@ -183,7 +183,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
             ("neftune_noise_alpha", self.neftune_noise_alpha, "there are no word embeddings; mixup_alpha mixes clips"),
             ("prediction_loss_only", self.prediction_loss_only, "scores and files need the predictions"),
             ("batch_eval_metrics", self.batch_eval_metrics, "scores are of the whole set, never means over batches"),
-            ("ignore_data_skip", self.ignore_data_skip, "a resumed run sees the clips that it would have seen"),
+            ("ignore_data_skip", self.ignore_data_skip, "a resumed run trains on the clips that were still to come"),
             ("eval_do_concat_batches false", not self.eval_do_concat_batches, "scores are of the whole set"),
             (
                 f"train_sampling_strategy {self.train_sampling_strategy!r}",
@@ -222,10 +222,10 @@ def _cores_a_process() -> int:
 
 
 def check_selection(args, tasks) -> None:
-    """Refuse, before the first step, a score to select by, or to lower the rate by, that no validation will give.
+    """Refuse, before the first step, a ``metric_for_best_model`` or ``plateau_metric`` that no validation will give.
 
     Raises:
-        RunError: names the score, and those that there are.
+        RunError: names the score and the known ones.
     """
     if args.eval_strategy == "no":
         return
@@ -241,7 +241,7 @@ def check_selection(args, tasks) -> None:
 
 
 def refuse_several_gpus(args) -> None:
-    """One process drives one GPU: DataParallel would split the batches behind the sampler's back."""
+    """One process drives one GPU: DataParallel would split the sampler's batches."""
     if args.n_gpu > 1:
         raise RunError(
             f"one process sees {args.n_gpu} GPUs, and DataParallel would split batches over them; start a process "

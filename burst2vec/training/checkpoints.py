@@ -21,7 +21,12 @@ from ..files import force_to_disk
 MANIFEST = "manifest.json"
 STATE = "trainer_state.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # one of them: of large models there are several files
-REQUIRED = ("config.json", "optimizer.pt", "scheduler.pt", STATE)  # transformers goes on in silence without the .pt
+REQUIRED = (
+    "config.json",
+    "optimizer.pt",
+    "scheduler.pt",
+    STATE,
+)  # without the .pt transformers resumes silently, with fresh states
 SAVING = ".saving-"  # hidden, so that nothing takes a folder for a checkpoint before it is one
 DELETING = ".deleting-"
 
@@ -57,7 +62,7 @@ def checkpoint_steps(output_dir: str | Path) -> dict[int, Path]:
 
 
 def begin_checkpoint(output_dir: str | Path, step: int) -> Path:
-    """An empty folder beside the checkpoint's place, to write its files into."""
+    """Create an empty folder beside the checkpoint's, to write its files into."""
     folder = saving_folder(output_dir, step)
     _remove(folder)
     folder.mkdir(parents=True)
@@ -97,7 +102,7 @@ def missing_files(names: Collection[str], run: dict) -> list[str]:
 
     Args:
         names: of its files.
-        run: fingerprint of the run, of which ``world_size`` (by default 1) counts.
+        run: fingerprint of the run; only its ``world_size`` is used, by default 1.
 
     >>> missing_files(["config.json", "model.safetensors", "optimizer.pt", "trainer_state.json"], {"world_size": 2})
     ['scheduler.pt', 'rng_state_0.pth', 'rng_state_1.pth']
@@ -117,7 +122,7 @@ def delete_folder(folder: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Whatever it is; a link to a folder elsewhere is removed, and not the folder."""
+    """Remove a file, a folder or a link; of a link the target stays."""
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
@@ -141,8 +146,8 @@ def keep_newest(output_dir: str | Path, limit: int | None, best: str | Path | No
         output_dir: of the run.
         limit: how many to keep; None or 0 for all.
         best: the best one's folder, if any.
-        newest: its step, by default the highest. Folders of higher steps are none of this run's: it passed them over
-            when it was resumed, or somebody put them there. They are left alone, and do not count.
+        newest: its step, by default the highest. Folders of higher steps are not this run's: they were skipped when it
+            was resumed, or were put there by somebody. They are not deleted, and do not count.
     """
     steps = checkpoint_steps(output_dir)
     folders = [folder for step, folder in steps.items() if newest is None or step <= newest]
@@ -194,7 +199,7 @@ def _is_manifest(record) -> bool:
 
 
 def _manifest_bytes(manifest: Manifest) -> bytes:
-    """The one way to write it, so that a difference in any byte, be it a blank, is seen."""
+    """The manifest's bytes, always the same for the same content, so that any changed byte is detected."""
     content = json.dumps(asdict(manifest), indent=1, sort_keys=True)
     record = {**asdict(manifest), "sha256": hashlib.sha256(content.encode("utf-8")).hexdigest()}
     return json.dumps(record, indent=1, sort_keys=True).encode("utf-8") + b"\n"
@@ -261,7 +266,7 @@ def verify_resumable(folder: str | Path, with_best: bool) -> Manifest:
 
 
 def newest_whole_checkpoint(output_dir: str | Path, with_best: bool = False) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint that verifies, or None; and why each newer one was passed over.
+    """The newest checkpoint that verifies, or None; and why each newer one was skipped.
 
     Args:
         output_dir: of the run.
@@ -281,7 +286,7 @@ def newest_whole_checkpoint(output_dir: str | Path, with_best: bool = False) -> 
 def find_checkpoint(
     output_dir: str | Path, asked: str | Path | bool, with_best: bool = False
 ) -> tuple[Path | None, list[str]]:
-    """The checkpoint that ``asked`` means, whole.
+    """Find the checkpoint to resume and verify it.
 
     Args:
         output_dir: of the run.
@@ -289,7 +294,7 @@ def find_checkpoint(
         with_best: whether the run is to end with its best checkpoint's weights, so that this one must be whole too.
 
     Returns:
-        Its folder, or None where there is no checkpoint yet; and what was passed over, with reasons.
+        Its folder, or None where there is no checkpoint yet; and the skipped ones, with reasons.
 
     Raises:
         CheckpointError: the folder asked for is not whole, or no checkpoint is.
@@ -312,7 +317,7 @@ def find_checkpoint(
 def choose_checkpoint(
     output_dir: str | Path, asked: str | Path | bool, run: dict, with_best: bool = False
 ) -> tuple[Path | None, list[str]]:
-    """Which checkpoint a run resumes.
+    """Find the checkpoint to resume, and check that it was written by a run with the same settings.
 
     Args:
         output_dir, asked, with_best: as :func:`find_checkpoint` takes them.

@@ -1,4 +1,4 @@
-"""The console during training: a bar, and one short line a log instead of every number in it."""
+"""The console during training: a bar, and one short line per log instead of all its numbers."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ class OneLineProgress(ProgressCallback):
             self.training_bar.write(f"step {state.global_step}, epoch {logs.get('epoch', 0):.2f}: {line}")
 
     def line(self, logs: dict) -> str:
-        """What matters of a log: of a training log the losses, of a validation the tasks' scores.
+        """The line of a log: of training the losses, of a validation the tasks' scores.
 
         >>> from burst2vec.tasks import AGE
         >>> OneLineProgress([AGE]).line({"loss": 2.0, "age_shared": 0.3, "age_combined": 0.25, "learning_rate": 1e-5})

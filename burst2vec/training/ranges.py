@@ -1,4 +1,4 @@
-"""Which numbers the keys of a recipe may have; one table, and a test that no numeric key is missing from it."""
+"""The ranges of a recipe's numeric keys, in one table; a test keeps it complete."""
 
 import math
 import typing
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from ..errors import RunError
 
-PROCESSES = 256  # more workers than any one machine feeds; a slip of the keyboard is a million
+PROCESSES = 256  # more than any machine can use; catches a mistyped number
 COUNT = 10**9
 
 
@@ -19,7 +19,7 @@ class Range:
         low: the least.
         high: the most.
         without_low: whether ``low`` itself is out, and ``without_high`` whether ``high`` is.
-        or_else: one number outside that has a meaning of its own.
+        or_else: one number outside that is allowed too, such as -1.
 
     >>> Range(0, 1, without_high=True).holds(1.0), Range(0, 1).holds(float("nan")), str(Range(0, 100, without_low=True))
     (False, False, 'a number above 0, up to 100')
@@ -93,7 +93,7 @@ RANGES = {
 }
 
 
-# Texts that name something, which an empty text does not: as a path it is the folder that one happens to be in.
+# Names and paths, which must not be empty: an empty path means the current folder.
 NOT_EMPTY = (
     "data_dir",
     "features_dir",
@@ -106,12 +106,12 @@ NOT_EMPTY = (
 
 
 def refuse_out_of_range(arguments, ranges: Mapping[str, Range] = RANGES, not_empty: Sequence[str] = NOT_EMPTY) -> None:
-    """Look at each key of a section that has a range, or must not be empty; one that is None is left out.
+    """Check each key of a section that has a range, or must not be empty; None is allowed.
 
     Args:
         arguments: a dataclass.
         ranges: by key.
-        not_empty: keys of texts that name something.
+        not_empty: keys of names and paths.
 
     Raises:
         RunError: a value out of its range; names the key, the range and the value.

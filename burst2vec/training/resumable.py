@@ -1,4 +1,4 @@
-"""A Trainer whose runs may be killed at any moment: whole checkpoints, one run per folder, never other weights."""
+"""A Trainer whose runs may be killed at any moment: whole checkpoints, one run per folder, verified weights."""
 
 import logging
 import os
@@ -96,20 +96,20 @@ class ResumableTrainer(Trainer):
         return str(folder)
 
     def _init_training_state(self, *args, **kwargs):
-        """A run whose folder was moved finds its best checkpoint where it is now; transformers would forget it."""
+        """A run whose folder was moved finds its best checkpoint where it is now; transformers would not find it."""
         progress = super()._init_training_state(*args, **kwargs)
         if self._from is not None and (best := best_checkpoint(self._from)) is not None and best.is_dir():
             self.state.best_model_checkpoint = str(best)
         return progress
 
     def _load_scaler(self, checkpoint) -> None:
-        """The state of fp16's loss scaling; transformers goes on in silence without it."""
+        """The state of fp16's loss scaling, without which transformers would resume silently."""
         if checkpoint is not None and self.accelerator.scaler is not None and not Path(checkpoint, SCALER).is_file():
             raise CheckpointError(f"{checkpoint} cannot be resumed: {SCALER} is missing, which a run in fp16 needs")
         super()._load_scaler(checkpoint)
 
     def _run_epoch(self, *args, **kwargs):
-        """An epoch; none where the resumed checkpoint was the run's last: transformers would take a step more."""
+        """An epoch; none where the resumed checkpoint was the run's last: transformers would take another step."""
         patience = [c for c in self.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
         out_of_patience = any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in patience)
         if self.state.global_step >= self.state.max_steps or (self._resumed and out_of_patience):
@@ -150,7 +150,7 @@ class ResumableTrainer(Trainer):
                 seal_checkpoint(run_dir, step, self._run)
                 keep_newest(run_dir, self.args.save_total_limit, self.state.best_model_checkpoint, step)
         except (OSError, RuntimeError, SafetensorError) as error:  # a full disk comes as any of these
-            shutil.rmtree(folder, ignore_errors=True)  # room for what is to be saved yet
+            shutil.rmtree(folder, ignore_errors=True)  # makes room for the final model
             free = shutil.disk_usage(run_dir).free / 2**30 if Path(run_dir).exists() else 0.0
             raise CheckpointError(
                 f"checkpoint-{step} could not be written to {run_dir} ({free:.1f} GiB free): {error}. Older "
@@ -185,7 +185,7 @@ class ResumableTrainer(Trainer):
                 self.processing_class.save_pretrained(drafts)
 
     def _load_best_model(self):
-        """End with the best weights, after a look at whether they are still as they were written."""
+        """Load the best weights, after verifying that they are as they were written."""
         best = self.state.best_model_checkpoint
         try:
             verify_checkpoint(best)

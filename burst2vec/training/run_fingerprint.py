@@ -7,7 +7,7 @@ import numpy as np
 
 _PLACE = "names a place, or what is published from it"
 _WATCHING = "what is written about the run, how often and where to"
-_WHAT_TO_DO = "which parts of the recipe are done, not how"
+_WHAT_TO_DO = "which parts of the recipe are run, not how"
 _READING = "how clips are read ahead; the sampler alone decides which clips are in a batch"
 _MEMORY = "saves memory; the same values are computed"
 _PROCESSES = "how processes find and wait for one another"

@@ -1,4 +1,4 @@
-"""Batches → weights: transformers' Trainer, with one task a batch, losses by name and checkpoints to be trusted."""
+"""Batches → weights: transformers' Trainer, with one task per batch, losses by name and verified checkpoints."""
 
 import logging
 from collections import defaultdict
@@ -50,7 +50,7 @@ class Burst2VecTrainer(ResumableTrainer):
     the part, and over the processes.
 
     Raises:
-        RunError: several GPUs in one process, a score to select by that this task set has not, labels out of range.
+        RunError: several GPUs in one process, a ``metric_for_best_model`` that no task has, labels out of range.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Burst2VecTrainer(ResumableTrainer):
 
         Raises:
             DivergenceError: the loss is not finite. Nothing is saved from such a step: it would make every weight
-                NaN, and the run would go on as if nothing had happened.
+                NaN silently.
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
@@ -168,13 +168,13 @@ class Burst2VecTrainer(ResumableTrainer):
             ]
             raise DivergenceError(
                 f"step {self.state.global_step + 1}, task {inputs.get('task', 'all')!r}: the loss is {loss.item()} "
-                f"(parts {wrong}); nothing was saved from this step. Look at the labels of this task, and try a lower "
+                f"(parts {wrong}); nothing was saved from this step. Check the labels of this task, or try a lower "
                 "learning_rate, or bf16 off, in a new output_dir"
             )
         return loss
 
     def floating_point_ops(self, inputs) -> float:
-        """0: transformers would count samples as tokens, and walk over all parameters at each step to do it."""
+        """0: transformers would count samples as tokens, and visit all parameters at each step."""
         return 0.0
 
     def _get_grad_norm(self, model, grad_norm=None):
@@ -229,7 +229,7 @@ class Burst2VecTrainer(ResumableTrainer):
         return longest_first(eval_dataset) or super()._get_eval_sampler(eval_dataset)
 
     def evaluation_loop(self, dataloader, *args, **kwargs):
-        """Predict longest clips first, which saves padding, and give the predictions back in the data set's order."""
+        """Predict the longest clips first, which saves padding; predictions are returned in the data set's order."""
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         for name in [
             name for name in output.metrics if name.endswith("_loss") and not np.isfinite(output.metrics[name])
@@ -267,7 +267,7 @@ class Burst2VecTrainer(ResumableTrainer):
 
 
 class FollowEpochs(TrainerCallback):
-    """Each training logs its own losses; its batch sampler is told the epoch, which nothing else does in mid-epoch."""
+    """Starts each training's losses anew, and tells the batch sampler the epoch, also when resuming in mid-epoch."""
 
     def __init__(self, trainer: Burst2VecTrainer):
         self.trainer = trainer

@@ -220,7 +220,7 @@ def test_without_pyav_a_webm_ends_the_run_with_what_to_install(source, target, m
 
 def test_a_killed_worker_is_told_from_a_bad_clip(source, target, monkeypatch):
     monkeypatch.setitem(TRANSFORMS, "die", lambda waveform: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(BrokenProcessPool, match="a worker process was killed.*smaller num_proc goes on from there"):
+    with pytest.raises(BrokenProcessPool, match="a worker process was killed.*smaller num_proc resumes"):
         preprocess_folder(source, target, ["die"], num_proc=1)
     assert set(files_in(target)) == {JOURNAL}
 

@@ -53,7 +53,7 @@ def test_every_task_draws_each_of_its_clips_once_and_no_other(situation):
             assert set(drawn) == set(np.flatnonzero(mask))
             if mask.sum() >= len(batches):
                 assert set(drawn.values()) == {1}
-            else:  # fewer clips than batches: repeated, one clip a batch
+            else:  # fewer clips than batches: repeated, one clip per batch
                 assert sum(drawn.values()) == len(batches)
                 assert max(drawn.values()) - min(drawn.values()) <= 1
 

@@ -53,7 +53,7 @@ each_recipe = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in 
 
 @pytest.fixture(scope="session")
 def hume_vb_folder(tmp_path_factory):
-    """A corpus in HUME-VB's layout: 36 made-up clips of 12 speakers, and noise for raw recordings of them."""
+    """A corpus in HUME-VB's layout: 36 synthetic clips of 12 speakers, and noise for raw recordings of them."""
     folder = write_synthetic_corpus(tmp_path_factory.mktemp("corpora") / "hume_vb", clips=36, speakers=12)
     for number in range(1, 37):
         write_webm(folder / "raw" / f"{number:05d}.webm", seed=number)

@@ -1,4 +1,4 @@
-"""run_exvo from end to end: what it writes, what it refuses, and that it can go on."""
+"""run_exvo from end to end: what it writes, what it refuses, and that it resumes."""
 
 import csv
 import errno

@@ -1,4 +1,4 @@
-"""Models that hear vectors: a run from its recipe to its pipeline, what is refused, and a resume that is exact."""
+"""Models that take vectors: a run from its recipe to its pipeline, what is refused, and a resume that is exact."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ from tests.training.tiny_run import tiny_arguments, tiny_corpus
 pytestmark = pytest.mark.slow  # whole commands and runs
 
 RECIPE = {
-    "description": "Two numbers a clip",
+    "description": "Two numbers per clip",
     "data": {"corpus": "hume_vb", "preprocess": ["normalise_peak"]},
     "model": {
         "encoder": {"kind": "vector"},
@@ -146,7 +146,7 @@ def scores(record):
 
 
 def prepared(command, *more):
-    """The clips of a run as its feature sets hear them."""
+    """The clips of a run as its feature sets receive them."""
     run = parse_run(command("nowhere", *more))
     steps = run.data.preprocess or []
     return {
@@ -166,10 +166,10 @@ def test_a_run_measures_its_vectors_and_its_pipeline_computes_them(finished, fol
         and extractor.feature_size == 3
         and extractor.target_rms_dbfs is None
     )
-    hear = pipeline("vocal-burst-analysis", model=str(finished))
+    analyse = pipeline("vocal-burst-analysis", model=str(finished))
     header, *rows = [line.split(",") for line in (finished / "predictions_test.csv").read_text().splitlines()]
     ages = {row[0]: float(row[header.index("age")]) for row in rows}
-    answers = hear([str(folder / "wav" / f"{file_id}.wav") for file_id in ages], batch_size=4)
+    answers = analyse([str(folder / "wav" / f"{file_id}.wav") for file_id in ages], batch_size=4)
     assert [answer["age"] for answer in answers] == pytest.approx(list(ages.values()), abs=0.01)
 
 
@@ -182,7 +182,7 @@ def test_a_baselines_losses_write_the_challenges_submission(command, folder, tmp
     assert validate_exvo_multi(tmp_path / "run/ExVo-Multi_burst2vec_1.csv", asked) == len(asked)
 
 
-def test_the_card_says_what_the_model_hears(finished):
+def test_the_card_says_what_the_model_takes(finished):
     card = (finished / "README.md").read_text()
     assert "vectors of loudness and shape" in card and "find_feature_set" in card
 
@@ -258,10 +258,10 @@ def test_other_splits_of_the_same_clips_compute_no_vector_again(own, tmp_path, m
         clips = prepare_clips(
             {split: clips.select(range(most or len(clips))) for split, clips in corpus.items()}, data, steps
         )
-        heard = feature_inputs(clips, ["loudness"], data, tmp_path / "run")
+        inputs = feature_inputs(clips, ["loudness"], data, tmp_path / "run")
         return {
             file_id: vector.tolist()
-            for made in heard.values()
+            for made in inputs.values()
             for file_id, vector in zip(made.dataset["file_id"], vectors_of(made.dataset), strict=True)
         }
 
@@ -280,8 +280,8 @@ def test_what_a_set_learns_from_training_clips_goes_with_the_model(command, fold
     assert (tmp_path / "run/features/offset-3/offset.json").is_file()
     saved = [*EVALUATE, "--model_path", tmp_path / "run", "--features", "null"]
     assert execute(parse_run(command(tmp_path / "evaluated", *saved))).features == ["offset:3"]
-    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
-    assert 15 <= hear(str(folder / "wav/00001.wav"))["age"] <= 45
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    assert 15 <= analyse(str(folder / "wav/00001.wav"))["age"] <= 45
     (tmp_path / "run/features/offset-3/offset.json").unlink()
     message = refused(capsys, command(tmp_path / "again", *saved))
     assert f"offset:3 learns from training clips, and {tmp_path / 'run'} holds no offset.json of it" in message
@@ -294,17 +294,17 @@ def test_what_a_set_has_learnt_is_taken_from_its_tables(command, tmp_path):
     assert (tmp_path / "run/features/offset-2/offset.json").is_file()
 
 
-def test_a_saved_model_says_itself_what_it_hears(finished, command, tmp_path, capsys, monkeypatch):
+def test_a_saved_model_says_itself_what_it_takes(finished, command, tmp_path, capsys, monkeypatch):
     saved = [*EVALUATE, "--model_path", finished]
     again = execute(parse_run(command(tmp_path / "again", *saved, "--features", "null")))
     assert scores(again) == scores(record_of(finished))
     message = refused(capsys, command(tmp_path / "other", *saved, "--features", "[shape, loudness]"))
-    assert "hears vectors of ['loudness', 'shape'], and the recipe has the features ['shape', 'loudness']" in message
+    assert "takes vectors of ['loudness', 'shape'], but the recipe has the features ['shape', 'loudness']" in message
     message = refused(capsys, command(tmp_path / "other", *saved, "--normalise_per_speaker", "true"))
     assert "was trained with normalise_per_speaker False" in message
     monkeypatch.setitem(FEATURE_SETS, "shape", feature_set(np.max))
     message = refused(capsys, command(tmp_path / "other", *saved))
-    assert "hears vectors of 3 numbers, and those of ['loudness', 'shape'] have 2 here" in message
+    assert "takes vectors of 3 numbers, but those of ['loudness', 'shape'] have 2 here" in message
 
 
 def test_a_run_of_other_features_does_not_resume(finished, command, capsys):
@@ -313,12 +313,12 @@ def test_a_run_of_other_features_does_not_resume(finished, command, capsys):
     assert "features was ['loudness', 'shape'] and is ['shape', 'loudness']" in message
 
 
-def test_vectors_on_their_speakers_scale_are_recorded_and_no_single_clip_is_heard(command, folder, tmp_path):
+def test_normalisation_per_speaker_is_recorded_and_single_clips_are_refused(command, folder, tmp_path):
     record = execute(parse_run(command(tmp_path / "run", "--normalise_per_speaker", "true", *SHORT)))
     assert record.normalise_per_speaker is True
     model = Burst2VecForMultiTask.from_pretrained(tmp_path / "run")
     assert torch.allclose(model.encoder.mean, torch.zeros(3), atol=1e-4)
-    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
     one = str(folder / "wav/00001.wav")
     for given, fault in (
         (one, "a clip was given alone"),
@@ -329,7 +329,7 @@ def test_vectors_on_their_speakers_scale_are_recorded_and_no_single_clip_is_hear
         with pytest.raises(
             ValueError, match=rf"^{fault}, and this model .*'speaker': 'S1'}}, …\], or .*--model_path RUN"
         ):
-            hear(given)
+            analyse(given)
     assert "'speaker': 'S1'}, {'path'" in (tmp_path / "run/README.md").read_text()
     again = execute(parse_run(command(tmp_path / "again", *EVALUATE, "--model_path", tmp_path / "run")))
     assert again.normalise_per_speaker is True
@@ -356,7 +356,7 @@ def speakers_clips(folder, file_ids):
 
 def test_a_list_of_clips_with_speakers_has_the_answers_of_the_run(per_speaker, folder, tmp_path):
     ages = ages_of(per_speaker)
-    hear = pipeline("vocal-burst-analysis", model=str(per_speaker))
+    analyse = pipeline("vocal-burst-analysis", model=str(per_speaker))
     clips = speakers_clips(folder, ages)
     for given in (
         clips,
@@ -365,11 +365,11 @@ def test_a_list_of_clips_with_speakers_has_the_answers_of_the_run(per_speaker, f
         [{**clip, "path": Path(clip["path"])} for clip in clips],
     ):
         expected = list(ages.values())[:: -1 if given == clips[::-1] else 1]
-        assert [answer["age"] for answer in hear(given, batch_size=5)] == pytest.approx(expected, abs=1e-3)
+        assert [answer["age"] for answer in analyse(given, batch_size=5)] == pytest.approx(expected, abs=1e-3)
     waveform, rate = soundfile.read(clips[0]["path"], dtype="float32")
     sounds = [{"array": waveform, "sampling_rate": rate, "speaker": clips[0]["speaker"]}, *clips[1:]]
-    assert hear(sounds)[0]["age"] == pytest.approx(ages[Path(clips[0]["path"]).stem], abs=1e-3)
-    assert hear([]) == []
+    assert analyse(sounds)[0]["age"] == pytest.approx(ages[Path(clips[0]["path"]).stem], abs=1e-3)
+    assert analyse([]) == []
 
 
 def new_folder(folder, place, file_ids):
@@ -414,14 +414,14 @@ def test_clips_without_their_speakers_are_refused_where_the_model_needs_them(
 def test_a_bad_clip_among_a_speakers_costs_the_others_nothing(per_speaker, folder, tmp_path):
     clips = speakers_clips(folder, ages_of(per_speaker))
     (tmp_path / "bad.wav").write_bytes(b"no audio")
-    hear = pipeline("vocal-burst-analysis", model=str(per_speaker))
-    alone = [answer["age"] for answer in hear(clips[1:])]
+    analyse = pipeline("vocal-burst-analysis", model=str(per_speaker))
+    alone = [answer["age"] for answer in analyse(clips[1:])]
     bad = {"path": str(tmp_path / "bad.wav"), "speaker": clips[0]["speaker"]}
     with pytest.raises(AudioError, match=r"bad\.wav"):
-        hear([bad, *clips[1:]])
-    first, *others = hear([bad, *clips[1:]], on_error="nan")
+        analyse([bad, *clips[1:]])
+    first, *others = analyse([bad, *clips[1:]], on_error="nan")
     assert "bad.wav" in first["error"] and [answer["age"] for answer in others] == alone
-    assert [answer["age"] for answer in hear([bad, *clips[1:]], on_error="skip")] == alone
+    assert [answer["age"] for answer in analyse([bad, *clips[1:]], on_error="skip")] == alone
 
 
 @pytest.mark.parametrize("change", [lambda clips: clips.remove_columns("speaker"), lambda clips: blank(clips)])
@@ -442,14 +442,14 @@ def blank(clips):
         (["--features", "[shape, shape]"], "must be names, each once"),
         (["--features", "null"], "--features compare"),
         (["--encoder", '{"model_type": "hubert"}'], "need the encoder {kind: vector}"),
-        (["--encoder", '{"kind": "vector", "features": 5}'], "is said to have features 5, and the vectors of"),
+        (["--encoder", '{"kind": "vector", "features": 5}'], "the recipe's encoder has features 5, but the vectors of"),
         (["--target_rms_dbfs", "-20"], "target_rms_dbfs -20: features are computed of clips as they are"),
-        (["--speed_perturbation", "0.9", "1.1"], "cannot be played"),
+        (["--speed_perturbation", "0.9", "1.1"], "only recordings can be played faster or slower"),
         (["--features_dir", "/nowhere"], "holds no folder loudness with the vectors of loudness"),
         (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "takes waveforms"),
     ],
 )
-def test_what_cannot_be_heard_is_refused_with_the_way_out(command, tmp_path, capsys, more, message):
+def test_what_a_model_of_vectors_cannot_take_is_refused_with_the_way_out(command, tmp_path, capsys, more, message):
     assert message in refused(capsys, command(tmp_path / "run", *more))
 
 
@@ -482,10 +482,10 @@ def test_nothing_published_names_where_a_checkpoint_lay(command, tmp_path):
     assert str(tmp_path) not in text and "checkpoint:my-hubert" in (tmp_path / "run/README.md").read_text()
     assert load_recipe(tmp_path / "run/recipe.yaml").model["features"] == ["checkpoint:my-hubert"]
     clip = {"array": np.sin(np.arange(8000) / 9).astype("f"), "sampling_rate": 16000}
-    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
-    assert hear(clip, features=[place])["age"] == hear(clip)["age"]
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    assert analyse(clip, features=[place])["age"] == analyse(clip)["age"]
     with pytest.raises(ValueError, match="the model takes vectors of"):
-        hear(clip, features=["shape"])
+        analyse(clip, features=["shape"])
 
 
 def test_a_saved_model_asks_for_the_place_of_the_network_that_makes_its_vectors(command, tmp_path, capsys):
@@ -505,11 +505,11 @@ def test_a_saved_model_asks_for_the_place_of_the_network_that_makes_its_vectors(
         assert "my-hubert is not found" in line
     mended = asked.split()[0], asked.partition(" ")[2].strip("'").replace("FOLDER", f"{tmp_path}/encoders")
     assert execute(parse_run(command(tmp_path / "again", *saved, *mended))).features == first.features
-    hear = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
+    analyse = pipeline("vocal-burst-analysis", model=str(tmp_path / "run"))
     clip = np.sin(np.arange(8000) / 9).astype("f")
     with pytest.raises(CorpusError, match=r"features=\['loudness', 'embedding:FOLDER/my-hubert'\]\)$"):
-        hear(clip)
-    assert 15 <= hear(clip, features=["loudness", place])["age"] <= 45
+        analyse(clip)
+    assert 15 <= analyse(clip, features=["loudness", place])["age"] <= 45
 
 
 # ---- The trainer

@@ -106,8 +106,8 @@ def test_tasks_are_the_recipes_then_the_models_then_exvos(run):
     ("text", "message"),
     [
         ('{"corpora": ["syn', "is not JSON"),
-        ("[]", "is no record of a run: 'corpora' is missing or no list"),
-        ('{"corpora": [], "recipe": 1}', "'recipe' is missing or no dict"),
+        ("[]", "is not a run's record: 'corpora' is missing or not of type list"),
+        ('{"corpora": [], "recipe": 1}', "'recipe' is missing or not of type dict"),
     ],
 )
 def test_a_record_that_is_cut_off_or_of_something_else_is_refused(run, text, message):

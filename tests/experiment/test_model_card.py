@@ -81,7 +81,7 @@ PAIN = Task("pain", kind="regression", labels=("pain",), unit="points", span=(0,
 def test_the_card_speaks_of_its_own_tasks_and_of_no_others(tmp_path):
     record = {**RECORD, "scores": {"validation": {"pain_mae": 1.5}}, "baseline": {"validation": {"pain_mae": 2.5}}}
     text = str(model_card("quickstart", RunRecord(**record), (PAIN,)))
-    assert "it predicts pain (one value from 0 to 10 points)" in text and "answers with pain as" in text
+    assert "it predicts pain (one value from 0 to 10 points)" in text and "predicts pain as" in text
     prose = text.split("## Citation")[0].lower()
     assert not {"emotion", "age", "country"} & set(re.findall(r"\w+", prose))
 

@@ -1,4 +1,4 @@
-"""What an encoder measures before training: of the clips as the model will be given them, on every process alike."""
+"""Normalisation statistics are estimated from clips as the model receives them, the same in every process."""
 
 import numpy as np
 import pytest
@@ -12,41 +12,41 @@ from burst2vec.experiment.normalisation_statistics import estimate_statistics
 from tests.training.tiny_run import tiny_corpus
 
 
-class Listener(torch.nn.Module):
+class MeasuringModel(torch.nn.Module):
     """A model whose encoder keeps what it was given to measure."""
 
     def __init__(self):
         super().__init__()
         self.encoder = torch.nn.Module()
-        self.encoder.estimate_statistics = lambda clips: self.heard.append(list(clips))
-        self.heard = []
+        self.encoder.estimate_statistics = lambda clips: self.measured.append(list(clips))
+        self.measured = []
 
 
 def test_waveforms_are_measured_as_the_feature_extractor_levels_them():
-    model, corpus = Listener(), tiny_corpus(5)
+    model, corpus = MeasuringModel(), tiny_corpus(5)
     estimate_statistics(model, Burst2VecFeatureExtractor(target_rms_dbfs=-20.0), corpus, seed=0)
-    (heard,) = model.heard
-    assert [clip.size for clip in heard] == corpus["samples"][:]
-    assert all(np.sqrt(np.mean(clip**2)) == pytest.approx(0.1, rel=1e-3) for clip in heard)
+    (measured,) = model.measured
+    assert [clip.size for clip in measured] == corpus["samples"][:]
+    assert all(np.sqrt(np.mean(clip**2)) == pytest.approx(0.1, rel=1e-3) for clip in measured)
     first = read_clip(corpus[0]["audio"], "first")
-    assert np.allclose(heard[0] / np.abs(heard[0]).max(), first / np.abs(first).max(), atol=1e-5)
+    assert np.allclose(measured[0] / np.abs(measured[0]).max(), first / np.abs(first).max(), atol=1e-5)
 
 
 def test_of_many_waveforms_some_are_drawn_by_seed(monkeypatch):
     monkeypatch.setattr(measuring, "MOST_WAVEFORMS", 4)
-    model, corpus = Listener(), tiny_corpus(12)
+    model, corpus = MeasuringModel(), tiny_corpus(12)
     for seed in (0, 0, 1):
         estimate_statistics(model, Burst2VecFeatureExtractor(), corpus, seed)
-    sizes = [[clip.size for clip in heard] for heard in model.heard]
+    sizes = [[clip.size for clip in measured] for measured in model.measured]
     assert len(sizes[0]) == 4 and sizes[0] == sizes[1] != sizes[2]
 
 
 def test_all_vectors_are_measured(monkeypatch):
     monkeypatch.setattr(measuring, "MOST_WAVEFORMS", 4)
     vectors = np.random.default_rng(0).standard_normal((9, 3), dtype=np.float32)
-    model = Listener()
+    model = MeasuringModel()
     estimate_statistics(model, Burst2VecFeatureExtractor(), with_vectors(tiny_corpus(9), vectors), seed=0)
-    assert np.array_equal(model.heard[0], vectors)
+    assert np.array_equal(model.measured[0], vectors)
 
 
 def test_an_encoder_that_measures_nothing_is_given_nothing():

@@ -58,15 +58,15 @@ def test_a_record_cut_off_anywhere_is_no_finished_run_and_the_file_is_named(tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": None}, "'seed' is missing or no int"),
-        ({"scores": [0.5]}, "'scores' is missing or no dict"),
-        ({"constant": 3}, "'constant' is missing or no dict"),
-        ({"versions": "1"}, "'versions' is missing or no dict"),
+        ({"seed": None}, "'seed' is missing or not of type int"),
+        ({"scores": [0.5]}, "'scores' is missing or not of type dict"),
+        ({"constant": 3}, "'constant' is missing or not of type dict"),
+        ({"versions": "1"}, "'versions' is missing or not of type dict"),
     ],
 )
 def test_a_record_of_something_else_is_refused_by_key(tmp_path, changes, message):
     (tmp_path / "metrics.json").write_text(json.dumps({**RECORD.to_dict(), **changes}))
-    with pytest.raises(RunError, match=f"metrics.json is no record of a run: {message}; run it again"):
+    with pytest.raises(RunError, match=f"metrics.json is not a run's record: {message}; run it again"):
         RunRecord.read(tmp_path)
 
 

@@ -116,7 +116,7 @@ DAMAGES = {
     "not finite, such as heads.kind.output.bias": no_numbers,
     "such as heads.kind.output.bias: (3,) in the checkpoint, and (2,) here": another_shape,
     "cannot be used: ": cut_off,
-    "it is of a hubert model, and not of a burst2vec model": an_encoder,
+    "it describes a hubert model, not a burst2vec model": an_encoder,
     "config.json cannot be used: JSONDecodeError": lambda run: (run / "config.json").write_text('{"model_type": "bur'),
     "model.safetensors": lambda run: (run / "model.safetensors").unlink(),
     "preprocessor_config.json": lambda run: (run / "preprocessor_config.json").unlink(),
@@ -138,7 +138,7 @@ def test_an_untrained_model_is_not_scored(place, tmp_path, capsys):
     line = refusal(capsys, command(place, "untrained", "--do_train", "false"))
     assert "random weights" in line and "--model_path FOLDER" in line
     goes_on = ["--do_train", "false", "--model_path", place / "run", "--resume_from_checkpoint", "true"]
-    assert "only a training goes on from a checkpoint" in refusal(capsys, command(place, "untrained", *goes_on))
+    assert "only training resumes from a checkpoint" in refusal(capsys, command(place, "untrained", *goes_on))
     assert not (place / "untrained").exists()
 
 
@@ -233,7 +233,7 @@ def test_a_corpus_with_nothing_to_predict_is_refused(place, capsys):
     new_clips(place, "only_train", ["file", "speaker", "split"], [[*row, "train"] for row in UNSEEN])
     saved = ["--do_train", "false", "--model_path", place / "run"]
     line = refusal(capsys, command(place, "nothing", *saved, corpus="only_train"))
-    assert "there is nothing to predict: the corpus has the splits ['train']" in line
+    assert "no split is left to predict: the corpus has the splits ['train']" in line
 
 
 def test_folders_of_classes_are_scored_and_other_folders_predicted(place):
@@ -273,7 +273,7 @@ def test_without_a_record_of_the_training_scores_stand_without_a_constant_baseli
 
 def test_new_clips_of_emogator_are_one_split_and_its_recipes_splits_say_how_to_leave_them_out(place, capsys):
     (place / "emogator").mkdir()
-    for file, speaker in UNSEEN:  # a made-up corpus in its layout: the model's tasks are others, and go without
+    for file, speaker in UNSEEN:  # a synthetic corpus in its layout: the model's tasks are others, and have no labels
         path = place / "emogator" / f"00000{'FG'.index(speaker)}-0{int(file[1]) + 1}-1.mp3"
         samples = np.random.default_rng(len(path.name)).normal(0, 0.1, 8_000)
         soundfile.write(path, samples, 16_000, format="MP3")

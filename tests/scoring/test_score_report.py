@@ -127,7 +127,7 @@ def test_references_that_are_all_missing_are_refused():
         score_tasks([PAIN], {"pain": [[1.0]]}, {"pain": [NAN]})
 
 
-# Trivial baselines
+# Constant baselines
 
 
 def test_baseline_predictions_are_the_mean_the_median_and_the_majority_of_training():

@@ -32,7 +32,7 @@ RUN = {"seed": 42, "learning_rate": 1e-5}
 
 
 def files_of(step, best=None):
-    """What a run of one process needs to go on, each file as small as can be."""
+    """What a run of one process needs to resume, each file as small as can be."""
     state = {"global_step": step, "best_global_step": best, "best_model_checkpoint": None}
     return {
         "config.json": json.dumps({"model_type": "burst2vec"}),

@@ -149,7 +149,7 @@ def read_folder(
         table: the table's path below the folder; by default ``metadata.csv``, else the only ``.csv`` there.
         columns: which column is what, where the table does not use the usual names; see ``choose_columns``.
         splits: where no column says it, see ``split_speakers``. Where a clip has no speaker, each clip counts as a
-            speaker of its own, in an order that its name decides as if by chance: one voice may then be in two splits.
+            speaker of its own, in an order that a hash of its name decides: one voice may then be in two splits.
         allow_shared_speakers: let a speaker be in two splits, with a warning. Names that differ in capitals, blanks or
             the width of letters alone count as one speaker's.
         for_prediction: nothing learns from the clips. Columns of labels and splits may be missing, also such as

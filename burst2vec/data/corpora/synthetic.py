@@ -1,4 +1,4 @@
-"""A made-up corpus in HUME-VB's own layout, so that everything can be tried before the real data arrives.
+"""A synthetic corpus in HUME-VB's own layout, so that everything can be tried before the real data arrives.
 
 The voices come from ``synthetic_voices``. They are invented: **a score on this corpus says nothing about people**. What
 it can say is that a model learns: the acoustics carry the ten intensities, the age and the country, of speakers never
@@ -248,7 +248,7 @@ CORPUS = Corpus(
     builder=lambda folder, asked, cache_dir: open_hume_vb(folder, HumeVBSettings(), cache_dir),
     tasks=lambda asked: TASK_PRESETS["exvo"],
     how_to_get="The synthetic corpus needs no folder: load_bursts('synthetic')",
-    card="a synthetic corpus of made-up voices: **its scores say nothing about people**",
+    card="a corpus of synthetic voices: **its scores say nothing about people**",
     licence="apache-2.0",
     in_challenge=True,
     write=_write,

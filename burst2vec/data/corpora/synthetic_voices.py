@@ -1,4 +1,4 @@
-"""How a made-up burst sounds: a source, a vocal tract, an envelope, and the tables that tie them to labels.
+"""How a synthetic burst sounds: a source, a vocal tract, an envelope, and the tables that tie them to labels.
 
 The voices are **invented**. No number below was measured on anyone: each was chosen so that labels can be told
 apart by ear. A score on these voices says that a model can learn, and nothing about people, their emotions, ages

@@ -221,7 +221,7 @@ def _make_all(
     except BrokenProcessPool as error:
         raise BrokenProcessPool(
             f"{target}: a worker process was killed, most often because memory ran out. What is finished stays; the "
-            "same call with a smaller num_proc goes on from there"
+            "same call with a smaller num_proc resumes"
         ) from error
     finally:
         _remove_drafts(target)

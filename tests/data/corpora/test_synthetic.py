@@ -1,4 +1,4 @@
-"""The made-up corpus: what is written, and that its sounds carry its labels."""
+"""The synthetic corpus: what is written, and that its sounds carry its labels."""
 
 import csv
 import json
@@ -449,7 +449,7 @@ def concordance(predictions, references):
 RIDGE = RidgeCV(np.logspace(0, 4, 9))
 
 
-def test_a_plain_probe_hears_the_emotions_of_unheard_speakers(probe):
+def test_a_plain_probe_predicts_the_emotions_of_new_speakers(probe):
     rows, predict = probe
     predictions, references, _ = predict(RIDGE, [[float(row[emotion]) for emotion in EXVO_EMOTIONS] for row in rows])
     scores = [concordance(predictions[:, place], references[:, place]) for place in range(10)]
@@ -457,14 +457,14 @@ def test_a_plain_probe_hears_the_emotions_of_unheard_speakers(probe):
     assert min(scores) > 0.15
 
 
-def test_a_plain_probe_hears_the_age_of_unheard_speakers(probe):
+def test_a_plain_probe_predicts_the_age_of_new_speakers(probe):
     rows, predict = probe
     predictions, references, trained_on = predict(RIDGE, [float(row["Age"]) for row in rows])
     baseline = np.abs(np.median(trained_on) - references).mean()
     assert 0.1 < np.abs(predictions - references).mean() / baseline < 0.75
 
 
-def test_a_plain_probe_hears_the_country_of_unheard_speakers(probe):
+def test_a_plain_probe_predicts_the_country_of_new_speakers(probe):
     rows, predict = probe
     predictions, references, _ = predict(LogisticRegression(C=0.1), [row["Country"] for row in rows])
     assert np.mean([np.mean(predictions[references == country] == country) for country in EXVO_COUNTRIES]) > 0.7
