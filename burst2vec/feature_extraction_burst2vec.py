@@ -9,7 +9,7 @@ from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, check_waveform, normalise
 
 
 class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
-    """Checks each clip, brings it to one level and pads the batch with zeros (Burst2Vec, section 4.1).
+    """Checks each clip, brings it to one level and pads the batch with zeros (Burst2Vec, section 4.1, Appendix C).
 
     Args:
         sampling_rate: of the clips, Hz; resample before (``burst2vec.audio.load_audio`` does).

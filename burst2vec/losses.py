@@ -16,7 +16,7 @@ CCC_EPSILON = 1e-8
 def concordance_loss(predictions: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     """1 − CCC, the mean over labels, each in population form (dividing by N).
 
-    CCC = 2·cov(x, y) / (var(x) + var(y) + (mean(x) − mean(y))²), Lin (1989); Burst2Vec, section 3.
+    CCC = 2·cov(x, y) / (var(x) + var(y) + (mean(x) − mean(y))²), Lin (1989); Burst2Vec, Eq. 1 and 2.
 
     Args:
         predictions: float (batch, labels).

@@ -125,7 +125,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         """A model around a published encoder's weights, with fresh trunk and heads.
 
         Args:
-            encoder_name_or_path: such as ``"facebook/hubert-large-ll60k"``, or a folder.
+            encoder_name_or_path: such as ``"facebook/hubert-large-ls960-ft"``, or a folder.
             config: used as it is but for its ``encoder_config``, which is the checkpoint's.
             kwargs: of ``HUB_ARGUMENTS`` (``revision``, ``token``, ``cache_dir``, ``dtype``, …), how the checkpoint is
                 found and read; and arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained

@@ -82,7 +82,7 @@ class MaxPooling(Pooling):
 
 
 class MeanPooling(Pooling):
-    """Masked average over time (Burst2Vec, section 3): Σ_t m_t · h_t / Σ_t m_t.
+    """Masked average over time (Burst2Vec, section 3.1): Σ_t m_t · h_t / Σ_t m_t.
 
     >>> MeanPooling(1)(torch.tensor([[[1.0], [3.0], [8.0]]]), torch.tensor([[True, True, False]])).tolist()
     [[2.0]]

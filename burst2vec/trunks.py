@@ -1,8 +1,8 @@
 """One vector per clip → one vector per task: shared and private networks, and the adversary between them.
 
-Burst2Vec, section 3: a shared extractor, one extractor per task, and their projected concatenation give three views of
-a clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the extractor unlearns
-what is of one task only. The other trunks give a task one view, and nobody plays against it.
+Burst2Vec, sections 3.1 and 3.4: a shared extractor, one extractor per task, and their projected concatenation give
+three views of a clip. A discriminator tries to tell the task from the shared view, through a gradient reversal: the
+extractor unlearns what is of one task only. The other trunks give a task one view, and nobody plays against it.
 
 Every trunk is built as ``trunk(input_size, task_names, **arguments)``, of which a configuration sets the arguments, and
 called as ``trunk(clips, task_names)``: ``clips`` is one tensor (batch, input_size), or one for each task by name, where

@@ -4,7 +4,6 @@ An epoch is a pure function of (seed, epoch): a run that was killed and resumed 
 reading processes. Nothing here touches audio or torch's random state.
 """
 
-from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -27,7 +26,7 @@ class Draw(NamedTuple):
 
 
 class TaskAlternatingBatchSampler(Sampler):
-    """Batches of one task each, the tasks in turns (Burst2Vec, section 4), for one or several processes.
+    """Batches of one task each, the tasks in turns (Burst2Vec, Appendix C), for one or several processes.
 
     In an epoch every task draws each clip that has its label exactly once (``copies`` times, if given), and no other.
     With ``world_size`` processes, batches come in groups of so many consecutive ones of one task, because accelerate
@@ -165,13 +164,14 @@ def labels_present(labels: np.ndarray) -> np.ndarray:
     return labels >= 0 if labels.ndim == 1 else ~np.isnan(labels).all(axis=1)
 
 
-def cross_label_cells(tasks: Sequence[Task], labels: dict[str, np.ndarray], bands: int = 6) -> list[tuple]:
+def cross_label_cells(tasks: Sequence[Task], labels: dict[str, np.ndarray], bands: int = 4) -> list[tuple]:
     """The cell of each clip in the cross of all labels: for ExVo, country × age band × strongest emotion.
 
     Args:
         tasks: the task set.
         labels: for each task, classes (clips,) or values (clips, labels) in the task's unit.
-        bands: bands that the span of a single number is cut into: 6 make five years each of ExVo's 15 to 45.
+        bands: bands that the span of a single number is cut into: 4 make about five years each of HUME-VB's 20 to
+            39.5. Our choice: Burst2Vec does not print its bands.
 
     Returns:
         One tuple per clip, with an entry for each task: the class, the band, or the label of greatest intensity; -1
@@ -194,27 +194,40 @@ def cross_label_cells(tasks: Sequence[Task], labels: dict[str, np.ndarray], band
     return [tuple(int(entry) for entry in cell) for cell in zip(*columns, strict=True)]
 
 
-def oversampled_copies(cells: Sequence[Hashable], most: int) -> np.ndarray:
-    """How often to draw each clip in an epoch, so that rare cells come up more often.
+def oversampled_copies(cells: Sequence[Hashable], strength: float, seed: int) -> np.ndarray:
+    """How often to draw each clip in an epoch, so that rare cells come up as often as the commonest.
 
-    Burst2Vec (system V7) says that it oversamples and does not print how. Our reading: a cell smaller than the mean
-    cell is drawn as often as brings it nearest the mean, ``most`` times at most; larger ones are drawn once, so nothing
-    is left out.
+    Burst2Vec, sections 4.1 and 5: clips of the minority are sampled at random, several times if need be, until the
+    distribution over the labels of all tasks is balanced. The paper prints no formula. Ours: a cell of n clips, where
+    the largest has N, is filled up to n^(1 − strength) · N^strength by random draws of its own clips, with replacement;
+    each clip is drawn once at least, so nothing is left out.
 
     Args:
         cells: the cell of each clip, anything hashable; see :func:`cross_label_cells`.
-        most: the cap, 1 or more. A clip drawn often is overfitted, and it makes the epoch longer.
+        strength: 0..1: 0 draws each clip once, 1 makes all cells as large as the largest, 0.5 is half way between,
+            on the scale of ratios.
+        seed: of the draws; the same clips, strength and seed give the same.
 
     Returns:
-        int64, (clips,), 1 to ``most``.
+        int64, (clips,), 1 or more.
 
-    Five clips of one cell and one of another: the mean cell has 3, so the lonely clip comes three times.
+    Raises:
+        RunError: a strength out of its range.
 
-    >>> oversampled_copies(["a", "a", "a", "a", "a", "b"], most=4).tolist()
-    [1, 1, 1, 1, 1, 3]
+    Five clips of one cell and one of another, which is drawn five times too:
+
+    >>> oversampled_copies(["a", "a", "a", "a", "a", "b"], strength=1.0, seed=0).tolist()
+    [1, 1, 1, 1, 1, 5]
     """
-    if most < 1:
-        raise RunError(f"most must be 1 or more, got {most}")
-    sizes = Counter(cells)
-    mean = len(cells) / max(1, len(sizes))
-    return np.array([min(most, max(1, int(mean / sizes[cell] + 0.5))) for cell in cells], dtype=np.int64)
+    if not 0 <= strength <= 1:
+        raise RunError(f"strength must be in 0..1, got {strength}")
+    rows_of: dict[Hashable, list[int]] = {}
+    for row, cell in enumerate(cells):
+        rows_of.setdefault(cell, []).append(row)
+    largest = max(map(len, rows_of.values()), default=0)
+    copies = np.ones(len(cells), dtype=np.int64)
+    chance = np.random.default_rng(seed)
+    for rows in rows_of.values():
+        wanted = round(len(rows) ** (1 - strength) * largest**strength)
+        np.add.at(copies, chance.choice(rows, wanted - len(rows)), 1)
+    return copies

@@ -1,4 +1,4 @@
-"""How a run trains: transformers' own training arguments, with Burst2Vec's values for defaults (section 4)."""
+"""How a run trains: transformers' own training arguments, with Burst2Vec's values for defaults (Table 3)."""
 
 import json
 import os
@@ -30,11 +30,11 @@ def _default(default: Any, about: str):
 
 @dataclass
 class Burst2VecTrainingArguments(TrainingArguments):
-    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec, section 4, and seven settings of our own.
+    """transformers' ``TrainingArguments`` with the defaults of Burst2Vec's Table 3, and settings of our own.
 
-    What the paper states: Adam at 1e-5 with a constant rate, batches of 32 clips of one task, validation every 800
-    steps, early stopping after 20 validations without a better emotion CCC, at most 100 epochs. The rest is our choice:
-    bf16 where the machine has it in hardware, gradients clipped at norm 1 (transformers' default), and the best and the
+    What the paper states: Adam at 1e-5, batches of 32 clips of one task, validation every 800 steps, early stopping
+    after 20 validations without a better emotion CCC, at most 100 epochs. The rest is our choice: a constant rate, bf16
+    where the machine has it in hardware, gradients clipped at norm 1 (transformers' default), and the best and the
     newest checkpoint kept.
 
     >>> arguments = Burst2VecTrainingArguments(output_dir="runs/v1", bf16=False)
@@ -46,18 +46,18 @@ class Burst2VecTrainingArguments(TrainingArguments):
             what to do instead.
     """
 
-    per_device_train_batch_size: int = _default(32, "Clips per batch and process (Burst2Vec, section 4).")
+    per_device_train_batch_size: int = _default(32, "Clips per batch and process (Burst2Vec, Table 3).")
     per_device_eval_batch_size: int = _default(32, "Clips per batch and process in evaluation; it changes speed only.")
     num_train_epochs: float = _default(100.0, "Epochs at most; every task sees each of its clips once in one.")
-    learning_rate: float = _default(1e-5, "Adam's rate (Burst2Vec, section 4).")
+    learning_rate: float = _default(1e-5, "Adam's rate (Burst2Vec, Table 3).")
     lr_scheduler_type: SchedulerType | str = _default("constant", "How the rate moves; the paper states one rate.")
     plateau_metric: str | None = _default(
         None, "What reduce_lr_on_plateau follows, such as loss, the mean over validation; null: metric_for_best_model."
     )
     optim: OptimizerNames | str = _default("adamw_torch_fused", "With weight_decay 0 this is Adam, in one kernel.")
-    weight_decay: float = _default(0.0, "0 makes AdamW plain Adam (Burst2Vec, section 4).")
+    weight_decay: float = _default(0.0, "0 makes AdamW plain Adam (Burst2Vec, Table 3).")
     eval_strategy: IntervalStrategy | str = _default("steps", "When to validate: steps, epoch or no.")
-    eval_steps: float | None = _default(800, "Steps between validations (Burst2Vec, section 4).")
+    eval_steps: float | None = _default(800, "Steps between validations (Burst2Vec, Table 3).")
     save_strategy: SaveStrategy | str = _default("steps", "When to save a checkpoint: steps, epoch, best or no.")
     save_steps: float = _default(800, "Steps between checkpoints; a multiple of eval_steps.")
     save_total_limit: int | None = _default(2, "Checkpoints kept: the newest, and the best whatever its age.")
@@ -82,7 +82,9 @@ class Burst2VecTrainingArguments(TrainingArguments):
         "alternate: each batch trains one task, in turns (Burst2Vec); joint: each batch trains all of them.",
     )
     oversample: bool = _default(False, "Draw clips of rare combinations of labels several times an epoch (V7).")
-    max_repeats: int = _default(4, "The most often that oversampling draws one clip in an epoch.")
+    oversample_strength: float = _default(
+        1.0, "0..1, of oversample: 1 draws until every combination is as frequent as the commonest; 0 changes nothing."
+    )
     speed_perturbation: list[float] | None = _default(
         None, "Play each drawn clip at one of these speeds, such as 0.9 1.0 1.1 (Ko et al. 2015); null: as recorded."
     )
@@ -90,7 +92,7 @@ class Burst2VecTrainingArguments(TrainingArguments):
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
     early_stopping_patience: int | None = _default(
-        20, "Validations without a better score before the run ends (Burst2Vec, section 4); null never ends it early."
+        20, "Validations without a better score before the run ends (Burst2Vec, Table 3); null never ends it early."
     )
 
     def __post_init__(self):

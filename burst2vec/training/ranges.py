@@ -87,7 +87,7 @@ RANGES = {
     "dataloader_prefetch_factor": Range(1, 2**16),
     "ddp_bucket_cap_mb": Range(1, 2**16),
     "ddp_timeout": Range(1, COUNT),
-    "max_repeats": Range(1, 10**4),
+    "oversample_strength": Range(0, 1),
     "mixup_alpha": Range(0, 10**6, without_low=True),
     "early_stopping_patience": Range(1, COUNT),
 }

@@ -106,8 +106,10 @@ class Burst2VecTrainer(ResumableTrainer):
             raise RunError("training needs a train_dataset")
         args = self.args
         copies = None
+        seed = args.seed if args.data_seed is None else args.data_seed
         if args.oversample:
-            copies = oversampled_copies(cross_label_cells(self.tasks, self._train_labels), args.max_repeats)
+            cells = cross_label_cells(self.tasks, self._train_labels)
+            copies = oversampled_copies(cells, args.oversample_strength, seed)
         vectors = has_vectors(self.train_dataset)
         if vectors and args.speed_perturbation:
             raise RunError(f"speed_perturbation {args.speed_perturbation}: a vector cannot be played; give null")
@@ -118,7 +120,7 @@ class Burst2VecTrainer(ResumableTrainer):
             lengths=np.ones(len(self.train_dataset)) if vectors else self.train_dataset["samples"][:],
             clips_a_batch=args.per_device_train_batch_size,
             world_size=args.world_size,
-            seed=args.seed if args.data_seed is None else args.data_seed,
+            seed=seed,
             copies=copies,
             speeds=args.speed_perturbation or (1.0,),
         )

@@ -13,7 +13,7 @@ from burst2vec.data.sampling import (
     streams_of,
     take_turns,
 )
-from burst2vec.tasks import TASK_PRESETS
+from burst2vec.tasks import resolve_tasks
 
 SITUATIONS = [
     (seed, world_size, clips, clips_a_batch)
@@ -207,8 +207,12 @@ def test_cells_cross_country_age_band_and_strongest_emotion():
     emotion = np.zeros((3, 10), dtype=np.float32)
     emotion[0, 4], emotion[1, 9] = 1.0, 0.5
     emotion[2] = np.nan
-    labels = {"emotion": emotion, "age": np.array([[15.0], [39.5], [np.nan]]), "country": np.array([2, -1, 0])}
-    assert cross_label_cells(TASK_PRESETS["exvo"], labels) == [(4, 0, 2), (9, 4, -1), (-1, -1, 0)]
+    labels = {"emotion": emotion, "age": np.array([[24.8], [39.5], [np.nan]]), "country": np.array([2, -1, 0])}
+    tasks = resolve_tasks([{"preset": "exvo", "name": name, **more} for name, more in NARROW.items()])
+    assert cross_label_cells(tasks, labels) == [(4, 0, 2), (9, 3, -1), (-1, -1, 0)]  # of bands 4.875 years wide
+
+
+NARROW = {"emotion": {}, "age": {"span": (20, 39.5)}, "country": {}}
 
 
 def test_a_partly_labelled_clip_has_a_label():
@@ -216,10 +220,32 @@ def test_a_partly_labelled_clip_has_a_label():
     assert labels_present(np.array([0, -1, 3])).tolist() == [True, False, True]
 
 
-def test_rare_cells_are_drawn_more_often_up_to_the_cap():
-    cells = ["common"] * 90 + ["rare"] * 9 + ["lonely"]  # the mean cell has 33.3
-    copies = oversampled_copies(cells, most=10)
-    assert (copies[0], copies[90], copies[99]) == (1, 4, 10)
-    assert (oversampled_copies(cells, most=1) == 1).all()
-    with pytest.raises(ValueError, match="most must be 1 or more, got 0"):
-        oversampled_copies(cells, most=0)
+def test_random_draws_balance_the_cells_and_leave_nothing_out():
+    cells = ["common"] * 90 + ["rare"] * 9 + ["lonely"]
+    copies = oversampled_copies(cells, strength=1.0, seed=0)
+    assert [copies[part].sum() for part in (slice(0, 90), slice(90, 99), slice(99, 100))] == [90, 90, 90]
+    assert (copies[:90] == 1).all() and copies.min() == 1
+    assert len(set(copies[90:99].tolist())) > 1  # random draws, not nine times each of nine
+    assert (oversampled_copies(cells, strength=1.0, seed=0) == copies).all()
+    assert (oversampled_copies(cells, strength=1.0, seed=1) != copies).any()
+
+
+def test_the_strength_of_oversampling_goes_from_nothing_to_balance():
+    cells = ["common"] * 64 + ["rare"] * 4
+    sizes = [oversampled_copies(cells, strength, seed=3)[64:].sum() for strength in (0.0, 0.25, 0.5, 1.0)]
+    assert sizes == [4, 8, 16, 64]  # 4 · 16^strength
+    assert not len(oversampled_copies([], 1.0, seed=0))
+    with pytest.raises(ValueError, match="strength must be in 0..1, got 1.5"):
+        oversampled_copies(cells, strength=1.5, seed=0)
+
+
+def test_countries_as_uneven_as_hume_vbs_are_balanced_across_ages_too():
+    """The speakers of Table 1 by country, and the old ones all from one of them, as the paper's Figure 1 has it."""
+    countries = np.repeat(range(4), (79, 244, 206, 42))
+    ages = np.where(countries == 2, np.arange(571) % 4, np.arange(571) % 2)
+    cells = list(zip(countries.tolist(), ages.tolist(), strict=True))
+    copies = oversampled_copies(cells, strength=1.0, seed=0)
+    drawn = Counter(dict.fromkeys(cells, 0))
+    for cell, often in zip(cells, copies.tolist(), strict=True):
+        drawn[cell] += often
+    assert len(drawn) == 10 and set(drawn.values()) == {122}

@@ -95,7 +95,7 @@ def workplace(tmp_path_factory):
     for clip in range(1, 6):
         write_webm(place / "HUME-VB" / "raw" / f"{clip:05d}.webm", seed=clip)
         write_vector(place / "HUME-VB" / "feats" / "ComParE" / f"{clip:05d}.csv", [clip, clip % 2], 6_373)
-    encoder = place / "facebook" / "hubert-large-ll60k"  # a folder comes before a name on the Hub
+    encoder = place / "facebook" / "hubert-large-ls960-ft"  # a folder comes before a name on the Hub
     HubertModel(tiny_encoder_config(style="large")).save_pretrained(encoder)
     Wav2Vec2FeatureExtractor().save_pretrained(encoder)
     recipe = {

@@ -83,7 +83,7 @@ def test_without_validation_the_last_model_is_the_result(tmp_path):
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be in 1..65536, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, up to 100, got 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, up to 100, got nan"),
-        ({"max_repeats": 0}, "max_repeats must be in 1..10000, got 0"),
+        ({"oversample_strength": 1.5}, "oversample_strength must be in 0..1, got 1.5"),
         ({"early_stopping_patience": 0}, "early_stopping_patience must be in 1..1000000000, or null, got 0"),
         (
             {"speed_perturbation": [1.0, 3.0]},

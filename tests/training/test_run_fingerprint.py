@@ -32,7 +32,7 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
     ("changes", "name"),
     [
         ({"mixup_alpha": 0.3}, "mixup_alpha"),
-        ({"max_repeats": 7}, "max_repeats"),
+        ({"oversample_strength": 0.5}, "oversample_strength"),
         ({"speed_perturbation": [0.9, 1.0]}, "speed_perturbation"),
         ({"eval_delay": 3}, "eval_delay"),
         ({"early_stopping_patience": 3}, "early_stopping_patience"),

@@ -99,12 +99,12 @@ def test_clips_without_a_label_are_never_drawn_for_its_task(tmp_path):
 def test_oversampling_draws_rare_cells_more_often(tmp_path):
     one_hot = np.eye(10)[0].tolist()
     corpus = tiny_corpus(tasks=[]).add_column("emotion", [one_hot] * 24).add_column("age", [30.0] * 24)
-    corpus = corpus.add_column("country", [0] * 23 + [1])  # two cells, 12 clips in the mean one
-    trainer = tiny_trainer(tmp_path, corpus=corpus, oversample=True, eval_strategy="no", save_strategy="no")
-    drawn = torch.cat(
-        [batch["labels"]["country"] for batch in trainer.get_train_dataloader() if batch["task"] == "age"]
-    )
-    assert drawn.tolist().count(0) == 23 and drawn.tolist().count(1) == trainer.args.max_repeats == 4
+    corpus = corpus.add_column("country", [0] * 23 + [1])  # two cells
+    for strength, often in ((1.0, 23), (0.5, 5)):  # √23 is 4.8
+        settings = {"oversample": True, "oversample_strength": strength, "eval_strategy": "no", "save_strategy": "no"}
+        batches = tiny_trainer(tmp_path, corpus=corpus, **settings).get_train_dataloader()
+        drawn = torch.cat([batch["labels"]["country"] for batch in batches if batch["task"] == "age"]).tolist()
+        assert (drawn.count(0), drawn.count(1)) == (23, often)
 
 
 def test_three_accumulated_batches_of_two_are_one_batch_of_six(tmp_path):
@@ -257,7 +257,7 @@ def test_a_model_is_saved_without_the_pickle_of_the_arguments(tmp_path):
         ({"per_device_train_batch_size": 3}, "per_device_train_batch_size was 6 and is 3"),
         ({"task_schedule": "joint"}, "task_schedule was alternate and is joint"),
         ({"mixup_alpha": 0.4}, "mixup_alpha was None and is 0.4"),
-        ({"max_repeats": 3}, "max_repeats was 4 and is 3"),
+        ({"oversample_strength": 0.5}, "oversample_strength was 1.0 and is 0.5"),
         ({"extractor": Burst2VecFeatureExtractor(target_rms_dbfs=-20.0)}, "target_rms_dbfs was -3.0 and is -20.0"),
         ({"corpus": tiny_corpus(seed=5)}, "train_data was [0-9a-f]{16} and is [0-9a-f]{16}"),
         ({"corpus": tiny_corpus(missing=[("country", 3)])}, "train_data was [0-9a-f]{16} and is [0-9a-f]{16}"),

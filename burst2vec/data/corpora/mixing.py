@@ -38,9 +38,9 @@ def mix_corpora(
         the splits that there are, with the columns of ``burst_features(tasks)``; in each, the corpora in their order.
 
     Raises:
-        CorpusError: two tasks of one name differ in kind or unit, have no label in common, or the corpus's span is not
-            within the wanted one; clips of a class that the wanted task lacks; a task that no clip has a label for; a
-            name that cannot stand before a file_id.
+        CorpusError: two tasks of one name differ in kind or unit, or have no label in common; clips of a class that the
+            wanted task lacks, or with a label outside its span; a task that no clip has a label for; a name that
+            cannot stand before a file_id.
 
     >>> age = Task("age", "regression", ("age",), unit="years", span=(15, 45), loss="mae")
     >>> clip = {"file_id": ["1"], "audio": [{"bytes": None, "path": "1.wav"}], "speaker": ["A"]}
@@ -89,15 +89,6 @@ def _check_kinship(task: Task, own: Task, corpus: str) -> None:
             f"task {task.name!r}: has {', '.join(task.labels)}; the corpus {corpus} has none of them, but "
             f"{', '.join(own.labels)}; labels go by name"
         )
-    if task.kind == "regression" and not (task.span[0] <= own.span[0] and own.span[1] <= task.span[1]):
-        raise CorpusError(
-            f"task {task.name!r}: its span is {_spelt(task)}, and {_spelt(own)} in the corpus {corpus}; give a span "
-            "that holds both"
-        )
-
-
-def _spelt(task: Task) -> str:
-    return f"{task.span[0]:g}..{task.span[1]:g}"
 
 
 def _brought_to(tasks: tuple[Task, ...], clips: Dataset, name: str, own: tuple[Task, ...]) -> Dataset:
@@ -162,6 +153,13 @@ def _by_name(task: Task, own: Task, values: np.ndarray, file_ids: list[str]) -> 
         for place, label in enumerate(task.labels):
             if label in own.labels:
                 aligned[:, place] = values[:, own.labels.index(label)]
+        outside = (aligned < task.span[0]) | (aligned > task.span[1])
+        if outside.any():
+            row, place = np.argwhere(outside)[0]
+            raise CorpusError(
+                f"{file_ids[row]}: {task.labels[place]} is {aligned[row, place]:g}; the span of task {task.name!r} is "
+                f"{task.span[0]:g}..{task.span[1]:g}, give one that holds the labels of all corpora"
+            )
         return aligned
     place_of = [task.labels.index(label) if label in task.labels else -1 for label in own.labels]
     aligned = np.array([*place_of, -1], dtype=np.int64)[values]  # the last: of -1, missing

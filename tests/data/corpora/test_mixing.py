@@ -11,7 +11,7 @@ from burst2vec.data.collating import BurstCollator, corpus_labels
 from burst2vec.data.corpora.columns import burst_features
 from burst2vec.data.corpora.mixing import mix_corpora
 from burst2vec.errors import CorpusError
-from burst2vec.tasks import AGE, EXVO_EMOTIONS, TASK_PRESETS
+from burst2vec.tasks import AGE, EXVO_EMOTIONS, TASK_PRESETS, resolve_tasks
 from burst2vec.training import Burst2VecTrainer
 from tests.training.tiny_run import tiny_arguments, tiny_model
 
@@ -98,11 +98,6 @@ def test_one_number_may_become_one_of_several_and_back():
         ),
         (Task("mood", "regression", ("Awe",), unit="points"), "its unit is None, and 'points' in the corpus mine"),
         (
-            Task("mood", "regression", ("Awe",), span=(0, 2)),
-            "its span is 0..1, and 0..2 in the corpus mine; give a span",
-        ),
-        (Task("mood", "regression", ("Awe",), span=(-1, 1)), "its span is 0..1, and -1..1"),
-        (
             Task("mood", "regression", ("awe", "joy")),
             "the corpus mine has none of them, but awe, joy; labels go by name",
         ),
@@ -111,6 +106,14 @@ def test_one_number_may_become_one_of_several_and_back():
 def test_tasks_of_one_name_and_another_meaning_are_refused(own, message):
     with pytest.raises(CorpusError, match=message):
         mix_corpora({"mine": corpus([], "A")}, {"mine": (own,)}, [MOOD])
+
+
+def test_a_narrower_span_takes_the_labels_within_it_and_refuses_others_by_clip():
+    (narrow,) = resolve_tasks([{"preset": "exvo", "name": "age", "span": [20, 39.5]}])
+    mixed = mix_corpora({"mine": corpus([AGE], "ABC", age=[20.0, 39.5, np.nan])}, {"mine": (AGE,)}, [narrow])
+    assert str(mixed["train"]["age"][:]) == "[20.0, 39.5, nan]"
+    with pytest.raises(CorpusError, match=r"mine/1: age is 19; the span of task 'age' is 20\.\.39\.5, give one that"):
+        mix_corpora({"mine": corpus([AGE], "AB", age=[20.0, 19.0])}, {"mine": (AGE,)}, [narrow])
 
 
 def test_a_task_that_no_clip_has_a_label_for_is_refused():
