@@ -11,7 +11,8 @@ from .tasks import Task
 class LinearHead(nn.Module):
     """One linear layer on a view; where a trunk gives three (Burst2Vec, Eq. 5), the same head reads them all.
 
-    A regression comes out in 0..1 by a sigmoid, a classification as logits; both in float32, whatever the view's type.
+    A regression comes out in 0..1 by a sigmoid, or as it is where its task's ``output`` is linear, a classification as
+    logits; all in float32, whatever the view's type.
 
     Args:
         task: what the head predicts.
@@ -25,16 +26,21 @@ class LinearHead(nn.Module):
     def __init__(self, task: Task, input_size: int, *, dropout: float = 0.1):
         super().__init__()
         check_dropout("dropout", dropout)
-        self.regression = task.kind == "regression"
+        self.squashed = is_squashed(task)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(input_size, len(task.labels))
 
     def forward(self, view):  # (batch, input_size) → (batch, labels)
         scores = self.output(self.dropout(view)).float()
-        return torch.sigmoid(scores) if self.regression else scores
+        return torch.sigmoid(scores) if self.squashed else scores
 
 
 HEADS = {"linear": LinearHead}
+
+
+def is_squashed(task: Task) -> bool:
+    """Whether a head's 0..1 stands for the task's span; else it gives values in the task's unit, or logits."""
+    return task.kind == "regression" and task.output == "sigmoid"
 
 
 def read_out(task: Task, outputs: torch.Tensor) -> torch.Tensor:
@@ -42,18 +48,20 @@ def read_out(task: Task, outputs: torch.Tensor) -> torch.Tensor:
 
     Both keep the head's shape (batch, labels).
     """
-    return task.to_unit(outputs) if task.kind == "regression" else outputs.softmax(dim=-1)
+    if task.kind == "classification":
+        return outputs.softmax(dim=-1)
+    return task.to_unit(outputs) if is_squashed(task) else outputs
 
 
 def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The loss of one task on its head's outputs, times the task's weight: a float32 scalar.
 
     Args:
-        outputs: a regression's in 0..1, or logits; (batch, labels).
+        outputs: a regression's in 0..1, or in its unit where its ``output`` is linear; or logits; (batch, labels).
         labels: as the corpus has them: in the task's unit (batch, labels), or class indices (batch,); or the fraction
             of each class in mixed clips (batch, classes).
     """
-    targets = task.from_unit(labels) if task.kind == "regression" else labels
+    targets = task.from_unit(labels) if is_squashed(task) else labels
     kind, arguments = split_part("loss", task.loss)
     return task.loss_weight * LOSSES[task.kind][kind](outputs, targets, **arguments)
 

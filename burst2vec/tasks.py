@@ -16,6 +16,7 @@ from .losses import LOSSES
 from .parts import complete_part
 
 KINDS = tuple(LOSSES)
+OUTPUTS = ("sigmoid", "linear")
 METRICS = {"regression": ("ccc", "mae"), "classification": ("uar",)}
 
 # The order of the official submission file. The papers also print it alphabetically: match by name, never by place.
@@ -84,6 +85,8 @@ class Task:
         labels: one name per output: the dimensions of a regression, the classes of a classification.
         unit: what a regressed value counts, such as ``"years"``; None for a bare intensity.
         span: the values, in ``unit``, that the head's 0 and 1 stand for; labels outside it are refused.
+        output: of a regression's head: ``"sigmoid"``, 0 to 1 over the span; or ``"linear"``, any number, which is in
+            ``unit`` itself, and so is the loss. A classification's head gives logits whatever it says.
         loss: ``"ccc"``, ``"mae"`` or ``"mse"`` for a regression; ``"cross_entropy"`` for a classification; or a mapping
             with one of these as ``kind`` and its arguments, see ``burst2vec.losses``.
         metric: ``"ccc"`` or ``"mae"`` for a regression; ``"uar"`` for a classification.
@@ -101,6 +104,7 @@ class Task:
     loss: str | dict = field(default="ccc", hash=False)
     metric: str = "ccc"
     loss_weight: float = 1.0
+    output: str = "sigmoid"
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -108,7 +112,8 @@ class Task:
         if not isinstance(self.labels, (list, tuple)) or not all(isinstance(label, str) for label in self.labels):
             raise ValueError(f"task {self.name!r}: labels must be a list of names in quotes, got {self.labels!r}")
         object.__setattr__(self, "labels", tuple(self.labels))
-        for name, allowed in (("kind", KINDS), ("metric", METRICS.get(str(self.kind), ()))):
+        metrics = METRICS.get(str(self.kind), ())
+        for name, allowed in (("kind", KINDS), ("metric", metrics), ("output", OUTPUTS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"task {self.name!r}: {name} {getattr(self, name)!r} is not one of {list(allowed)}")
         loss = complete_part(f"task {self.name!r}: loss", LOSSES[self.kind], self.loss)

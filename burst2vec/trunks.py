@@ -17,6 +17,7 @@ from torch import nn
 
 from .parts import check_dropout, check_size, check_sizes, check_weight
 
+LAYER_NORMS = ("all", "first", "none")
 OF_THE_SIGN = "the reversal already makes Eq. 8's minus"
 
 
@@ -179,19 +180,25 @@ class SharedTrunk(Trunk):
         task_names: the tasks; they differ in their heads only.
         hidden_sizes: width of each layer.
         dropout: probability between the layers.
+        layer_norm: which linear layers are followed by one: ``"all"``, ``"first"`` or ``"none"``.
 
     Raises:
         ValueError: an argument out of its range, by name.
     """
 
-    def __init__(self, input_size, task_names, *, hidden_sizes=(128, 64), dropout: float = 0.1):
+    def __init__(
+        self, input_size, task_names, *, hidden_sizes=(128, 64), dropout: float = 0.1, layer_norm: str = "all"
+    ):
         super().__init__()
+        if layer_norm not in LAYER_NORMS:
+            raise ValueError(f"layer_norm must be one of {list(LAYER_NORMS)}, got {layer_norm!r}")
         check_sizes("hidden_sizes", hidden_sizes, "the trunk without layers is identity")
         check_dropout("dropout", dropout)
         layers = []
         for width, before in zip(hidden_sizes, [input_size, *hidden_sizes], strict=False):
+            has_norm = layer_norm == "all" or (layer_norm == "first" and not layers)
             layers += [nn.Dropout(dropout)] if layers else []
-            layers += [nn.Linear(before, width), nn.LayerNorm(width), nn.LeakyReLU()]
+            layers += [nn.Linear(before, width), *([nn.LayerNorm(width)] if has_norm else []), nn.LeakyReLU()]
         self.layers = nn.Sequential(*layers)
         self.output_size = hidden_sizes[-1]
 
@@ -209,14 +216,17 @@ class PerTaskTrunk(Trunk):
         task_names: the tasks, in order.
         hidden_sizes: width of each layer, the same for every task.
         dropout: probability between the layers.
+        layer_norm: as [`SharedTrunk`]'s.
 
     Raises:
         ValueError: an argument out of its range, by name.
     """
 
-    def __init__(self, input_size, task_names, *, hidden_sizes=(128, 64), dropout: float = 0.1):
+    def __init__(
+        self, input_size, task_names, *, hidden_sizes=(128, 64), dropout: float = 0.1, layer_norm: str = "all"
+    ):
         super().__init__()
-        layers = {"hidden_sizes": hidden_sizes, "dropout": dropout}
+        layers = {"hidden_sizes": hidden_sizes, "dropout": dropout, "layer_norm": layer_norm}
         networks = {name: SharedTrunk(input_size, [name], **layers) for name in task_names}
         self.networks = TaskModules(networks)
         self.output_size = hidden_sizes[-1]

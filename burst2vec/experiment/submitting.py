@@ -56,6 +56,9 @@ def write_submission(
 ) -> Submission | None:
     """Write the official file where tasks and test clips are the challenge's.
 
+    What a linear output says beyond its task's span stands there as the span's nearer end: the file knows no intensity
+    below 0 or above 1.
+
     Args:
         folder: where to.
         tasks: the task records of the predictions.
@@ -82,6 +85,9 @@ def write_submission(
     if constant is not None:
         values = {task.name: np.concatenate([values[task.name], constant[task.name]]) for task in tasks}
     rows_of = {task.name: values[task.name][rows] for task in tasks}
+    for task in tasks:
+        if task.kind == "regression" and task.output == "linear":
+            rows_of[task.name] = np.clip(rows_of[task.name], *task.span)
     name = submission_name(arguments.team, arguments.submission)
     write_exvo_multi(Path(folder, name), answered, rows_of, tasks)
     return Submission(name, len(answered), [clip for clip in asked if clip in filled], len(asked) - len(answered))

@@ -54,6 +54,17 @@ def test_of_a_mixture_the_challenges_clips_alone_are_submitted(tmp_path):
     assert (written.clips, written.constant_baseline, written.without_row) == (2, ["00008"], 0)
 
 
+def test_what_a_linear_output_says_beyond_the_span_stands_there_as_its_end(tmp_path):
+    tasks = [replace(task, output="linear") for task in EXVO]
+    clips, values = predicted(["1", "2"])
+    values["emotion"], values["age"] = np.array([[-0.2] * 10, [1.2] * 10]), np.array([[3.0], [31.0]])
+    write_submission(tmp_path, tasks, HUME_VB, (clips, values), clips, [], CONSTANT)
+    low = EXVO[1].span[0]
+    assert rows_of(tmp_path / "ExVo-Multi_us_1.csv") == {"[1]": ("1", low, 0.0), "[2]": ("2", 31.0, 1.0)}
+    with pytest.raises(SubmissionError, match=r"-0\.2"):
+        write_submission(tmp_path, EXVO, HUME_VB, (clips, values), clips, [], CONSTANT)
+
+
 def test_labels_are_matched_by_name(tmp_path):
     countries = EXVO[2].labels[::-1]
     tasks = (*EXVO[:2], replace(EXVO[2], labels=countries))

@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from sklearn.metrics import log_loss
 
-from burst2vec.heads import task_loss
+from burst2vec.heads import LinearHead, read_out, task_loss
 from burst2vec.losses import LOSSES, absolute_loss, class_loss, concordance_loss, squared_loss
 from burst2vec.scoring import concordance_cc
 from burst2vec.tasks import AGE, TASK_PRESETS, Task
@@ -82,6 +83,17 @@ def test_class_loss_is_the_log_loss_of_the_clips_with_a_class():
 def test_an_age_is_compared_on_its_span():
     # span 15..45: 30 years is 0.5, 36 years is 0.7
     assert float(task_loss(AGE, torch.tensor([[0.5]]), torch.tensor([[36.0]]))) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_linear_output_is_in_the_tasks_unit_and_so_is_its_loss():
+    age = replace(AGE, output="linear", loss="mse")
+    head = LinearHead(age, 2, dropout=0.0)
+    with torch.no_grad():
+        head.output.weight.copy_(torch.tensor([[2.0, 1.0]]))
+        head.output.bias.fill_(-3.0)
+    outputs = head(torch.tensor([[15.0, 4.0], [0.5, -1.0]]))
+    assert read_out(age, outputs).tolist() == [[31.0], [-3.0]]  # years, of which none is cut off
+    assert float(task_loss(age, outputs, torch.tensor([[30.0], [float("nan")]]))) == 1.0
 
 
 def test_a_task_weight_multiplies_its_loss():

@@ -43,6 +43,7 @@ def test_records_survive_dictionaries():
         ({"kind": "ranking"}, "kind 'ranking' is not one of"),
         ({"loss": "cross_entropy"}, "loss 'cross_entropy' is not one of"),
         ({"metric": "uar"}, "metric 'uar' is not one of"),
+        ({"output": "tanh"}, r"output 'tanh' is not one of \['sigmoid', 'linear'\]"),
         ({"labels": ()}, "labels must be one or more"),
         ({"labels": ("a", "a")}, "different names"),
         ({"span": (1, 1)}, "must rise"),

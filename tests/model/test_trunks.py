@@ -153,6 +153,30 @@ def test_the_shared_trunk_is_linear_norm_leaky_relu_layer_by_layer():
     assert trunk.output_size == 3 and [type(layer).__name__ for layer in trunk.layers].count("Dropout") == 1
 
 
+@pytest.mark.parametrize("layer_norm, norms", [("all", [1, 1]), ("first", [1, 0]), ("none", [0, 0])])
+def test_layers_have_the_norms_that_are_asked_for(layer_norm, norms):
+    torch.manual_seed(0)
+    trunk = SharedTrunk(4, ["age"], hidden_sizes=[6, 3], dropout=0.0, layer_norm=layer_norm)
+    clips = values = torch.randn(5, 4)
+    linears = [layer for layer in trunk.layers if isinstance(layer, torch.nn.Linear)]
+    for linear, has_norm in zip(linears, norms, strict=True):
+        values = values @ linear.weight.T + linear.bias
+        if has_norm:
+            centred = values - values.mean(1, keepdim=True)
+            values = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
+        values = torch.where(values > 0, values, 0.01 * values)
+    torch.testing.assert_close(trunk(clips, ["age"])["age"].combined, values)
+
+
+def test_a_layer_norm_that_is_none_of_the_three_is_refused():
+    with pytest.raises(
+        ValueError, match=r"trunk 'shared': layer_norm must be one of \['all', 'first', 'none'\], got 'last'"
+    ):
+        Burst2VecForMultiTask(
+            Burst2VecConfig({"kind": "vector", "features": 2}, trunk={"kind": "shared", "layer_norm": "last"})
+        )
+
+
 def test_each_network_of_the_trunk_per_task_is_given_its_own_task_only():
     torch.manual_seed(0)
     trunk = PerTaskTrunk(4, TASKS, hidden_sizes=[6, 3], dropout=0.0)
