@@ -13,6 +13,7 @@ WAYS = {
     "weights": "chosen on validation",
     "hybrid": "the best on validation alone",
     "mean": "the plain mean",
+    "given": "given by hand",
 }
 
 
@@ -41,7 +42,8 @@ def plot_fusion(fusion, path: str | Path) -> Path:
             values = {system: scores[name] for system, scores in by_system.items() if name in scores}
             if split == "validation" and fusion.held_out:
                 values["fused, held out"] = fusion.held_out[name]
-            colours = ["black" if system.startswith("fused") else _colour(place) for place, system in enumerate(values)]
+            place_of = {system: place for place, system in enumerate(fusion.systems)}
+            colours = [_colour(place_of[system]) if system in place_of else "black" for system in values]
             bars = axis.barh(list(values), list(values.values()), color=colours)
             axis.bar_label(bars, fmt="%.3f", fontsize=7, padding=2)
             axis.invert_yaxis()

@@ -1,26 +1,20 @@
 """Runs are aligned clip by clip, weighted on validation, and say which of their scores may be quoted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 
-from burst2vec.comparison import fusing
-from burst2vec.comparison.fusing import (
-    Split,
-    align,
-    data_of,
-    format_fusion,
-    fuse,
-    label_splits,
-    read_systems,
-    speaker_folds,
-    write_fusion,
-)
+from burst2vec.comparison import aligning
+from burst2vec.comparison.aligning import Split, align, data_of, label_splits, read_systems
+from burst2vec.comparison.fusing import fuse, speaker_folds
+from burst2vec.comparison.fusion_files import format_fusion, write_fusion
+from burst2vec.comparison.fusion_plan import read_plan
 from burst2vec.comparison.pictures import plot_fusion
 from burst2vec.errors import RunError
-from burst2vec.experiment.finished import read_predictions
+from burst2vec.experiment.finished import read_predictions, read_run
 from burst2vec.experiment.sections import DataArguments
 from burst2vec.scoring import score_tasks
 from burst2vec.scoring.fusion import choose_weights, weighted
@@ -55,13 +49,13 @@ def corpus(monkeypatch):
     holes = {"emotion": np.full((40, 10), np.nan), "age": np.full((40, 1), np.nan), "country": np.full(40, -1)}
     splits = {"train": validation.select([0]), "validation": validation}
     splits["test"] = corpus_of(holes, SPLITS["test"][0], [None] * 40)
-    monkeypatch.setattr(fusing, "read_corpora", lambda data, tasks, for_prediction: DatasetDict(splits))
+    monkeypatch.setattr(aligning, "read_corpora", lambda data, tasks, for_prediction: DatasetDict(splits))
     return splits
 
 
 def labelled(folders):
     systems = read_systems(folders)
-    return systems, label_splits({split: align(systems, split) for split in SPLITS}, systems, DataArguments())
+    return systems, label_splits({split: align(systems, split) for split in SPLITS}, systems, DataArguments(), EXVO)
 
 
 def test_rows_are_the_same_clip_for_every_system(folders):
@@ -129,12 +123,87 @@ def test_runs_of_mostly_other_clips_are_refused_by_name(folders, tmp_path):
         align(systems, "validation")
 
 
-def test_other_tasks_or_too_few_runs_are_refused(folders, tmp_path):
-    age_only = write_run(tmp_path / "age", {"validation": (IDS, LABELS)}, tasks=EXVO[1:2])
-    with pytest.raises(RunError, match="age and first differ in the task 'country': None and"):
+def test_runs_that_mean_different_things_or_too_few_runs_are_refused(folders, tmp_path):
+    decades = replace(EXVO[1], unit="decades")
+    age_only = write_run(tmp_path / "age", {"validation": (IDS, LABELS)}, tasks=[decades])
+    with pytest.raises(RunError, match=r"age and first differ in the task 'age': .*'decades'.* and .*'years'"):
         read_systems([folders[0], age_only])
     with pytest.raises(RunError, match="fusion takes two runs or more, got 1"):
         read_systems(folders[:1])
+
+
+@pytest.fixture
+def single_task_runs(tmp_path):
+    """A run of each task alone, none of which could read the same clips."""
+    runs = {}
+    for place, task in enumerate(EXVO):
+        splits = {
+            "validation": (IDS, LABELS),
+            "test": ([clip for clip in SPLITS["test"][0] if clip != SPLITS["test"][0][place]], None),
+        }
+        runs[task.name] = write_run(tmp_path / task.name, splits, noise=0.2, seed=place, tasks=[task])
+    return runs
+
+
+def fused_by(systems, plan, corpus):
+    tasks, answer, given = read_plan(plan, "plan").resolve(systems, "plan")
+    aligned = {split: align(systems, split, answer) for split in SPLITS}
+    splits = label_splits(aligned, systems, DataArguments(corpus="hume_vb", team="us"), tasks)
+    return splits, fuse(list(systems), tasks, splits, given=given)
+
+
+def test_three_runs_of_one_task_each_make_one_submission(single_task_runs, corpus, tmp_path):
+    systems = read_systems(list(single_task_runs.values()))
+    splits, fusion = fused_by(systems, {"tasks": {task: [task] for task in systems}}, corpus)
+    for task in systems:
+        own_ids, own = read_predictions(single_task_runs[task] / "predictions_validation.csv", systems[task].tasks)
+        assert own_ids == splits["validation"].file_ids
+        np.testing.assert_array_equal(fusion.fused["validation"][task], own[task])
+    assert "s_mtl" in fusion.scores["validation"]["fused"]
+    assert set(fusion.scores["validation"]["age"]) == {"age_mae"}
+    text = write_fusion(fusion, systems, splits, tmp_path / "out", DataArguments(corpus="hume_vb", team="us"))
+    assert "incomplete: 3 of 40 test clips" in text, "of three clips one task each was not predicted"
+    assert validate_exvo_multi(tmp_path / "out/ExVo-Multi_us_1.csv") == 37
+
+
+def test_emotion_and_age_of_one_run_and_country_of_a_country_network(folders, single_task_runs, corpus):
+    systems = read_systems([folders[0], single_task_runs["country"]])
+    plan = {"tasks": {"emotion": ["first"], "age": ["first"], "country": {"first": 0.25, "country": 0.75}}}
+    splits, fusion = fused_by(systems, plan, corpus)
+    first, second = splits["validation"].predictions
+    assert set(second) == {"country"}
+    np.testing.assert_array_equal(fusion.fused["validation"]["emotion"], first["emotion"])
+    np.testing.assert_allclose(
+        fusion.fused["validation"]["country"], 0.25 * first["country"] + 0.75 * second["country"]
+    )
+    assert fusion.weights == {"emotion": [1.0, 0.0], "age": [1.0, 0.0], "country": [0.25, 0.75]}
+    assert fusion.way == "given" and fusion.held_out is None
+
+
+def test_a_task_is_weighted_over_the_runs_that_predict_it(folders, single_task_runs, corpus):
+    systems = read_systems([*folders, single_task_runs["age"]])
+    splits = label_splits({"validation": align(systems, "validation")}, systems, DataArguments(), EXVO)
+    assert fuse(list(systems), EXVO, splits, "mean").weights == {
+        "emotion": [0.5, 0.5, 0.0],
+        "age": [1 / 3, 1 / 3, 1 / 3],
+        "country": [0.5, 0.5, 0.0],
+    }
+    chosen = fuse(list(systems), EXVO, splits, "weights").weights
+    both = [{"emotion": system["emotion"]} for system in splits["validation"].predictions[:2]]
+    assert chosen["emotion"] == [*choose_weights(EXVO[:1], both, splits["validation"].references)["emotion"], 0.0]
+
+
+def test_a_fusion_is_a_finished_run_that_another_fusion_takes(folders, corpus, tmp_path):
+    systems, splits = labelled(folders)
+    mean = fuse(list(systems), EXVO, splits, "mean")
+    write_fusion(mean, systems, splits, tmp_path / "mean", DataArguments(), {"description": "both", "fuse": {}})
+    record = read_run(tmp_path / "mean").record
+    assert record.scores["validation"] == mean.scores["validation"]["fused"] and record.recipe["description"] == "both"
+    assert record.clips == {"validation": {"used": 40, "skipped": 0, "scored": 40}, "test": {"used": 40, "skipped": 0}}
+    again, splits = labelled([tmp_path / "mean", folders[0]])
+    twice = fuse(list(again), EXVO, splits, "mean")
+    ages = [system["age"] for system in labelled(folders)[1]["validation"].predictions]
+    np.testing.assert_allclose(twice.fused["validation"]["age"], 0.75 * ages[0] + 0.25 * ages[1], atol=1e-6)
 
 
 def test_labels_and_speakers_are_those_of_the_clip_whatever_the_corpus_order(folders, corpus):
@@ -296,7 +365,7 @@ def test_predictions_of_new_clips_are_fused_where_nothing_was_trained(tmp_path, 
     folders = [write_run(tmp_path / str(seed), new, noise=0.2, seed=seed, recipe=recipe) for seed in range(2)]
     read = DatasetDict(test=corpus_of(LABELS, IDS, ["speaker"] * 40))
     asked = []
-    monkeypatch.setattr(fusing, "read_corpora", lambda *_, for_prediction: asked.append(for_prediction) or read)
+    monkeypatch.setattr(aligning, "read_corpora", lambda *_, for_prediction: asked.append(for_prediction) or read)
     systems = read_systems(folders)
-    split = label_splits({"test": align(systems, "test")}, systems, DataArguments())["test"]
+    split = label_splits({"test": align(systems, "test")}, systems, DataArguments(), EXVO)["test"]
     assert asked == [True] and split.constant is None and split.references["age"].shape == (40, 1)

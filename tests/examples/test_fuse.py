@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from burst2vec.comparison.report import find_runs, rows_of
 from burst2vec.data import load_bursts
 from burst2vec.data.collating import corpus_labels
 from burst2vec.scoring.submission import validate_exvo_multi
@@ -68,6 +70,7 @@ def test_two_runs_become_one_with_its_files_and_an_honest_note(fuse, command, wo
         "fusion.json",
         "fusion.md",
         "fusion.png",
+        "metrics.json",
         "predictions_test.csv",
         "predictions_validation.csv",
     }
@@ -92,6 +95,38 @@ def test_a_split_that_one_run_lacks_is_left_out_and_validation_is_held_out(fuse,
     assert set(record["scores"]) == {"validation"} and 2 <= record["held_out"]["folds"] <= 5
 
 
+def test_weights_and_tasks_by_hand_are_applied(fuse, command, workplace, tmp_path):
+    assert fuse.main(command("--out", tmp_path / "all", "--weights", "0.3", "0.7")) == 0
+    assert record_of(tmp_path / "all")["weights"]["age"] == {"first": 0.3, "second": 0.7}
+    first, second = (str(workplace / name) for name in ("first", "second"))
+    tasks = {"emotion": [first], "age": [second], "country": {first: 0.5, second: 0.5}}
+    assert fuse.main(command("--out", tmp_path / "each", "--tasks", json.dumps(tasks), runs=())) == 0
+    assert record_of(tmp_path / "each")["weights"]["emotion"] == {"first": 1.0, "second": 0.0}
+    assert (tmp_path / "each" / "ExVo-Multi_burst2vec_1.csv").is_file()
+
+
+def test_a_recipe_fuses_its_runs_seed_by_seed_and_the_report_shows_it(fuse, command, workplace, tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(f"description: system {name}")
+        for seed in (0, 1):
+            shutil.copytree(workplace / "first", tmp_path / "runs" / name / str(seed))
+            record = json.loads((tmp_path / "runs" / name / str(seed) / "metrics.json").read_text())
+            record["seed"], record["recipe"]["description"] = seed, f"system {name}"
+            (tmp_path / "runs" / name / str(seed) / "metrics.json").write_text(json.dumps(record))
+    recipe = tmp_path / "both.yaml"
+    recipe.write_text("paper: P, Table 1, row 2\ndescription: both\nfuse: {runs: [one.yaml, two.yaml]}")
+    words = command("--runs_dir", tmp_path / "runs", runs=())
+    assert fuse.main([str(recipe), *words]) == 0, capsys.readouterr().err
+    runs, skipped = find_runs([tmp_path / "runs" / "both"])
+    assert [run.record.seed for run in runs.values()] == [0, 1] and not skipped
+    (row,) = rows_of(runs)["validation"]
+    assert (row.paper, row.name, row.seeds) == ("P", "Table 1, row 2", [0, 1])
+    own = json.loads((workplace / "first" / "metrics.json").read_text())["scores"]["validation"]["age_mae"]
+    assert row.scores["age_mae"] == pytest.approx([own, own], abs=1e-4)
+    assert fuse.main([str(recipe), *words, "--mean"]) == 2
+    assert "the recipe says how to fuse; leave out --mean" in capsys.readouterr().err
+
+
 def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").touch()
@@ -101,6 +136,9 @@ def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys
         (["--out", tmp_path / "b"], ("first",), "fusion takes two runs or more, got 1"),
         (["--out", tmp_path / "c", "--team", "the team"], ("first", "second"), "team 'the team'"),
         (["--out", tmp_path / "d", "--folds", "1"], ("first", "second"), "--folds 0 goes without"),
+        (["--out", tmp_path / "e", "--weights", "1"], ("first", "second"), "2 runs need 2 weights, got 1"),
+        (["--out", tmp_path / "f", "--tasks", "{}"], ("first", "second"), "--tasks names the runs of each task"),
+        (["--out", tmp_path / "g"], ("fist",), "fist: no such recipe"),
     ):
         assert fuse.main(command(*words, runs=runs)) == 2
         assert message in capsys.readouterr().err
@@ -108,4 +146,4 @@ def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys
 
 def test_it_is_a_command():
     shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
-    assert "RUN_A RUN_B" in shown and "--hybrid" in shown
+    assert "RUN_A RUN_B" in shown and "--hybrid" in shown and "burst2vec/ensemble_a" in shown

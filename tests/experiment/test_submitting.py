@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from burst2vec.comparison.fusion_recipes import is_fusion
 from burst2vec.errors import SubmissionError
 from burst2vec.experiment.recipes import load_recipe
 from burst2vec.experiment.sections import DataArguments
@@ -90,7 +91,7 @@ def test_a_task_of_another_meaning_makes_no_submission(task, change, tmp_path):
 
 
 def test_every_recipe_of_the_challenges_three_tasks_writes_the_submission():
-    recipes = [load_recipe(path) for path in RECIPES.rglob("*.yaml")]
+    recipes = [load_recipe(path) for path in RECIPES.rglob("*.yaml") if not is_fusion(path)]
     three = {
         recipe.name: answers_exvo_multi(recipe.model["tasks"])
         for recipe in recipes
