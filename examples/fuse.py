@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     way.add_argument(
         "--hybrid", dest="way", action="store_const", const="hybrid", help="for each task the best single system"
     )
-    way.add_argument("--weights", type=float, nargs="+", metavar="W", help="weights by hand, one per run, of every task")
+    way.add_argument(
+        "--weights", type=float, nargs="+", metavar="W", help="weights by hand, one per run, of every task"
+    )
     way.add_argument("--tasks", metavar="JSON", help="by task its runs' folders: a list, evenly, or folders to weights")
     options.add_argument(
         "--folds",
