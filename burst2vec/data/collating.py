@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from ..audio import change_speed
@@ -14,10 +15,14 @@ from .sampling import Draw
 
 
 class DrawnClips(Dataset):
-    """A corpus as the batch sampler asks for it: by draws, whose task and speed go with the rows to the collator."""
+    """A corpus as the batch sampler asks for it: by draws, whose task and speed go with the rows to the collator.
 
-    def __init__(self, corpus):
+    With ``crop_samples`` the place of the draw goes too, as ``crop``: (place, samples).
+    """
+
+    def __init__(self, corpus, crop_samples: int | None = None):
         self.corpus = corpus
+        self.crop_samples = crop_samples
 
     def __len__(self) -> int:
         return len(self.corpus)
@@ -27,7 +32,10 @@ class DrawnClips(Dataset):
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[dict]:
         rows = self.corpus.__getitems__([draw.row for draw in draws])
-        return [{**row, "task": draw.task, "speed": draw.speed} for row, draw in zip(rows, draws, strict=True)]
+        drawn = [{**row, "task": draw.task, "speed": draw.speed} for row, draw in zip(rows, draws, strict=True)]
+        if self.crop_samples is not None:
+            drawn = [{**row, "crop": (draw.place, self.crop_samples)} for row, draw in zip(drawn, draws, strict=True)]
+        return drawn
 
 
 class BurstCollator:
@@ -38,8 +46,9 @@ class BurstCollator:
         tasks: the task set, as ``resolve_tasks`` takes it.
 
     Called with rows that hold ``file_id``, ``audio`` (``{"bytes", "path"}``, not decoded), a column for each task,
-    ``task`` where the batch trains one, and ``speed`` where a clip is to be played faster or slower. A batch that is
-    ready, as ``VectorClips`` gives it, passes as it is. Returns
+    ``task`` where the batch trains one, ``speed`` where a clip is to be played faster or slower, and ``crop`` where a
+    part of it is to be taken (see :func:`cropped`), once the whole clip has its level. A batch that is ready, as
+    ``VectorClips`` gives it, passes as it is. Returns
 
     - ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples);
     - ``labels``: for every task, also where no clip has a label: float32 (batch, labels) in the task's unit, NaN where
@@ -66,6 +75,8 @@ class BurstCollator:
         inputs = self.feature_extractor(
             clips, sampling_rate=self.feature_extractor.sampling_rate, names=names, return_tensors="pt"
         )
+        if "crop" in rows[0]:
+            inputs = cropped(inputs, [row["crop"] for row in rows], self.feature_extractor.padding_value)
         labels = {task.name: label_array(task, [row.get(task.name) for row in rows], names) for task in self.tasks}
         batch = {**inputs, "labels": {name: torch.from_numpy(values) for name, values in labels.items()}}
         trained = {row.get("task") for row in rows}
@@ -74,6 +85,33 @@ class BurstCollator:
         if None not in trained:
             batch["task"] = trained.pop()
         return batch
+
+
+def cropped(inputs, crops: Sequence[tuple[float, int]], padding_value: float = 0.0) -> dict:
+    """A part of each clip of a batch; a clip that is no longer than its part stays whole.
+
+    Args:
+        inputs: ``input_values`` (batch, samples) and ``attention_mask``, as the feature extractor gives them.
+        crops: for each clip where the part lies, 0 for the start to just below 1 for the end, and its samples.
+
+    Returns:
+        Both, as long as the longest part, padded with ``padding_value``.
+
+    >>> batch = {"input_values": torch.tensor([[1.0, 2.0, 3.0], [7.0, 0.0, 0.0]])}
+    >>> batch["attention_mask"] = torch.tensor([[1, 1, 1], [1, 0, 0]])
+    >>> cropped(batch, [(0.9, 2), (0.9, 2)])["input_values"].tolist()
+    [[2.0, 3.0], [7.0, 0.0]]
+    """
+    parts = []
+    for values, mask, (place, samples) in zip(inputs["input_values"], inputs["attention_mask"], crops, strict=True):
+        length = int(mask.sum())
+        start = int(place * (max(0, length - samples) + 1))
+        parts.append(values[start : min(start + samples, length)])
+    masks = [torch.ones(len(part), dtype=torch.int64) for part in parts]
+    return {
+        "input_values": pad_sequence(parts, batch_first=True, padding_value=padding_value),
+        "attention_mask": pad_sequence(masks, batch_first=True),
+    }
 
 
 def label_array(task: Task, values: Sequence, names: Sequence[str] | None = None) -> np.ndarray:

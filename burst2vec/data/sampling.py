@@ -18,11 +18,19 @@ LENGTH_JITTER = 0.1  # share by which lengths are blurred before sorting, so tha
 
 
 class Draw(NamedTuple):
-    """One clip of a batch: its row, the task that the batch trains (None: all of them), and how fast it is played."""
+    """One clip of a batch.
+
+    Attributes:
+        row: of the corpus.
+        task: that the batch trains; None: all of them.
+        speed: how fast the clip is played.
+        place: of a crop, 0 at the clip's start to 1 at its end, 1 itself excluded.
+    """
 
     row: int
     task: str | None
     speed: float = 1.0
+    place: float = 0.0
 
 
 class TaskAlternatingBatchSampler(Sampler):
@@ -104,14 +112,17 @@ class TaskAlternatingBatchSampler(Sampler):
         }
         for task in take_turns({task: self._groups(rows) for task, rows in self.rows.items()}):
             for _ in range(self.world_size):
-                rows, speeds = next(streams[task])
-                yield [Draw(int(row), task, float(speed)) for row, speed in zip(rows, speeds, strict=True)]
+                rows, speeds, places = next(streams[task])
+                yield [
+                    Draw(int(row), task, float(speed), float(place))
+                    for row, speed, place in zip(rows, speeds, places, strict=True)
+                ]
 
     def _groups(self, rows: np.ndarray) -> int:
         return -(-len(rows) // (self.clips_a_batch * self.world_size))
 
-    def _batches_of(self, rows: np.ndarray, chance: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """One task's batches, rows and speeds: shuffled, sorted by length within mega-batches, cut, shuffled again."""
+    def _batches_of(self, rows: np.ndarray, chance: np.random.Generator) -> Iterator[tuple[np.ndarray, ...]]:
+        """One task's rows, speeds and places by batch: shuffled, sorted by length in mega-batches, cut and shuffled."""
         count = self.world_size * self._groups(rows)
         rows = chance.permutation(rows)
         rows = np.resize(rows, max(count, len(rows)))  # repeats clips only where there are fewer than batches
@@ -127,7 +138,11 @@ class TaskAlternatingBatchSampler(Sampler):
         groups = [groups[place] for place in chance.permutation(len(groups))]
         longest = max(range(len(groups)), key=lambda place: max(self.lengths[batch].max() for batch in groups[place]))
         groups[0], groups[longest] = groups[longest], groups[0]
-        return ((batch, chance.choice(self.speeds, len(batch))) for group in groups for batch in group)
+        return (
+            (batch, chance.choice(self.speeds, len(batch)), chance.random(len(batch)))
+            for group in groups
+            for batch in group
+        )
 
 
 def take_turns(counts: dict[Hashable, int]) -> list:

@@ -18,6 +18,7 @@ from ..data.vectors import VECTOR
 from ..errors import RunError
 from ..features import refuse_unplaced
 from ..markdown import markdown_text
+from ..training.arguments import refuse_for_vectors
 from .building import feature_names, read_saved
 from .feature_inputs import feature_inputs, tables_folder
 from .inputs import Clips, prepare_clips
@@ -97,14 +98,10 @@ class FeatureVectors:
     def refuse_settings(self, run: Run) -> None:
         """
         Raises:
-            RunError: other speeds, or a feature set without tables in ``features_dir``, or without its checkpoint.
+            RunError: other speeds, or crops; a feature set without tables in ``features_dir``, or without its
+                checkpoint.
         """
-        if run.training.speed_perturbation:
-            speeds = run.training.speed_perturbation
-            raise RunError(
-                f"speed_perturbation {speeds}: only recordings can be played faster or slower, and the model takes "
-                f"vectors of {self.names}"
-            )
+        refuse_for_vectors(run.training, f"vectors of {self.names}")
         if self.data.features_dir is None:
             refuse_unplaced(self.names, self.model_path or "the model", _features_option)
         else:

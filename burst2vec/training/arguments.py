@@ -88,14 +88,13 @@ class Burst2VecTrainingArguments(TrainingArguments):
     speed_perturbation: list[float] | None = _default(
         None, "Play each drawn clip at one of these speeds, such as 0.9 1.0 1.1 (Ko et al. 2015); null: as recorded."
     )
+    crop_seconds: float | None = _default(
+        None,
+        "Train on a random part of this length of each drawn clip, which is drawn as often as such parts cover it; "
+        "validation and prediction take whole clips. null: whole clips.",
+    )
     mixup_alpha: float | None = _default(
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
-    )
-    decoupled_weight_decay: bool = _default(
-        True, "AdamW's: weights shrink by weight_decay apart from the gradient; false: it is added there, Adam with L2."
-    )
-    early_stopping_threshold: float = _default(
-        0.0, "A validation counts as better only if its score is so much better than the best before."
     )
     early_stopping_patience: int | None = _default(
         20, "Validations without a better score before the run ends (Burst2Vec, Table 3); null never ends it early."
@@ -199,11 +198,6 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 "batches are of one task, see task_schedule and oversample",
             ),
             (
-                f"decoupled_weight_decay false with optim {OptimizerNames(self.optim).value}",
-                not self.decoupled_weight_decay and not OptimizerNames(self.optim).value.startswith("adamw_torch"),
-                "Adam with L2 is torch's own; leave optim out",
-            ),
-            (
                 "fp16 on a processor",
                 self.fp16 and self.use_cpu,
                 "only a GPU multiplies in half precision; leave it out, or give bf16",
@@ -261,3 +255,15 @@ def refuse_several_gpus(args) -> None:
             f"for each: accelerate launch --num_processes {args.n_gpu} SCRIPT …, or hide all but one: "
             "CUDA_VISIBLE_DEVICES=0"
         )
+
+
+def refuse_for_vectors(args, vectors: str = "vectors") -> None:
+    """
+    Raises:
+        RunError: settings that only waveforms can have, where the model takes ``vectors``.
+    """
+    for key, done in (("speed_perturbation", "played faster or slower"), ("crop_seconds", "cropped")):
+        if getattr(args, key):
+            raise RunError(
+                f"{key} {getattr(args, key)}: only recordings can be {done}, and the model takes {vectors}; give null"
+            )

@@ -61,7 +61,6 @@ RANGES = {
     "submission": Range(1, 5),
     # model; Burst2VecConfig and the encoders check their own
     "target_rms_dbfs": Range(-120, 20),
-    "log_variance": Range(-10, 10),
     # training
     "per_device_train_batch_size": Range(1, 2**16),
     "per_device_eval_batch_size": Range(1, 2**16),
@@ -89,9 +88,9 @@ RANGES = {
     "ddp_bucket_cap_mb": Range(1, 2**16),
     "ddp_timeout": Range(1, COUNT),
     "oversample_strength": Range(0, 1),
+    "crop_seconds": Range(0.025, 60),  # as long as a clip may be
     "mixup_alpha": Range(0, 10**6, without_low=True),
     "early_stopping_patience": Range(1, COUNT),
-    "early_stopping_threshold": Range(0, 10**6),
 }
 
 

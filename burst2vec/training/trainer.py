@@ -22,7 +22,8 @@ from ..data.sampling import (
 from ..data.vectors import VectorClips, has_vectors, vectors_of
 from ..errors import DivergenceError, RunError
 from ..scoring import score_tasks
-from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
+from ..waveforms import SAMPLING_RATE
+from .arguments import Burst2VecTrainingArguments, check_selection, refuse_for_vectors, refuse_several_gpus
 from .mixup import mix_batch
 from .resumable import ResumableTrainer
 from .run_fingerprint import corpus_digest, run_fingerprint
@@ -80,11 +81,7 @@ class Burst2VecTrainer(ResumableTrainer):
                 eval_dataset = _with_lengths(eval_dataset, on_bad_clip)
         callbacks = [*callbacks, FollowEpochs(self)]
         if args.early_stopping_patience and args.eval_strategy != "no":
-            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
-        if not args.decoupled_weight_decay:
-            betas = (args.adam_beta1, args.adam_beta2)
-            adam = {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon}
-            kwargs.setdefault("optimizer_cls_and_kwargs", (torch.optim.Adam, adam))
+            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
         super().__init__(
             model=model,
             args=args,
@@ -109,19 +106,25 @@ class Burst2VecTrainer(ResumableTrainer):
         if self.train_dataset is None:
             raise RunError("training needs a train_dataset")
         args = self.args
-        copies = None
+        vectors = has_vectors(self.train_dataset)
+        if vectors:
+            refuse_for_vectors(args)
+        lengths = np.ones(len(self.train_dataset)) if vectors else np.asarray(self.train_dataset["samples"][:])
+        copies = np.ones(len(lengths), dtype=np.int64)
         seed = args.seed if args.data_seed is None else args.data_seed
         if args.oversample:
             cells = cross_label_cells(self.tasks, self._train_labels)
             copies = oversampled_copies(cells, args.oversample_strength, seed)
-        vectors = has_vectors(self.train_dataset)
-        if vectors and args.speed_perturbation:
-            raise RunError(f"speed_perturbation {args.speed_perturbation}: a vector cannot be played; give null")
+        crop = None
+        if args.crop_seconds is not None:
+            crop = round(args.crop_seconds * SAMPLING_RATE)
+            copies = copies * -(-lengths // crop)  # as many parts as cover the clip
+            lengths = np.minimum(lengths, crop)
         self.batch_sampler = TaskAlternatingBatchSampler(
             streams_of(
                 {name: labels_present(labels) for name, labels in self._train_labels.items()}, args.task_schedule
             ),
-            lengths=np.ones(len(self.train_dataset)) if vectors else self.train_dataset["samples"][:],
+            lengths=lengths,
             clips_a_batch=args.per_device_train_batch_size,
             world_size=args.world_size,
             seed=seed,
@@ -129,7 +132,7 @@ class Burst2VecTrainer(ResumableTrainer):
             speeds=args.speed_perturbation or (1.0,),
         )
         loader = DataLoader(
-            self._tensors_of(self.train_dataset) if vectors else DrawnClips(self.train_dataset),
+            self._tensors_of(self.train_dataset) if vectors else DrawnClips(self.train_dataset, crop),
             batch_sampler=self.batch_sampler,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,

@@ -136,3 +136,20 @@ def test_a_clip_is_heard_at_the_speed_of_its_draw():
     assert batch["attention_mask"].sum(dim=1).tolist() == [16_500, 15_000]
     recorded = batch["input_values"][0].numpy()
     assert np.array_equal(batch["input_values"][1, :15_000], change_speed(recorded, 1.1))
+
+
+def test_a_crop_is_taken_of_the_levelled_clip_from_its_place_to_no_further_than_its_end():
+    collate = BurstCollator(Burst2VecFeatureExtractor(target_rms_dbfs=-20.0), [AGE])
+    rows = [{"file_id": "a", "audio": clip(size), "age": 30.0} for size in (16_500, 16_500, 16_500, 3_000)]
+    whole = collate(rows)["input_values"]
+    places = [0.0, 0.5, 1 - 1e-9, 0.7]
+    batch = collate([{**row, "crop": (place, 4000)} for row, place in zip(rows, places, strict=True)])
+    assert batch["attention_mask"].sum(dim=1).tolist() == [4000, 4000, 4000, 3000]
+    for row, (start, size) in enumerate([(0, 4000), (6250, 4000), (12_500, 4000), (0, 3000)]):
+        assert torch.equal(batch["input_values"][row, :size], whole[row, start : start + size])
+    assert not batch["input_values"][3, 3000:].any()
+
+
+def test_the_place_of_a_draw_goes_with_its_row_where_crops_are_taken():
+    clips = DrawnClips(Dataset.from_dict({"file_id": ["a", "b"]}), crop_samples=4000)
+    assert clips[Draw(1, None, place=0.25)] == {"file_id": "b", "task": None, "speed": 1.0, "crop": (0.25, 4000)}

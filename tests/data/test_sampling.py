@@ -179,6 +179,15 @@ def test_speeds_are_drawn_alike_and_again_in_a_resumed_epoch_and_change_no_batch
     assert sum(other[row] != before[row] for row in before) > 400  # a clip's speed changes from epoch to epoch
 
 
+def test_places_of_crops_are_drawn_evenly_and_again_in_a_resumed_epoch():
+    sampler, _, _ = make_sampler(2, 1, 900, 8)
+    places = [draw.place for batch in sampler for draw in batch]
+    assert places == [draw.place for batch in sampler for draw in batch]
+    assert np.allclose(np.quantile(places, [0.0, 0.25, 0.5, 0.75, 1.0]), [0.0, 0.25, 0.5, 0.75, 1.0], atol=0.05)
+    sampler.set_epoch(1)
+    assert places != [draw.place for batch in sampler for draw in batch]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

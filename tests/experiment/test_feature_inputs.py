@@ -445,6 +445,7 @@ def blank(clips):
         (["--encoder", '{"kind": "vector", "features": 5}'], "the recipe's encoder has features 5, but the vectors of"),
         (["--target_rms_dbfs", "-20"], "target_rms_dbfs -20: features are computed of clips as they are"),
         (["--speed_perturbation", "0.9", "1.1"], "only recordings can be played faster or slower"),
+        (["--crop_seconds", "0.25"], "only recordings can be cropped, and the model takes vectors of ["),
         (["--features_dir", "/nowhere"], "holds no folder loudness with the vectors of loudness"),
         (["--features", "null", "--encoder", '{"kind": "conformer"}', "--features_dir", "feats"], "takes waveforms"),
     ],
@@ -574,7 +575,7 @@ def test_a_run_on_other_vectors_does_not_resume(tmp_path):
 
 
 def test_vectors_cannot_be_played_faster(tmp_path):
-    with pytest.raises(ValueError, match="a vector cannot be played"):
+    with pytest.raises(ValueError, match="only recordings can be played faster or slower, and the model takes vectors"):
         vector_trainer(tmp_path, speed_perturbation=[0.9, 1.1]).train()
 
 

@@ -4,14 +4,12 @@ import typing
 
 import pytest
 import torch
-from transformers import EarlyStoppingCallback, HfArgumentParser
+from transformers import HfArgumentParser
 
-from burst2vec.errors import RunError
 from burst2vec.experiment import corpus_keys
 from burst2vec.experiment.recipes import SECTIONS
 from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native
 from burst2vec.training.ranges import RANGES
-from tests.training.tiny_run import tiny_trainer
 
 
 def test_the_defaults_are_those_of_the_paper(tmp_path):
@@ -98,6 +96,7 @@ def test_without_validation_the_last_model_is_the_result(tmp_path):
         ({"max_steps": 0}, "max_steps must be in 1..1000000000, or -1, got 0"),
         ({"adam_beta2": 1.0}, "adam_beta2 must be from 0, and below 1, got 1.0"),
         ({"dataloader_num_workers": 10**6}, "dataloader_num_workers must be in 0..256, or null, got 1000000"),
+        ({"crop_seconds": 0.01}, "crop_seconds must be in 0.025..60, or null, got 0.01"),
         ({"mixup_alpha": float("inf")}, "mixup_alpha must be a number above 0, up to 1000000, or null, got inf"),
         ({"warmup_steps": float("nan")}, "warmup_steps must be in 0..1000000000, got nan"),
         ({"seed": "1"}, "seed must be in 0..4294967295, got '1'"),
@@ -134,16 +133,3 @@ def test_no_numeric_key_is_without_a_range():
                 numeric.add(name)
     assert len(numeric) > 40
     assert numeric - WITHOUT_RANGE - {"initializer_range"} == set(RANGES) | set(corpus_keys.RANGES)
-
-
-def test_adam_with_l2_is_torchs_adam_and_a_validation_must_be_better_by_the_threshold(tmp_path):
-    settings = {"decoupled_weight_decay": False, "weight_decay": 1e-4, "early_stopping_threshold": 0.1}
-    trainer = tiny_trainer(tmp_path, **settings)
-    optimizer = trainer.create_optimizer()
-    assert type(optimizer) is torch.optim.Adam
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4, 0.0]  # biases and norms: none
-    assert not any(group["decoupled_weight_decay"] for group in optimizer.param_groups)
-    (patience,) = [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
-    assert patience.early_stopping_threshold == 0.1
-    with pytest.raises(RunError, match="decoupled_weight_decay false with optim sgd is not honoured here: Adam with"):
-        Burst2VecTrainingArguments(output_dir=str(tmp_path), decoupled_weight_decay=False, optim="sgd")

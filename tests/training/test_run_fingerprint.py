@@ -34,6 +34,7 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
         ({"mixup_alpha": 0.3}, "mixup_alpha"),
         ({"oversample_strength": 0.5}, "oversample_strength"),
         ({"speed_perturbation": [0.9, 1.0]}, "speed_perturbation"),
+        ({"crop_seconds": 0.25}, "crop_seconds"),
         ({"eval_delay": 3}, "eval_delay"),
         ({"early_stopping_patience": 3}, "early_stopping_patience"),
         ({"extractor": Burst2VecFeatureExtractor(target_rms_dbfs=-20.0)}, "clips.target_rms_dbfs"),

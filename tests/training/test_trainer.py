@@ -107,6 +107,16 @@ def test_oversampling_draws_rare_cells_more_often(tmp_path):
         assert (drawn.count(0), drawn.count(1)) == (23, often)
 
 
+def test_crops_cover_each_clip_once_and_validation_takes_whole_clips(tmp_path):
+    corpus = tiny_corpus(tasks=["age"])
+    trainer = tiny_trainer(tmp_path, corpus=corpus, crop_seconds=0.05, task_schedule="joint")
+    batches = list(trainer.get_train_dataloader())
+    lengths = np.asarray(trainer.train_dataset["samples"][:])
+    assert sum(len(batch["input_values"]) for batch in batches) == np.ceil(lengths / 800).sum() > 2 * len(lengths)
+    assert {batch["input_values"].shape[1] for batch in batches} == {800}
+    assert max(batch["input_values"].shape[1] for batch in trainer.get_eval_dataloader()) > 800
+
+
 def test_three_accumulated_batches_of_two_are_one_batch_of_six(tmp_path):
     """With losses that are means over clips, and labels on all of them, the gradients are the same."""
     corpus = tiny_corpus(6, tasks=["age"])
