@@ -9,9 +9,10 @@ import io
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -20,21 +21,28 @@ from tqdm.auto import tqdm
 from ..errors import RunError
 from ..experiment.execute import execute
 from ..experiment.recipe_files import RecipeLoader
-from ..experiment.recipes import parse_run
+from ..experiment.recipes import corpora_of, load_recipe, parse_run
 from ..experiment.run_record import RECORD, RunRecord
 from ..files import write_json, write_whole
 from ..markdown import markdown_table, markdown_text
 from ..scoring.significance import PairedComparison, compare_paired, holm
+from .report import PRINTED
 
-# Each stage is the last one and a step more, in the order of Sharma et al., section 2. In the first two the model sets
-# no level either, so that the gain can be seen on its own.
-STAGES = {
-    "as recorded": {"preprocess": [], "target_rms_dbfs": "off"},
-    "+ high-pass": {"preprocess": ["highpass"], "target_rms_dbfs": "off"},
-    "+ gain": {"preprocess": ["highpass"], "target_rms_dbfs": -3.0},
-    "+ denoised": {"preprocess": ["highpass", "mmse_stsa"], "target_rms_dbfs": -3.0},
-    "+ trimmed": {"preprocess": ["highpass", "mmse_stsa", "trim_silence"], "target_rms_dbfs": -3.0},
+# Sharma et al.'s Table 1, row by row: its stages, and the shipped recipes that say what each does to the clips.
+TABLE_1 = {
+    "provided audio": "strf_conformer/compare_provided",
+    "raw": "strf_conformer/compare_raw",
+    "DC and gain": "strf_conformer/compare_dc_and_gain",
+    "denoised": "strf_conformer/compare_denoised",
+    "VAD": "strf_conformer/compare_trimmed",
 }
+
+
+class Stage(NamedTuple):
+    """What a stage trains: a recipe, and the keys that make the stage of it, none where the recipe is one already."""
+
+    recipe: str | Path
+    keys: dict
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,12 @@ class Study:
     Attributes:
         seeds: in the order of the scores' columns.
         scores: by score name, such as ``emotion_ccc``, and stage: one number per seed.
+        printed: by score name and stage, what a paper printed of this split; of any other model nothing is.
     """
 
     seeds: tuple[int, ...]
     scores: dict[str, dict[str, list[float]]]
+    printed: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def comparisons(self, name: str) -> dict[str, PairedComparison]:
         """For each stage but the first: against the stage before it, p corrected for all of them (Holm).
@@ -68,45 +78,70 @@ class Study:
         }
 
 
-def read_stages(path: str | Path | None) -> dict[str, dict]:
-    """Stages from a YAML file, ``name: {key: value, …}`` with keys of a recipe; ``STAGES`` without one.
+def table_1() -> dict[str, Stage]:
+    """The stages of Sharma et al.'s Table 1 with its own model: ComParE's features and the organisers' network."""
+    return {name: Stage(recipe, {}) for name, recipe in TABLE_1.items()}
+
+
+def stages_for(recipe: str | Path, options: Sequence[str] = ()) -> dict[str, Stage]:
+    """The stages of Table 1 for another model, that takes waveforms or vectors, of any corpus.
+
+    The model sets no level at any stage, so that the gain is seen on its own. Where clips are not HUME-VB's alone, no
+    provided audio is there beside the raw, and the first stage falls out.
+
+    Args:
+        recipe: of the model.
+        options: of the command line, ``--key value``.
+    """
+    corpora = corpora_of(parse_run([str(recipe), *options]).data)
+    both = [corpus.corpus for corpus in corpora.values()] == ["hume_vb"]
+    stages = {}
+    for name, shipped in TABLE_1.items():
+        data = load_recipe(shipped).data
+        keys = {"preprocess": data["preprocess"], "target_rms_dbfs": "off"}
+        if both:
+            keys["audio"] = data["audio"]
+        if both or data["audio"] == "raw":
+            stages[name] = Stage(recipe, keys)
+    return stages
+
+
+def read_stages(path: str | Path, recipe: str | Path) -> dict[str, Stage]:
+    """Stages of a recipe from a YAML file, ``name: {key: value, …}`` with keys of a recipe.
 
     Raises:
         RunError: not a mapping of two or more names to mappings.
     """
-    if path is None:
-        return STAGES
     try:
         stages = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=RecipeLoader)  # a SafeLoader
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(stages, dict) or len(stages) < 2 or not all(isinstance(keys, dict) for keys in stages.values()):
         raise RunError(f"{path}: must name two stages or more, such as 'denoised: {{preprocess: [mmse_stsa]}}'")
-    return {str(name): keys for name, keys in stages.items()}
+    return {str(name): Stage(recipe, keys) for name, keys in stages.items()}
 
 
 def run_study(
-    recipe: str | Path,
-    stages: dict[str, dict],
+    stages: dict[str, Stage],
     seeds: Sequence[int],
     folder: str | Path,
     options: Sequence[str] = (),
     split: str = "validation",
     run: Callable = execute,
 ) -> Study:
-    """Train the recipe once for each stage and seed, and gather the scores; finished runs are read, not repeated.
+    """Train each stage's recipe once for each seed, and gather the scores; finished runs are read, not repeated.
 
     Args:
-        recipe: of the model; a stage's keys override it, and ``options`` override both.
-        stages: by name, keys of a recipe.
+        stages: by name, a recipe, and its keys that make the stage.
         seeds: of the training.
         folder: each run has its own in it, ``<stage>/seed_<seed>``.
-        options: of the command line, ``--key value``.
+        options: of the command line, ``--key value``, for every stage; they override a stage's keys.
         split: whose scores are compared.
         run: the function that executes a run (``experiment.execute.execute``).
 
     Raises:
-        RunError: a stage or seed twice, ``folder`` holds the runs of another study, or a run without scores.
+        RunError: a stage or seed twice, vectors from tables, which are the same at every stage, ``folder`` holds the
+            runs of another study, or a run without scores.
     """
     folder, seeds = Path(folder), tuple(seeds)
     if not seeds or len(set(seeds)) < len(seeds):
@@ -114,44 +149,52 @@ def run_study(
     if len({_folder_name(stage) for stage in stages}) < len(stages):
         raise RunError(f"stages must differ in letters or digits, got {list(stages)}")
     found: dict[str, dict[str, list[float]]] = {}
+    printed: dict[str, dict[str, float]] = {}
     with tqdm(total=len(stages) * len(seeds), desc="Study", unit=" runs") as progress:
-        for (stage, keys), seed in product(stages.items(), seeds):
-            progress.set_postfix_str(f"{stage}, seed {seed}")
-            scores = run_or_read(recipe, keys, seed, folder / _folder_name(stage) / f"seed_{seed}", options, run)
+        for (name, stage), seed in product(stages.items(), seeds):
+            progress.set_postfix_str(f"{name}, seed {seed}")
+            scores = run_or_read(stage, seed, folder / _folder_name(name) / f"seed_{seed}", options, run)
             if split not in scores:
-                raise RunError(f"{stage}, seed {seed}: the run has no scores of the split {split!r}")
-            for name, value in scores[split].items():
-                if "/" not in name:
-                    found.setdefault(name, {}).setdefault(stage, []).append(value)
+                raise RunError(f"{name}, seed {seed}: the run has no scores of the split {split!r}")
+            for score, value in scores[split].items():
+                if "/" not in score:
+                    found.setdefault(score, {}).setdefault(name, []).append(value)
             progress.update()
-    return Study(seeds, found)
+    for name, stage in stages.items():
+        if not stage.keys:  # else the paper's figures are of other clips
+            for score, value in load_recipe(stage.recipe).reported_scores.get(split, {}).items():
+                printed.setdefault(score, {})[name] = value
+    return Study(seeds, found, printed)
 
 
-def run_or_read(
-    recipe: str | Path, keys: dict, seed: int, folder: Path, options: Sequence[str] = (), run: Callable = execute
-) -> dict:
+def run_or_read(stage: Stage, seed: int, folder: Path, options: Sequence[str] = (), run: Callable = execute) -> dict:
     """The scores of one run by split: read where it is finished, else trained or resumed.
 
     Args:
-        recipe, keys, options, run: as ``run_study`` has them; ``keys`` are of one stage.
+        stage, options, run: as ``run_study`` has them.
         seed: of the training.
         folder: of the run.
 
     Raises:
-        RunError: the folder holds a finished run of something else, or a truncated record.
+        RunError: vectors from tables; the folder holds a finished run of something else, or a truncated record.
     """
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in stage.keys.items()}
     arguments = [text for key, value in texts.items() for text in (f"--{key}", value)]
     arguments += [*options, "--seed", str(seed), "--output_dir", str(folder)]
-    wanted = parse_run([str(recipe), *arguments]).recipe.to_dict()
+    wanted = parse_run([str(stage.recipe), *arguments])
+    if wanted.data.features_dir is not None:
+        raise RunError(
+            f"features_dir {wanted.data.features_dir}: its vectors are the same whatever is done to the clips; leave "
+            "it out, and each stage computes its own"
+        )
     if (folder / RECORD).is_file():
         record = RunRecord.read(folder)
-        if record.recipe != json.loads(json.dumps(wanted)):
+        if record.recipe != json.loads(json.dumps(wanted.recipe.to_dict())):
             raise RunError(f"{folder}: holds a run of another recipe or stage; give another folder")
         return record.scores
     if folder.exists() and any(folder.iterdir()):
-        arguments += ["--resume_from_checkpoint", "true"]
-    return run(parse_run([str(recipe), *arguments])).scores
+        wanted = parse_run([str(stage.recipe), *arguments, "--resume_from_checkpoint", "true"])
+    return run(wanted).scores
 
 
 def _folder_name(stage: str) -> str:
@@ -170,7 +213,7 @@ def write_study(study: Study, folder: str | Path, title: str) -> str:
     """
     folder = Path(folder)
     stages = list(next(iter(study.scores.values())))
-    write_json(folder / "study.json", {"title": title, "seeds": list(study.seeds), "scores": study.scores})
+    write_json(folder / "study.json", {"title": title, **asdict(study)})
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["stage", "seed", *study.scores])
@@ -184,18 +227,28 @@ def write_study(study: Study, folder: str | Path, title: str) -> str:
 
 
 def format_study(study: Study, title: str) -> str:
-    """A Markdown table: mean ± standard deviation over the seeds, and the change since the stage before with its p."""
+    """A Markdown table: mean ± standard deviation over the seeds, and the change since the stage before with its p.
+
+    Beside a score of which a paper printed something stands what it printed.
+    """
     names = list(study.scores)
     changes = {name: study.comparisons(name) for name in names}
-    rows = [["stage", *names]]
+    header, rows = ["stage"], []
+    for name in names:
+        header += [name, f"{name}, {PRINTED}"] if name in study.printed else [name]
     for stage in study.scores[names[0]]:
-        rows.append([stage, *(_cell(study.scores[name][stage], changes[name].get(stage)) for name in names)])
+        row = [stage]
+        for name in names:
+            row.append(_cell(study.scores[name][stage], changes[name].get(stage)))
+            if name in study.printed:
+                row.append(f"{study.printed[name][stage]:.3f}" if stage in study.printed[name] else "-")
+        rows.append(row)
     seeds = ", ".join(map(str, study.seeds))
     about = (
         f"Mean ± standard deviation over {len(study.seeds)} seeds ({seeds}); in brackets the change since the stage "
         "before, with the p of a paired t-test over the seeds, corrected for the number of stages (Holm)."
     )
-    return "\n".join([f"# {markdown_text(title)}", "", markdown_table(rows, aligned=False), "", about])
+    return "\n".join([f"# {markdown_text(title)}", "", markdown_table([header, *rows], aligned=False), "", about])
 
 
 def _cell(values: list[float], change: PairedComparison | None) -> str:
