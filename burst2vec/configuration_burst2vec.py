@@ -76,7 +76,7 @@ class Burst2VecConfig(_StrictConfig):
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
             adversaries; ``"shared"``, one small network for all tasks; ``"per_task"``, one for each task;
             ``"identity"``, nothing.
-        head: how a task is predicted from its view: ``"linear"``.
+        head: how a task is predicted from its view: ``"linear"``, or ``"mlp"``, with a hidden layer.
         heads_read: ``"clip"``, the trunk's vector of the pooled clip; or ``"frames"``: trunk and heads read each frame,
             which learns the clip's labels by itself, and a clip's prediction is the mean over its frames' (of a
             classification, over their probabilities). This takes the pooling ``"mean"``.
@@ -84,6 +84,8 @@ class Burst2VecConfig(_StrictConfig):
             encoder that starts from scratch.
         initializer_range: standard deviation of the linear layers' initial weights, which are normal; or
             ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras.
+        log_variance: null, the tasks' losses are added; or a number: they are weighed by variances that are learnt,
+            whose logarithms start there, see ``burst2vec.losses.UncertaintyWeights``.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
     ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments, which its class
@@ -113,6 +115,7 @@ class Burst2VecConfig(_StrictConfig):
         heads_read="clip",
         freeze_feature_encoder=False,
         initializer_range=0.02,
+        log_variance=None,
         **kwargs,
     ):
         _refuse_moved(kwargs)
@@ -137,6 +140,12 @@ class Burst2VecConfig(_StrictConfig):
             ),
             ("heads_read", heads_read, "'clip' or 'frames'", heads_read in ("clip", "frames")),
             (
+                "log_variance",
+                log_variance,
+                "a number in -10..10, or null",
+                log_variance is None or (is_number(log_variance) and -10 <= log_variance <= 10),
+            ),
+            (
                 "pooling",
                 pooling,
                 "'mean' where heads_read is 'frames': what the heads say of the frames is averaged",
@@ -153,6 +162,7 @@ class Burst2VecConfig(_StrictConfig):
         self.heads_read = heads_read
         self.freeze_feature_encoder = freeze_feature_encoder
         self.initializer_range = initializer_range
+        self.log_variance = log_variance
         super().__init__(**kwargs)
 
     @property

@@ -2,9 +2,10 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from .losses import LOSSES
-from .parts import check_dropout, split_part
+from .parts import check_dropout, check_size, split_part
 from .tasks import Task
 
 
@@ -29,13 +30,36 @@ class LinearHead(nn.Module):
         self.squashed = is_squashed(task)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(input_size, len(task.labels))
+        if task.kind == "regression" and not self.squashed:
+            self.output.initial_bias = task.to_unit(0.5)  # from 0 years it would take many steps to get to the ages
 
     def forward(self, view):  # (batch, input_size) → (batch, labels)
         scores = self.output(self.dropout(view)).float()
         return torch.sigmoid(scores) if self.squashed else scores
 
 
-HEADS = {"linear": LinearHead}
+class MLPHead(LinearHead):
+    """A hidden layer with a leaky ReLU (slope 0.01) before [`LinearHead`]'s, as in the ExVo challenge's own baseline.
+
+    Args:
+        task, input_size: as [`LinearHead`] has them.
+        hidden_size: units of the hidden layer.
+        dropout: probability between the two layers.
+
+    Raises:
+        ValueError: an argument out of its range, by name.
+    """
+
+    def __init__(self, task: Task, input_size: int, *, hidden_size: int = 32, dropout: float = 0.1):
+        check_size("hidden_size", hidden_size)
+        super().__init__(task, hidden_size, dropout=dropout)
+        self.hidden = nn.Linear(input_size, hidden_size)
+
+    def forward(self, view):  # (batch, input_size) → (batch, labels)
+        return super().forward(F.leaky_relu(self.hidden(view)))
+
+
+HEADS = {"linear": LinearHead, "mlp": MLPHead}
 
 
 def is_squashed(task: Task) -> bool:

@@ -6,8 +6,12 @@ A missing label is NaN in a regression and −1 among class indices. A batch wit
 ``loss(outputs, targets)``; arguments after a ``*`` are what a task can set with ``loss: {kind: …, …}``.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from torch import nn
+from transformers import initialization as init
 
 # Under it a variance is float32 rounding: 1 − CCC keeps a finite gradient on constant series.
 CCC_EPSILON = 1e-8
@@ -77,6 +81,40 @@ def class_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 
 def _mean_of_present(values: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     return torch.where(present, values, 0.0).sum() / present.sum().clamp(min=1)
+
+
+class UncertaintyWeights(nn.Module):
+    """Task weights that are learnt: Σ_t L_t / (2 · exp(s_t)) + s_t / 2, with one number s_t for each task.
+
+    Kendall, Gal and Cipolla (2018), "Multi-Task Learning Using Uncertainty to Weigh Losses": s is the logarithm of a
+    variance. A task without a label in the batch adds nothing, or its s would fall without end.
+
+    Args:
+        task_names: the tasks, in order.
+        log_variance: where every s starts.
+    """
+
+    def __init__(self, task_names: Sequence[str], log_variance: float):
+        super().__init__()
+        self.order, self.start = list(task_names), log_variance
+        self.log_variances = nn.Parameter(torch.full((len(self.order),), float(log_variance)))
+
+    def initialise(self) -> None:
+        """Where training starts, and where a checkpoint without them goes on."""
+        init.constant_(self.log_variances, self.start)
+
+    def forward(self, losses: dict[str, torch.Tensor], labelled: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The weighed sum.
+
+        Args:
+            losses: a scalar for each task that the batch trains.
+            labelled: for each of them boolean (batch,), the clips with a label.
+        """
+        total = 0.0
+        for name, loss in losses.items():
+            s = self.log_variances[self.order.index(name)]
+            total = total + loss / (2 * s.exp()) + labelled[name].any() * s / 2
+        return total
 
 
 LOSSES = {

@@ -14,6 +14,7 @@ from transformers.utils import ModelOutput
 from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
 from .heads import HEADS, labels_of_frames, read_out, task_loss
+from .losses import UncertaintyWeights
 from .parts import build_part, refuse_unknown
 from .pooling import POOLINGS, StatisticsPooling
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
@@ -87,6 +88,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
         self.heads = TaskModules({task.name: build_part("head", HEADS, config.head, task, size) for task in tasks})
         if self.trunk.discriminator_weight > 0:
             self.discriminator = nn.Linear(size, len(tasks))
+        if config.log_variance is not None:
+            self.task_weights = UncertaintyWeights(names, config.log_variance)
         self.tasks = {task.name: task for task in tasks}
         self.post_init()
 
@@ -165,7 +168,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             else:
                 init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             if module.bias is not None:
-                init.zeros_(module.bias)
+                init.constant_(module.bias, getattr(module, "initial_bias", 0.0))
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
             init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
@@ -238,15 +241,21 @@ class Burst2VecForMultiTask(PreTrainedModel):
     def _losses(self, views, outputs, labels, all_views):
         """Eq. 8 and its parts, summed over the tasks in ``views``: a joint batch is one of each task, added.
 
+        Where task weights are learnt, they weigh each task's sum of Eq. 5.
+
         The adversarial parts are added: the gradient reversal makes the equation's minus.
         """
-        parts = {}
+        parts, of_task = {}, {}
         for name, task in self.tasks.items():
             if name in views:
                 for view_name, view in views[name]._asdict().items():
                     output = outputs[name] if view_name == "combined" else self.heads[name](view)
                     parts[f"{name}_{view_name}"] = task_loss(task, output, labels[name])
-        loss = sum(parts.values())
+                    of_task[name] = of_task.get(name, 0.0) + parts[f"{name}_{view_name}"]
+        if self.config.log_variance is None:
+            loss = sum(of_task.values())
+        else:
+            loss = self.task_weights(of_task, {name: labels_present(labels[name]) for name in of_task})
         if self.trunk.discriminator_weight > 0:
             parts["discriminator"] = self._discriminator_loss(views, labels)
             loss = loss + self.trunk.discriminator_weight * parts["discriminator"]

@@ -119,13 +119,18 @@ class ModelArguments:
         "What lies between pooling and heads: shared_private, shared (a small network), per_task (one each), or "
         "identity (nothing); such as {kind: shared, hidden_sizes: [128, 64]}.",
     )
-    head: dict | str | None = _key(None, "What predicts a task of its vector: {kind: linear, dropout: 0.1}.")
+    head: dict | str | None = _key(
+        None, "What predicts a task of its vector: {kind: linear, dropout: 0.1}, or mlp, with a hidden layer."
+    )
     heads_read: str | None = _key(
         None, "clip: heads read the pooled clip; frames: every frame, which learns by itself, and their mean is taken."
     )
     freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
     initializer_range: float | str | None = _key(
         None, "Standard deviation of the linear layers' initial weights; or glorot_uniform, as Keras has them."
+    )
+    log_variance: float | None = _key(
+        None, "Weigh the tasks' losses by learnt variances (Kendall et al. 2018), whose logarithms start at it."
     )
 
     def __post_init__(self):

@@ -96,6 +96,12 @@ class Burst2VecTrainingArguments(TrainingArguments):
     mixup_alpha: float | None = _default(
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
+    decoupled_weight_decay: bool = _default(
+        True, "AdamW's: weights shrink by weight_decay apart from the gradient; false: it is added there, Adam with L2."
+    )
+    early_stopping_threshold: float = _default(
+        0.0, "A validation counts as better only if its score is so much better than the best before."
+    )
     early_stopping_patience: int | None = _default(
         20, "Validations without a better score before the run ends (Burst2Vec, Table 3); null never ends it early."
     )
@@ -196,6 +202,11 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 f"train_sampling_strategy {self.train_sampling_strategy!r}",
                 self.train_sampling_strategy != "random",
                 "batches are of one task, see task_schedule and oversample",
+            ),
+            (
+                f"decoupled_weight_decay false with optim {OptimizerNames(self.optim).value}",
+                not self.decoupled_weight_decay and not OptimizerNames(self.optim).value.startswith("adamw_torch"),
+                "Adam with L2 is torch's own; leave optim out",
             ),
             (
                 "fp16 on a processor",

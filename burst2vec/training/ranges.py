@@ -61,6 +61,7 @@ RANGES = {
     "submission": Range(1, 5),
     # model; Burst2VecConfig and the encoders check their own
     "target_rms_dbfs": Range(-120, 20),
+    "log_variance": Range(-10, 10),
     # training
     "per_device_train_batch_size": Range(1, 2**16),
     "per_device_eval_batch_size": Range(1, 2**16),
@@ -91,6 +92,7 @@ RANGES = {
     "crop_seconds": Range(0.025, 60),  # as long as a clip may be
     "mixup_alpha": Range(0, 10**6, without_low=True),
     "early_stopping_patience": Range(1, COUNT),
+    "early_stopping_threshold": Range(0, 10**6),
 }
 
 

@@ -81,7 +81,11 @@ class Burst2VecTrainer(ResumableTrainer):
                 eval_dataset = _with_lengths(eval_dataset, on_bad_clip)
         callbacks = [*callbacks, FollowEpochs(self)]
         if args.early_stopping_patience and args.eval_strategy != "no":
-            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
+            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
+        if not args.decoupled_weight_decay:
+            betas = (args.adam_beta1, args.adam_beta2)
+            adam = {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon}
+            kwargs.setdefault("optimizer_cls_and_kwargs", (torch.optim.Adam, adam))
         super().__init__(
             model=model,
             args=args,

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
-from burst2vec import Burst2VecConfig
+from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
 from burst2vec.comparison.fusion_recipes import is_fusion, load_fusion, said_by
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.encoders import build_encoder
@@ -21,6 +21,7 @@ from burst2vec.experiment.execute import execute
 from burst2vec.experiment.recipes import load_recipe, parse_run
 from burst2vec.features import FEATURE_SETS
 from burst2vec.scoring import s_mtl
+from burst2vec.scoring.score_report import war_name
 from burst2vec.tasks import resolve_tasks
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_vector, write_webm
@@ -83,17 +84,18 @@ def emogator_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def own_folder(tmp_path_factory):
-    """A folder of one's own, of laughs and a phone each: twelve clips of four speakers, not every label given."""
+    """A folder of one's own: twelve clips of four speakers with a phone and an emotion, not every other label given."""
     folder = tmp_path_factory.mktemp("corpora") / "own"
     (folder / "laughs").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    rows = [["filename", "who", "set", "kind", "strength", "phone"]]
+    rows = [["filename", "who", "set", "kind", "strength", "phone", "emotion"]]
     for number in range(12):
         soundfile.write(folder / "laughs" / f"{number}.wav", 0.1 * rng.normal(size=4000), 16000)
         kind = ["giggle", "chuckle", "guffaw", "snort", ""][number % 5]
         strength = number / 12 if number % 3 else ""
         split = "train" if number % 4 < 3 else "dev"
-        rows.append([f"laughs/{number}", f"S{number % 4}", split, kind, strength, ["AA", "S", "Y", "NG"][number % 4]])
+        phone, emotion = ["AA", "S", "Y", "NG"][number % 4], ["anger", "happy", "sad", "neutral"][number % 4]
+        rows.append([f"laughs/{number}", f"S{number % 4}", split, kind, strength, phone, emotion])
     with open(folder / "metadata.csv", "w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows(rows)
     return folder
@@ -103,9 +105,15 @@ def own_folder(tmp_path_factory):
 def features_folder(tmp_path_factory):
     """Feature sets made small: checkpoints to embed with; tables of few clips where the number of features is fixed."""
     folder = tmp_path_factory.mktemp("features")
-    for name in ("wavlm-large", "hubert-large-ll60k", "wav2vec2-large", "other"):
-        HubertModel(tiny_encoder_config(style="large")).save_pretrained(folder / name)
-        Wav2Vec2FeatureExtractor().save_pretrained(folder / name)
+    HubertModel(tiny_encoder_config(style="large")).save_pretrained(folder / "other")
+    Wav2Vec2FeatureExtractor().save_pretrained(folder / "other")
+    for name in ("raw_emotion_class", "zff_emotion_class", "raw_speech_emotion", "zff_speech_emotion", "phone_network"):
+        described = {"kind": "waveform_cnn", **SMALL["waveform_cnn"]}
+        Burst2VecForMultiTask(Burst2VecConfig(described, trunk="identity", heads_read="frames")).save_pretrained(
+            folder / name
+        )
+        filtered = ["zero_frequency_filter"] if name.startswith("zff") else []
+        Burst2VecFeatureExtractor(preprocess=filtered).save_pretrained(folder / name)
     sizes = {"DeepSpectrum": 4_096, **{f"openXBOW/{size}": size for size in (125, 250, 500, 1_000, 2_000)}}
     for name, size in sizes.items():
         (folder / name).mkdir(parents=True)
@@ -127,8 +135,14 @@ def small_features(features, folder):
     return {"features_dir": folder}
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """One for all recipes: what one has read or embedded of a corpus, the others find."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, features_folder, tmp_path):
+def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, features_folder, cache, tmp_path):
     """What makes any recipe tiny: its own tasks, data and losses, with a small encoder and few clips."""
 
     def arguments_for(recipe):
@@ -136,7 +150,7 @@ def tiny_arguments(hume_vb_folder, emogator_folder, own_folder, features_folder,
         folder["synthetic"] = tmp_path / "synthetic"
         options = {
             "data_dir": folder[recipe.data["corpus"]],
-            "cache_dir": tmp_path / "cache",
+            "cache_dir": cache,
             "output_dir": tmp_path / "run",
             "encoder": json.dumps(small_encoder(recipe.model["encoder"])),
             "per_device_train_batch_size": 8,
@@ -228,7 +242,9 @@ def test_printed_parts_give_the_printed_s_mtl_to_rounding_but_of_egemaps():
 @each_recipe
 def test_what_a_recipe_reports_are_scores_of_its_tasks(path):
     recipe = load_recipe(path)
-    known = {task.score_name for task in resolve_tasks(recipe.model["tasks"])} | {"s_mtl"}
+    tasks = resolve_tasks(recipe.model["tasks"])
+    known = {"s_mtl", *(task.score_name for task in tasks)}
+    known |= {war_name(task) for task in tasks if task.kind == "classification"}
     assert {name for scores in recipe.reported_scores.values() for name in scores} <= known
 
 
@@ -294,7 +310,8 @@ def test_an_ablation_differs_from_its_system_in_the_two_weights_only():
 
 
 @pytest.mark.parametrize(
-    "name, convolutions, hidden", [("raw_emotion_class", 4, 10), ("zff_country", 4, 10), ("phone_network", 10, 1024)]
+    "name, convolutions, hidden",
+    [("raw_emotion_class", 4, 10), ("zff_country", 4, 10), ("zff_speech_emotion", 4, 10), ("phone_network", 10, 1024)],
 )
 def test_networks_over_waveforms_have_the_papers_shape(name, convolutions, hidden):
     described = load_recipe(RECIPES / "frozen_embeddings" / f"{name}.yaml").model["encoder"]

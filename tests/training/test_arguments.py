@@ -4,12 +4,14 @@ import typing
 
 import pytest
 import torch
-from transformers import HfArgumentParser
+from transformers import EarlyStoppingCallback, HfArgumentParser
 
+from burst2vec.errors import RunError
 from burst2vec.experiment import corpus_keys
 from burst2vec.experiment.recipes import SECTIONS
 from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native
 from burst2vec.training.ranges import RANGES
+from tests.training.tiny_run import tiny_trainer
 
 
 def test_the_defaults_are_those_of_the_paper(tmp_path):
@@ -133,3 +135,16 @@ def test_no_numeric_key_is_without_a_range():
                 numeric.add(name)
     assert len(numeric) > 40
     assert numeric - WITHOUT_RANGE - {"initializer_range"} == set(RANGES) | set(corpus_keys.RANGES)
+
+
+def test_adam_with_l2_is_torchs_adam_and_a_validation_must_be_better_by_the_threshold(tmp_path):
+    settings = {"decoupled_weight_decay": False, "weight_decay": 1e-4, "early_stopping_threshold": 0.1}
+    trainer = tiny_trainer(tmp_path, **settings)
+    optimizer = trainer.create_optimizer()
+    assert type(optimizer) is torch.optim.Adam
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4, 0.0]  # biases and norms: none
+    assert not any(group["decoupled_weight_decay"] for group in optimizer.param_groups)
+    (patience,) = [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+    assert patience.early_stopping_threshold == 0.1
+    with pytest.raises(RunError, match="decoupled_weight_decay false with optim sgd is not honoured here: Adam with"):
+        Burst2VecTrainingArguments(output_dir=str(tmp_path), decoupled_weight_decay=False, optim="sgd")
