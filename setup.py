@@ -63,7 +63,12 @@ EXTRAS = {
 }
 
 # What lies beside the package in the repository and inside it in the wheel; burst2vec.command_line finds either.
-SHIPPED = {"burst2vec.recipes": "examples/recipes", "burst2vec.commands": "examples", "burst2vec.metrics": "metrics"}
+SHIPPED = {
+    "burst2vec.recipes": "examples/recipes",
+    "burst2vec.tables": "examples/tables",
+    "burst2vec.commands": "examples",
+    "burst2vec.metrics": "metrics",
+}
 # The command's own room a second time, under a name whose import does not import burst2vec, and so torch, before it.
 COMMAND = {"burst2vec_command_line": "burst2vec/command_line"}
 
@@ -77,7 +82,11 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=[*find_packages(include=["burst2vec", "burst2vec.*"]), *SHIPPED, *COMMAND],
     package_dir={**SHIPPED, **COMMAND},
-    package_data={"burst2vec.recipes": ["*/*.yaml"], "burst2vec.metrics": ["*/*.py", "*/*.md"]},
+    package_data={
+        "burst2vec.recipes": ["*/*.yaml"],
+        "burst2vec.tables": ["*.yaml"],
+        "burst2vec.metrics": ["*/*.py", "*/*.md"],
+    },
     entry_points={"console_scripts": ["burst2vec = burst2vec_command_line:main"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,

@@ -1,17 +1,20 @@
-"""Every finished run in one report: a row per recipe, over its seeds, beside what its paper printed.
+"""Every finished run in one report: each paper's tables with all their rows, and a row per recipe, over its seeds.
 
     python examples/report.py FOLDER … [--out FOLDER]
 
-The folders are searched for the metrics.json that run_exvo.py writes. It writes report.md, report.csv and a picture for
-each split; runs that are unfinished or cannot be read are named and skipped.
+The folders are searched for the metrics.json that run_exvo.py and fuse.py write. It writes report.md, report.csv and
+a picture for each split; runs that are unfinished or cannot be read are named and skipped.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from burst2vec.comparison.paper_tables import format_table, load_tables, papers_order
 from burst2vec.comparison.pictures import plot_report
 from burst2vec.comparison.report import find_runs, rows_of, write_report
+from burst2vec.errors import Burst2VecError
+from burst2vec.experiment.execute import refused
 
 
 def main(arguments=None) -> int:
@@ -27,14 +30,15 @@ def main(arguments=None) -> int:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
         print(f"error: no finished run in {', '.join(args.folders)}{reasons}", file=sys.stderr)
         return 2
-    rows = rows_of(runs)
     try:
-        print(write_report(rows, skipped, out))
+        tables = load_tables()
+        rows = rows_of(runs, papers_order(tables))
+        shown = [text for table in tables if (text := format_table(table, rows)) is not None]
+        print(write_report(rows, skipped, out, shown))
         for split, of_split in rows.items():
             plot_report(of_split, out / f"report_{split}.png")
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (Burst2VecError, OSError) as error:
+        return refused(error)
     print(f"\neverything is in {out}")
     return 0
 

@@ -1,20 +1,25 @@
-"""Where the recipes, the command lines and the ``evaluate`` metrics lie that come with the package."""
+"""Where recipes, the papers' tables, command lines and ``evaluate`` metrics lie that come with the package."""
 
 import difflib
 from importlib.util import find_spec
 from pathlib import Path
 
 # In a checkout they lie beside the package, in the wheel inside it (setup.py says so); nothing is there twice.
-IN_A_CHECKOUT = {"recipes": "examples/recipes", "commands": "examples", "metrics": "metrics"}
+IN_A_CHECKOUT = {
+    "recipes": "examples/recipes",
+    "tables": "examples/tables",
+    "commands": "examples",
+    "metrics": "metrics",
+}
 
 
 def shipped(what: str) -> Path:
-    """The path of something that comes with burst2vec: ``recipes``, ``commands`` or ``metrics``, or what lies in one.
+    """The path of ``recipes``, ``tables``, ``commands`` or ``metrics`` that come with burst2vec, or of a file in one.
 
     ``evaluate.load(str(shipped("metrics/ccc")))`` loads a metric from anywhere.
 
     Args:
-        what: one of the three, and perhaps a path inside it.
+        what: one of the four, and perhaps a path inside it.
 
     Raises:
         FileNotFoundError: nothing of that name comes with the package.

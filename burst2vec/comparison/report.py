@@ -18,10 +18,12 @@ from ..experiment.finished import FinishedRun, names_of, read_run
 from ..experiment.run_record import RECORD, RunRecord
 from ..files import write_whole
 from ..markdown import markdown_table, markdown_text
+from .fusion_recipes import said_in
 
 PRINTED = "printed, on HUME-VB"
 BASELINE = "constant baseline"
 OTHERS = "Other systems"
+NO_SCORE = "-"
 
 
 @dataclass
@@ -36,6 +38,9 @@ class Row:
         baseline: the same of the constant baseline.
         printed: by score name, what the paper printed of this split.
         runs, seeds: of each run, in the order of the scores.
+        split: of the scores.
+        group: what the runs have in common but for their seeds, as text; the same in every split.
+        finished: the runs themselves, in the order of the scores.
     """
 
     paper: str
@@ -47,17 +52,31 @@ class Row:
     baseline: dict[str, list[float]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+    split: str = "validation"
+    group: str = ""
+    finished: list[FinishedRun] = field(default_factory=list)
+
+    @property
+    def recipe(self) -> dict:
+        """As the runs' records hold it."""
+        return self.finished[0].record.recipe
+
+    @property
+    def said(self) -> tuple[str | None, ...]:
+        """Paper and description, which say which recipe it is."""
+        return said_in(self.finished[0])
 
     @property
     def measured_on(self) -> str:
         return f"{' + '.join(self.corpora)}, {self.clips:,} clips"
 
-    def add(self, name: str, record: RunRecord, split: str) -> None:
+    def add(self, name: str, run: FinishedRun) -> None:
         """One more run, by its name: its scores on the split, and those of its constant baseline."""
         self.runs.append(name)
-        self.seeds.append(record.seed)
-        for given, kept in ((record.scores, self.scores), (record.baseline, self.baseline)):
-            for score, value in given.get(split, {}).items():
+        self.finished.append(run)
+        self.seeds.append(run.record.seed)
+        for given, kept in ((run.record.scores, self.scores), (run.record.baseline, self.baseline)):
+            for score, value in given.get(self.split, {}).items():
                 if "/" not in score:
                     kept.setdefault(score, []).append(value)
 
@@ -97,25 +116,33 @@ def find_runs(folders: Sequence[str | Path]) -> tuple[dict[str, FinishedRun], di
     return runs, skipped
 
 
-def rows_of(runs: dict[str, FinishedRun]) -> dict[str, list[Row]]:
-    """By split, a row for each recipe, in the order of paper and name."""
+def rows_of(runs: dict[str, FinishedRun], order: dict[tuple, int] | None = None) -> dict[str, list[Row]]:
+    """By split, a row for each recipe, in the order of paper, place in its tables, and name.
+
+    Args:
+        runs: of ``find_runs``.
+        order: by ``Row.said`` the place, see ``paper_tables.papers_order``; what is not in it comes last.
+    """
+    order = order or {}
     groups: dict[str, dict[str, FinishedRun]] = {}
     for name, run in runs.items():
         groups.setdefault(json.dumps(_identity(run), sort_keys=True), {})[name] = run
     labels = _labels([next(iter(group.values())) for group in groups.values()])
     rows: dict[str, list[Row]] = {}
-    for (paper, label), group in zip(labels, groups.values(), strict=True):
+    for (paper, label), (identity, group) in zip(labels, groups.items(), strict=True):
         record = next(iter(group.values())).record
         for split in record.scores:
             printed = record.recipe.get("reported_scores", {}).get(split, {})
             counts = record.clips.get(split, {})
             corpora, clips = tuple(record.corpora), counts.get("scored", counts.get("used", 0))
-            row = Row(paper, label, corpora, clips, printed)
+            row = Row(paper, label, corpora, clips, printed, split=split, group=identity)
             for name, run in group.items():
-                row.add(name, run.record, split)
+                row.add(name, run)
             rows.setdefault(split, []).append(row)
     return {
-        split: sorted(found, key=lambda row: (row.paper == OTHERS, row.paper, row.name))
+        split: sorted(
+            found, key=lambda row: (row.paper == OTHERS, row.paper, order.get(row.said, len(order)), row.name)
+        )
         for split, found in rows.items()
     }
 
@@ -134,7 +161,7 @@ def _labels(runs: Sequence[FinishedRun]) -> list[tuple[str, str]]:
         paper, comma, place = (run.record.recipe.get("paper") or "").partition(", ")
         described = run.record.recipe.get("description") or run.folder.resolve().name
         plain.append((paper or OTHERS, place if comma else described))
-    flat = [{**_preparation(run.record), **_flat(run.record.recipe)} for run in runs]
+    flat = [{**_preparation(run.record), **flat_keys(run.record.recipe)} for run in runs]
     labels = []
     for place, label in enumerate(plain):
         alike = [flat[other] for other, of_other in enumerate(plain) if of_other == label]
@@ -154,9 +181,9 @@ def _preparation(record: RunRecord) -> dict[str, str]:
     return {**clips, "data.preprocess": json.dumps(record.preprocess, ensure_ascii=False)}
 
 
-def _flat(record: dict, above: str = "") -> dict[str, str]:
+def flat_keys(record: dict, above: str = "") -> dict[str, str]:
     """
-    >>> _flat({"model": {"encoder": {"layers": 2}, "tasks": ["age"]}, "training": {"seed": 1}})
+    >>> flat_keys({"model": {"encoder": {"layers": 2}, "tasks": ["age"]}, "training": {"seed": 1}})
     {'model.encoder.layers': '2', 'model.tasks': '["age"]'}
     """
     flat = {}
@@ -164,7 +191,7 @@ def _flat(record: dict, above: str = "") -> dict[str, str]:
         if above + key == "training.seed":
             continue
         if isinstance(value, dict):
-            flat.update(_flat(value, f"{above}{key}."))
+            flat.update(flat_keys(value, f"{above}{key}."))
         else:
             flat[above + key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return flat
@@ -183,7 +210,7 @@ def format_rows(rows: Sequence[Row], split: str) -> str:
         header = ["recipe", "measured on", "runs", *(f"{name}, {PRINTED}" if own else name for name, own in columns)]
         lines = [header]
         for row in of_paper:
-            cells = [_printed(row, name) if own else _mean(row.scores.get(name)) for name, own in columns]
+            cells = [_printed(row, name) if own else mean_and_spread(row.scores.get(name)) for name, own in columns]
             lines.append([row.name, row.measured_on, str(len(row.runs)), *cells])
         for measured_on in dict.fromkeys(row.measured_on for row in of_paper):
             baselines = [row.baseline for row in of_paper if row.measured_on == measured_on]
@@ -196,29 +223,36 @@ def format_rows(rows: Sequence[Row], split: str) -> str:
     return "\n\n".join(blocks)
 
 
-def _mean(values: list[float] | None) -> str:
+def mean_and_spread(values: list[float] | None) -> str:
     """
-    >>> _mean([0.1, 0.3]), _mean([0.5]), _mean(None)
+    >>> mean_and_spread([0.1, 0.3]), mean_and_spread([0.5]), mean_and_spread(None)
     ('0.200 ± 0.141', '0.500', '-')
     """
     if not values:
-        return "-"
+        return NO_SCORE
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
 
 
 def _printed(row: Row, name: str) -> str:
-    return f"{row.printed[name]:.3f}" if name in row.printed else "-"
+    return f"{row.printed[name]:.3f}" if name in row.printed else NO_SCORE
 
 
 def _range(baselines: list[dict], name: str) -> str:
     """The constant baseline's score, or its range where it was learnt from different clips."""
     texts = sorted({f"{value:.3f}" for baseline in baselines for value in baseline.get(name, [])})
-    return "-" if not texts else texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
+    return NO_SCORE if not texts else texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 
-def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: str | Path) -> str:
+def write_report(
+    rows: dict[str, list[Row]], skipped: dict[str, str], folder: str | Path, paper_tables: Sequence[str] = ()
+) -> str:
     """``report.md`` with the tables, ``report.csv`` with a line for each run, split and score.
+
+    Args:
+        rows, skipped: of ``rows_of`` and ``find_runs``.
+        folder: where to.
+        paper_tables: Markdown that stands first, of ``paper_tables.format_table``.
 
     Returns:
         The Markdown.
@@ -235,7 +269,7 @@ def write_report(rows: dict[str, list[Row]], skipped: dict[str, str], folder: st
     left_out = "\n".join(
         ["Skipped:", "", *(f"- {markdown_text(name)}: {markdown_text(reason)}" for name, reason in skipped.items())]
     )
-    text = "\n\n".join([*tables, about, *([left_out] if skipped else [])])
+    text = "\n\n".join([*paper_tables, *tables, about, *([left_out] if skipped else [])])
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["paper", "recipe", "run", "seed", "measured_on", "split", "clips", "score", "value", "printed"])

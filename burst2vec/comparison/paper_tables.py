@@ -1,0 +1,198 @@
+"""A paper's tables in its own layout: every printed row, and beside it the scores of finished runs of its recipe.
+
+What a table prints stands in examples/tables/: its rows in order, each with its recipe, whose ``reported_scores`` are
+what was printed. Nothing of it is in Python.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..command_line.shipped import shipped, shipped_recipe
+from ..errors import RecipeError
+from ..experiment.recipe_files import printed_scores, read_yaml
+from ..experiment.recipes import KEYS as RECIPE_KEYS
+from ..experiment.recipes import load_recipe
+from ..markdown import markdown_table, markdown_text
+from .fusion_recipes import is_fusion, load_fusion, said_by
+from .report import NO_SCORE, Row, flat_keys, mean_and_spread
+
+KEYS = ("paper", "tables")
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A printed row.
+
+    Attributes:
+        row: the cells of its name, as printed; the first is unique where other rows are compared with it.
+        recipe: which system it is, by name; None of a heading, or of a system that is none here.
+        printed: by split and score, where the table prints other scores than the recipe reports.
+        compared_with: the rows that the paper tests it against.
+        marked: by score, those of them from which it differs significantly, as printed.
+    """
+
+    row: list[str]
+    recipe: str | None = None
+    printed: dict[str, dict[str, float]] | None = None
+    compared_with: list[str] = field(default_factory=list)
+    marked: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.row[0]
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        """What was printed, by split and score."""
+        if self.printed is not None or self.recipe is None:
+            return self.printed or {}
+        return printed_scores(read_yaml(shipped_recipe(self.recipe), RECIPE_KEYS), self.recipe)
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A printed table.
+
+    Attributes:
+        paper: whose.
+        number: its number there.
+        caption: what it shows.
+        head: the titles of the cells of a row's name.
+        columns: by split, the printed title of each score and the score's name.
+        rows: in the paper's order.
+        marks: by row, the mark of what differs significantly from it.
+    """
+
+    paper: str
+    number: int
+    caption: str
+    head: list[str]
+    columns: dict[str, dict[str, str]]
+    rows: tuple[PaperRow, ...]
+    marks: dict[str, str] = field(default_factory=dict)
+
+    def row(self, name: str) -> PaperRow:
+        return next(row for row in self.rows if row.name == name)
+
+
+def load_tables() -> list[PaperTable]:
+    """Every table of examples/tables/.
+
+    Raises:
+        RecipeError: a recipe that is not there, or a key that is unknown or of another type; names the file.
+    """
+    tables = []
+    for path in sorted(shipped("tables").glob("*.yaml")):
+        said = read_yaml(path, KEYS)
+        for number, given in enumerate(said["tables"]):
+            rows = tuple(_of(PaperRow, row, f"{path}: table {number}: {row}") for row in given["rows"])
+            for row in rows:
+                if row.recipe is not None and shipped_recipe(row.recipe) is None:
+                    raise RecipeError(f"{path}: row {row.name}: no recipe {row.recipe!r} comes with burst2vec")
+            tables.append(_of(PaperTable, {**given, "paper": said["paper"], "rows": rows}, f"{path}: table {number}"))
+    return tables
+
+
+def _of(kind: type, given: dict, where: str):
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def papers_order(tables: Sequence[PaperTable]) -> dict[tuple, int]:
+    """The place of each recipe in the papers' tables, by what its runs' records say of themselves."""
+    recipes = [row.recipe for table in tables for row in table.rows if row.recipe is not None]
+    order: dict[tuple, int] = {}
+    for place, recipe in enumerate(recipes):
+        order.setdefault(said_by(shipped_recipe(recipe)), place)
+    return order
+
+
+def format_table(
+    table: PaperTable, rows: dict[str, list[Row]], marks: Mapping[tuple[str, str, str], str] | None = None
+) -> str | None:
+    """A table as Markdown; None where no run is of any of its rows.
+
+    Args:
+        table: which.
+        rows: by split, of ``report.rows_of``.
+        marks: what stands behind a measured score, by a group's name (``Row.group``), split and score.
+
+    Returns:
+        Heading, table and notes: a line for each printed row and corpus, empty where nothing was run.
+    """
+    header, lines, notes = _header(table), [], []
+    for printed in table.rows:
+        groups = _groups(printed, rows)
+        for group in groups or [{}]:
+            lines.append(_line(table, printed, group, marks or {}))
+            if group and (keys := changed_keys(printed.recipe, next(iter(group.values())))):
+                on = next(iter(group.values())).measured_on
+                notes.append(f"{printed.name}, on {on}: other than the recipe's are {', '.join(keys)}.")
+    if not any(_groups(printed, rows) for printed in table.rows):
+        return None
+    sides = "<" * len(table.head) + ">" * (len(header) - len(table.head) - 2) + "<>"
+    title = f"## {markdown_text(table.paper)}, Table {table.number}: {markdown_text(table.caption)}"
+    return "\n\n".join(
+        [title, markdown_table([header, *lines], sides, aligned=False), *(markdown_text(note) for note in notes)]
+    )
+
+
+def _header(table: PaperTable) -> list[str]:
+    splits = len(table.columns) > 1
+    titles = [
+        title
+        for split, columns in table.columns.items()
+        for name in columns
+        for title in (f"{split.capitalize()}: {name}" if splits else name, OURS)
+    ]
+    return [*table.head, *titles, "measured on", "seeds"]
+
+
+def _groups(printed: PaperRow, rows: dict[str, list[Row]]) -> list[dict[str, Row]]:
+    """The runs of a printed row: for each corpus or changed key, its row in each split."""
+    if printed.recipe is None:
+        return []
+    said = said_by(shipped_recipe(printed.recipe))
+    groups: dict[str, dict[str, Row]] = {}
+    for split, of_split in rows.items():
+        for row in of_split:
+            if row.said == said:
+                groups.setdefault(row.group, {})[split] = row
+    return list(groups.values())
+
+
+def _line(table: PaperTable, printed: PaperRow, group: dict[str, Row], marks: Mapping) -> list[str]:
+    scores = printed.scores()
+    cells = [*printed.row, *[""] * (len(table.head) - len(printed.row))]
+    for split, columns in table.columns.items():
+        measured = group.get(split)
+        for name in columns.values():
+            value = scores.get(split, {}).get(name)
+            of_paper = "".join(f" {table.marks[other]}" for other in printed.marked.get(name, ()) if split != "test")
+            cells.append("" if printed.recipe is None and not scores else _number(value) + (of_paper if value else ""))
+            ours = "" if measured is None else mean_and_spread(measured.scores.get(name))
+            cells.append(ours + (f" {marks[key]}" if (key := (*_key(measured), name)) in marks else ""))
+    one = next(iter(group.values()), None)
+    return [*cells, one.measured_on if one else "", ", ".join(map(str, one.seeds)) if one else ""]
+
+
+def _key(measured: Row | None) -> tuple[str, str]:
+    return ("", "") if measured is None else (measured.group, measured.split)
+
+
+def _number(value: float | None) -> str:
+    return NO_SCORE if value is None else f"{value:.3f}"
+
+
+def changed_keys(recipe: str, row: Row) -> list[str]:
+    """The keys in which runs differ from the recipe that they are of, such as an encoder made small."""
+    file = shipped_recipe(recipe)
+    if is_fusion(file):
+        wanted, got = {"fuse": load_fusion(file).said}, {"fuse": row.recipe.get("fuse")}
+    else:
+        wanted, got = load_recipe(file).to_dict(), row.recipe
+    wanted, got = flat_keys(wanted), flat_keys(got)
+    keys = [key for key in dict.fromkeys([*wanted, *got]) if not key.startswith("reported_scores")]
+    return [key.rpartition(".")[2] for key in keys if wanted.get(key) != got.get(key)]
