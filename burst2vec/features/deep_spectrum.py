@@ -1,21 +1,24 @@
-"""Deep spectrum: a clip's mel spectrogram, coloured as an image, as a network sees it that was trained on photographs.
+"""Deep spectrum: a clip's spectrogram, coloured as an image, through a network that was trained on photographs.
 
 Amiriparian et al. (2017), "Snore sound classification using image-based deep spectrum features", Interspeech: the
 image goes through VGG-19, and the activations of its second fully connected layer, 4,096 numbers, are the vector.
-Mel spectrograms are as their toolkit DeepSpectrum draws them: Hann windows of 512 samples (32 ms) every 256, not
-centred, 128 channels of Slaney's scale, dB below the loudest value, all of a clip's range spread over the colours of
-viridis, low tones at the bottom.
+Spectrograms are as their toolkit DeepSpectrum draws them: Hann windows of 512 samples (32 ms) every 256, not centred,
+257 bins on a linear scale, which is the toolkit's default, or 128 channels of Slaney's mel scale; dB below the loudest
+value, all of a clip's range spread over the colours of viridis, low tones at the bottom.
 
-The ExVo white paper prints the 4,096; what else it set is not known to us. Our choices: images are resized to 224 by
-224 by Pillow, bilinearly (antialiased where they shrink), and normalised by ImageNet's mean and deviation, because
-torchvision's weights were trained so.
+The ExVo white paper (section 4) has the toolkit's default parameters, VGG-19 and viridis. Ours differ in this: the
+toolkit draws images of 227 by 227 and resizes these to 224, ours are resized to 224 by 224 at once, by Pillow,
+bilinearly (antialiased where they shrink); it has Keras' weights, of which those of torchvision and timm are no copy,
+and ours are normalised by ImageNet's mean and deviation because they were trained so; it drops clips under a window,
+ours are padded because every clip needs an answer.
 
-The weights are a file that the user names, ``deep_spectrum:WEIGHTS.safetensors``, such as ``model.safetensors`` of
-timm/vgg19.tv_in1k on the Hub: ``hf download timm/vgg19.tv_in1k model.safetensors --local-dir vgg19``.
+The weights are a file that the user names, ``deep_spectrum:WEIGHTS.safetensors`` (linear) or
+``deep_spectrum_mel:WEIGHTS.safetensors``, such as ``model.safetensors`` of timm/vgg19.tv_in1k on the Hub:
+``hf download timm/vgg19.tv_in1k model.safetensors --local-dir vgg19``.
 """
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +36,9 @@ from .feature_set import FeatureFamily, FeatureSet
 
 WINDOW_SAMPLES = 512  # the next power of two of 25 ms, and what mel_filters are for
 HOP_SAMPLES = 256
-CHANNELS = 128
-LEAST_POWER = 1e-10  # in a channel, full scale 1
+SCALES = ("linear", "mel")
+CHANNELS = 128  # of mel
+LEAST_POWER = 1e-10  # in a bin or channel, full scale 1
 IMAGE_SIZE = 224  # pixels, both ways: VGG-19's
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # red, green, blue of ImageNet, as torchvision has them
 IMAGE_DEVIATION = (0.229, 0.224, 0.225)
@@ -42,27 +46,36 @@ BATCH_SIZE_CPU = 4  # 0.44 s a clip on one core, beside 0.74 s one by one
 BATCH_SIZE_ACCELERATOR = 64
 LOGITS = ("classifier.6.", "head.fc.")  # the third fully connected layer, after what is wanted
 OF_TIMM = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3."}  # its names for torchvision's
-VERSION = 1  # raise it with every change that alters a value: no folder or cache of another version is reused
+VERSION = 2  # raise it with every change that alters a value: no folder or cache of another version is reused
 
 
-def mel_decibels(waveform: np.ndarray) -> np.ndarray:
-    """The mel spectrogram in dB below its loudest value.
+def decibels_of(waveform: np.ndarray, scale: str = "linear") -> np.ndarray:
+    """The spectrogram in dB below its loudest value.
 
     A clip under 512 samples is padded with zeros at its end; of a longer one, the last up to 255 samples, which do not
     fill a window, are left out. Power under 1e-10 is taken for 1e-10.
 
     Args:
         waveform: float32, shape (samples,) at 16 kHz.
+        scale: of frequencies: ``"linear"``, 257 bins from 0 Hz to 8 kHz, or ``"mel"``, 128 channels.
 
     Returns:
-        float32, shape (128, frames), from the lowest channel to the highest; 0 or less, and all 0 of silence.
+        float32, shape (257, frames) or (128, frames), from the lowest to the highest; 0 or less, and all 0 of silence.
 
-    >>> mel_decibels(np.zeros(16000, np.float32)).shape  # (16000 − 512) // 256 + 1 frames
-    (128, 61)
+    Raises:
+        CorpusError: another scale.
+
+    >>> silence = np.zeros(16000, np.float32)
+    >>> decibels_of(silence).shape, decibels_of(silence, "mel").shape  # (16000 − 512) // 256 + 1 frames
+    ((257, 61), (128, 61))
     """
+    if scale not in SCALES:
+        raise CorpusError(f"scale {scale!r} is not one of {list(SCALES)}")
     waveform = torch.from_numpy(np.pad(waveform, (0, max(0, WINDOW_SAMPLES - waveform.size))))
     frames = waveform.unfold(0, WINDOW_SAMPLES, HOP_SAMPLES) * torch.hann_window(WINDOW_SAMPLES)  # periodic
-    power = torch.fft.rfft(frames).abs().square() @ mel_filters(CHANNELS, torch.device("cpu"))
+    power = torch.fft.rfft(frames).abs().square()
+    if scale == "mel":
+        power = power @ mel_filters(CHANNELS, torch.device("cpu"))
     decibels = 10 * power.clamp(min=LEAST_POWER).log10()
     return (decibels - decibels.max()).T.numpy()
 
@@ -90,15 +103,15 @@ def colour(decibels: np.ndarray) -> np.ndarray:
     return np.array(Image.fromarray(pixels).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
 
 
-def draw(waveform: np.ndarray) -> tuple[np.ndarray, str]:
-    """The image of a clip, uint8 (224, 224, 3), and what is to be noted of it.
+def draw(waveform: np.ndarray, scale: str = "linear") -> tuple[np.ndarray, str]:
+    """The image of a clip, uint8 (224, 224, 3), and what is to be noted of it; ``scale`` as ``decibels_of`` has it.
 
     A clip under 512 samples is padded; silence is an image of one colour. Both have a vector like any other clip.
     """
     notes = []
     if waveform.size < WINDOW_SAMPLES:
         notes.append(f"padded to {WINDOW_SAMPLES} samples")
-    decibels = mel_decibels(waveform)
+    decibels = decibels_of(waveform, scale)
     if decibels.min() == decibels.max():
         notes.append("silent: an image of one colour")
     return colour(decibels), ", ".join(notes)
@@ -138,36 +151,39 @@ class DeepSpectrumNetwork(nn.Module):
             activations = self.classifier(self.avgpool(self.features(pixels)).flatten(1))
         return activations.float().cpu().numpy()
 
-    def vector(self, waveform: np.ndarray) -> tuple[np.ndarray, str]:
+    def vector(self, waveform: np.ndarray, scale: str = "linear") -> tuple[np.ndarray, str]:
         """A waveform at 16 kHz → float32 (4096,), and what is to be noted of it."""
-        image, note = draw(waveform)
+        image, note = draw(waveform, scale)
         return self(image[None])[0], note
 
-    def vectors(self, waveforms: list[np.ndarray]) -> np.ndarray:
+    def vectors(self, waveforms: list[np.ndarray], scale: str = "linear") -> np.ndarray:
         """Waveforms at 16 kHz → float32 (clips, 4096)."""
-        return self(np.stack([draw(waveform)[0] for waveform in waveforms]))
+        return self(np.stack([draw(waveform, scale)[0] for waveform in waveforms]))
 
     def names(self) -> tuple[str, ...]:
         """``fc2_0`` and so on."""
         return tuple(f"fc2_{number}" for number in range(self.size))
 
-    def made_by(self) -> dict:
+    def made_by(self, scale: str = "linear") -> dict:
         """What decides the values, for whoever asks whether two tables may be mixed."""
         return {
             "weights": self.digest,
+            "scale": scale,
             "precision": "bfloat16" if self.in_bf16 else "float32",
             "pillow": PIL.__version__,
             "version": VERSION,
         }
 
 
-def find_deep_spectrum(path: str) -> FeatureSet:
-    """The feature set ``deep_spectrum:WEIGHTS.safetensors``.
+def find_deep_spectrum(path: str, scale: str = "linear") -> FeatureSet:
+    """The feature set ``deep_spectrum:WEIGHTS.safetensors``, or ``deep_spectrum_mel:WEIGHTS.safetensors``.
 
-    Several clips at once are drawn and seen in one process; padding and silence are noted only of clips one by one.
+    Several clips at once are drawn and put through the network in one process; padding and silence are noted only of
+    clips one by one.
 
     Args:
         path: of the weights, by torchvision's names or timm's; see the head of this file for where they are.
+        scale: of frequencies, as ``decibels_of`` has it.
 
     Raises:
         CorpusError: no such file, not safetensors, or not VGG-19's weights; names it.
@@ -175,19 +191,27 @@ def find_deep_spectrum(path: str) -> FeatureSet:
     """
     network = _find(path)
     batch_size = BATCH_SIZE_CPU if network.device.type == "cpu" else BATCH_SIZE_ACCELERATOR
-    return FeatureSet(network.size, network.vector, network.names, network.made_by, network.vectors, batch_size)
+    vector, made_by, vectors = (
+        partial(method, scale=scale) for method in (network.vector, network.made_by, network.vectors)
+    )
+    return FeatureSet(network.size, vector, network.names, made_by, vectors, batch_size)
 
 
-def deep_spectrum_folder(path: str) -> str:
+def deep_spectrum_folder(path: str, family: str = "deep_spectrum") -> str:
     """``deep_spectrum-vgg19-0f3a9c12``: the name of the weights' file, and eight digits of their digest."""
-    return f"deep_spectrum-{re.sub('[^A-Za-z0-9._-]+', '-', Path(path).stem)}-{_find(path).digest[:8]}"
+    return f"{family}-{re.sub('[^A-Za-z0-9._-]+', '-', Path(path).stem)}-{_find(path).digest[:8]}"
 
 
-DEEP_SPECTRUM = FeatureFamily(
+def _is_there(path: str) -> bool:
+    return Path(path).expanduser().is_file()
+
+
+DEEP_SPECTRUM = FeatureFamily("WEIGHTS.safetensors", find_deep_spectrum, deep_spectrum_folder, at_hand=_is_there)
+DEEP_SPECTRUM_MEL = FeatureFamily(
     "WEIGHTS.safetensors",
-    find_deep_spectrum,
-    deep_spectrum_folder,
-    at_hand=lambda path: Path(path).expanduser().is_file(),
+    partial(find_deep_spectrum, scale="mel"),
+    partial(deep_spectrum_folder, family="deep_spectrum_mel"),
+    at_hand=_is_there,
 )
 
 

@@ -20,7 +20,7 @@ from ..errors import CorpusError
 from . import functionals, spectra
 from .bags import BAG_OF_AUDIO_WORDS
 from .clip_store import ClipStore, clip_keys
-from .deep_spectrum import DEEP_SPECTRUM
+from .deep_spectrum import DEEP_SPECTRUM, DEEP_SPECTRUM_MEL
 from .embeddings import EMBEDDING
 from .feature_set import FeatureFamily, FeatureSet
 
@@ -51,6 +51,7 @@ FEATURE_FAMILIES: dict[str, FeatureFamily] = {
     "embedding": EMBEDDING,
     "bag_of_audio_words": BAG_OF_AUDIO_WORDS,
     "deep_spectrum": DEEP_SPECTRUM,
+    "deep_spectrum_mel": DEEP_SPECTRUM_MEL,
 }
 CLIPS_AT_ONCE = 128  # in memory, for sets that take several: 0.5 GB where each is 60 s long
 

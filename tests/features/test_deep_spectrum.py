@@ -22,8 +22,8 @@ from burst2vec.features.deep_spectrum import (
     IMAGE_MEAN,
     DeepSpectrumNetwork,
     colour,
+    decibels_of,
     draw,
-    mel_decibels,
 )
 from burst2vec.frontends import mel_filters
 
@@ -90,32 +90,41 @@ def clips_of(folder, waveforms):
 def test_a_frame_is_32_ms_every_16_ms_and_is_of_nothing_else():
     clip = np.zeros(512 + 3 * 256, np.float32)
     clip[512 + 256 : 512 + 512] = tone(1_000, 256)  # of the third frame and the fourth
-    decibels = mel_decibels(clip)
-    assert decibels.shape == (128, 4)
-    assert (decibels.max(axis=0) > -10).tolist() == [False, False, True, True]
-    assert mel_decibels(clip[:-1]).shape == (128, 3)
+    for scale, height in (("linear", 257), ("mel", 128)):
+        decibels = decibels_of(clip, scale)
+        assert decibels.shape == (height, 4)
+        assert (decibels.max(axis=0) > -10).tolist() == [False, False, True, True]
+        assert decibels_of(clip[:-1], scale).shape == (height, 3)
 
 
-def test_a_tone_is_loudest_in_the_channel_of_its_frequency():
+def test_a_tone_is_loudest_at_its_frequency():
     """On Slaney's scale 1 kHz is 15 mel and 8 kHz 45.245; of 128 channels, c is centred at (c + 1)/129 of that."""
-    channel = mel_decibels(tone(1_000)).mean(axis=1).argmax()
+    channel = decibels_of(tone(1_000), "mel").mean(axis=1).argmax()
     assert abs(channel + 1 - 129 * 15 / 45.245) <= 1
-    assert mel_decibels(tone(1_000)).max() == 0
+    assert decibels_of(tone(1_000)).mean(axis=1).argmax() == 32  # bins are 31.25 Hz apart
+    assert decibels_of(tone(1_000)).max() == decibels_of(tone(1_000), "mel").max() == 0
 
 
-def test_the_spectrogram_is_that_of_a_naive_loop():
+@pytest.mark.parametrize("scale", ["linear", "mel"])
+def test_the_spectrogram_is_that_of_a_naive_loop(scale):
     clip = noise(3_000).astype(np.float64)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
-    filters = mel_filters(
-        128, torch.device("cpu")
-    ).numpy()  # tests/model/test_frontends.py compares them with librosa's
-    power = [np.abs(np.fft.rfft(clip[start : start + 512] * hann)) ** 2 @ filters for start in range(0, 2_489, 256)]
+    power = [np.abs(np.fft.rfft(clip[start : start + 512] * hann)) ** 2 for start in range(0, 2_489, 256)]
+    if scale == "mel":  # tests/model/test_frontends.py compares the filters with librosa's
+        power = power @ mel_filters(128, torch.device("cpu")).numpy()
     expected = 10 * np.log10(np.maximum(power, 1e-10)).T
-    np.testing.assert_allclose(mel_decibels(noise(3_000)), expected - expected.max(), atol=1e-3)
+    np.testing.assert_allclose(decibels_of(noise(3_000), scale), expected - expected.max(), atol=2e-3)
+
+
+def test_the_linear_scale_is_the_default_and_others_are_refused():
+    np.testing.assert_array_equal(draw(noise())[0], draw(noise(), "linear")[0])
+    assert (draw(noise(), "mel")[0] != draw(noise())[0]).any()
+    with pytest.raises(CorpusError, match=r"scale 'bark' is not one of \['linear', 'mel'\]"):
+        decibels_of(noise(), "bark")
 
 
 def test_the_level_of_a_clip_does_not_matter():
-    np.testing.assert_allclose(mel_decibels(noise()), mel_decibels(10 * noise()), atol=1e-3)
+    np.testing.assert_allclose(decibels_of(noise()), decibels_of(10 * noise()), atol=2e-3)
     np.testing.assert_array_equal(draw(noise())[0], draw(4 * noise())[0])
 
 
@@ -301,6 +310,21 @@ def test_a_corpus_is_tabled_and_no_path_is_kept(small, tmp_path):
     expected = [network.vector(clip)[0] for clip in (noise(), tone(300), noise(900, 2))]
     np.testing.assert_allclose(np.array(found["features"][:]), expected, rtol=1e-4, atol=1e-4)
     assert json.loads(heading)["names"] == [f"fc2_{number}" for number in range(5)]
+
+
+def test_mel_is_a_feature_set_of_its_own_whose_tables_are_never_mixed_with_the_linear_ones(small, tmp_path):
+    save_file(small, tmp_path / "w.safetensors")
+    linear, mel = (find_feature_set(f"{family}:{tmp_path}/w.safetensors") for family in FAMILIES)
+    network = DeepSpectrumNetwork(small)
+    for found, scale in ((linear, "linear"), (mel, "mel")):
+        np.testing.assert_allclose(found.vector(noise())[0], network(draw(noise(), scale)[0][None])[0], rtol=1e-4)
+        np.testing.assert_allclose(found.vectors([noise()])[0], found.vector(noise())[0], rtol=1e-4)
+    assert linear.made_by() != mel.made_by()
+    folders = [folder_name(f"{family}:{tmp_path}/w.safetensors") for family in FAMILIES]
+    assert [name.partition("-")[0] for name in folders] == list(FAMILIES)
+
+
+FAMILIES = ("deep_spectrum", "deep_spectrum_mel")
 
 
 def test_weights_are_read_once_and_again_when_the_file_changes(small, tmp_path):
