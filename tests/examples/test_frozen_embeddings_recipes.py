@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
+from burst2vec.comparison.fusion_recipes import is_fusion, load_fusion
 from burst2vec.experiment.recipes import load_recipe, parse_run
 from burst2vec.tasks import resolve_tasks
 from tests.conftest import exvo_labels
@@ -42,7 +43,30 @@ TABLE_1 = {  # validation: UAR and WAR; raw or filtered
     "Raw(ExVo)-CR": ("country", 0.4370, 0.5001, []),
     "Zff(ExVo)-CR": ("country", 0.4565, 0.5146, ["zero_frequency_filter"]),
 }
-BY_ROW = {recipe.paper.removeprefix(PAPER): recipe for recipe in map(load_recipe, sorted(FOLDER.glob("*.yaml")))}
+HYBRIDS = {  # whose emotion, age and country; split, and the printed scores
+    "Table 2, row Raw(ExVo)-ER + Raw(ExVo)-CR, Sys-1": (
+        ("sys1_raw_emotion_class", "sys1_raw_emotion_class", "raw_country"),
+        ("validation", (0.454, 0.437, 3.953, 0.355)),
+    ),
+    "Table 2, row Raw(ExVo)-ER + Raw(ExVo)-CR, Sys-2": (
+        ("sys2_raw_emotion_class", "sys2_raw_emotion_class", "raw_country"),
+        ("validation", (0.469, 0.437, 3.805, 0.365)),
+    ),
+    "Table 2, row Raw(ExVo)-ER + Zff(ExVo)-CR, Sys-1": (
+        ("sys1_raw_emotion_class", "sys1_raw_emotion_class", "zff_country"),
+        ("validation", (0.454, 0.456, 3.953, 0.359)),
+    ),
+    "Table 2, row Raw(ExVo)-ER + Zff(ExVo)-CR, Sys-2": (
+        ("sys2_raw_emotion_class", "sys2_raw_emotion_class", "zff_country"),
+        ("validation", (0.469, 0.456, 3.805, 0.369)),
+    ),
+    "Table 3, row Hybrid, Sys-2": (
+        ("sys2_wavlm_large", "sys2_raw_emotion_class", "sys2_wavlm_large"),
+        ("test", (0.546, 0.52, 4.160, 0.379)),
+    ),
+}
+READ = [load_fusion(path) if is_fusion(path) else load_recipe(path) for path in sorted(FOLDER.glob("*.yaml"))]
+BY_ROW = {recipe.paper.removeprefix(PAPER): recipe for recipe in READ}
 
 
 def printed(scores):
@@ -73,9 +97,19 @@ def test_a_row_of_table_1_is_a_network_that_validation_only_scores(row):
     assert recipe.data["held_out"] == 0.1
 
 
+@pytest.mark.parametrize("row", HYBRIDS)
+def test_a_hybrid_takes_each_task_from_the_system_that_the_paper_names(row):
+    recipe, (systems, (split, scores)) = BY_ROW[row], HYBRIDS[row]
+    taken = {task: list(runs) for task, runs in recipe.plan.tasks.items()}
+    expected = zip(("emotion", "age", "country"), systems, strict=True)
+    assert taken == {task: [f"frozen_embeddings/{system}"] for task, system in expected}
+    assert recipe.reported_scores == {split: printed(scores)}
+
+
 def test_no_recipe_stands_for_a_row_that_the_paper_does_not_have():
     rows = {f"Table 2, row {row}, {config}" for row in TABLE_2 for config in ("Sys-1", "Sys-2")}
     rows |= {f"Table 1, row {row}" for row in TABLE_1}
+    rows |= set(HYBRIDS)
     rows |= {f"section 2.2, {network}" for network in ("Raw(SER)", "Zff(SER)", "Raw(ASR)")}
     assert set(BY_ROW) == rows
 

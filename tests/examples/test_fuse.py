@@ -22,6 +22,10 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "fuse.py"
 DATA = {"corpus": "synthetic", "synthetic_clips": 48, "synthetic_speakers": 12, "synthetic_seed": 0}
 
 
+SMALL = {"clips": 48, "speakers": 12, "seed": 0}
+COUNTRY = TASK_PRESETS["exvo_classes"][1]
+
+
 @pytest.fixture(scope="module")
 def fuse():
     spec = importlib.util.spec_from_file_location("fuse", SCRIPT)
@@ -125,6 +129,34 @@ def test_a_recipe_fuses_its_runs_seed_by_seed_and_the_report_shows_it(fuse, comm
     assert row.scores["age_mae"] == pytest.approx([own, own], abs=1e-4)
     assert fuse.main([str(recipe), *words, "--mean"]) == 2
     assert "the recipe says how to fuse; leave out --mean" in capsys.readouterr().err
+
+
+def test_a_hybrid_of_a_paper_has_emotion_and_age_of_one_run_and_the_country_of_a_run_that_learnt_nothing_else(
+    fuse, command, workplace, tmp_path, capsys
+):
+    shutil.copytree(workplace / "first", tmp_path / "runs" / "sys1_raw_emotion_class")
+    splits = {}
+    corpus = load_bursts("synthetic", data_dir=str(workplace / "corpus"), cache_dir=str(workplace / "cache"), **SMALL)
+    for split in ("validation", "test"):
+        labels = corpus_labels(corpus[split], [COUNTRY])
+        splits[split] = (list(corpus[split]["file_id"]), labels)
+    own = {"data": {**DATA, "held_out": 0.1, "preprocess": ["zero_frequency_filter"]}}
+    write_run(tmp_path / "runs" / "zff_country", splits, 0.1, 0, own, tasks=[COUNTRY])
+    hybrid = "frozen_embeddings/sys1_hybrid_zff_country"
+    assert fuse.main([hybrid, *command("--runs_dir", tmp_path / "runs", runs=())]) == 0, capsys.readouterr().err
+    (fused,) = find_runs([tmp_path / "runs" / "sys1_hybrid_zff_country"])[0].values()
+    of = {
+        name: json.loads((tmp_path / "runs" / name / "metrics.json").read_text())["scores"]
+        for name in ("sys1_raw_emotion_class", "zff_country")
+    }
+    for split in ("validation", "test"):
+        learner, network = of["sys1_raw_emotion_class"][split], of["zff_country"][split]
+        expected = {name: learner[name] for name in ("emotion_ccc", "age_mae")}
+        expected["country_uar"] = network["country_uar"]
+        found = fused.record.scores[split]
+        assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+        assert learner["country_uar"] != pytest.approx(found["country_uar"], abs=1e-3)
+    assert (fused.folder / "ExVo-Multi_burst2vec_1.csv").is_file()
 
 
 def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys):
