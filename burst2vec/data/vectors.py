@@ -1,19 +1,14 @@
-"""Clips as vectors: a column of a corpus, put on their speaker's scale, and taken from memory in whole batches."""
+"""Clips as vectors: a column of a corpus, and their normalisation per speaker."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import torch
 from datasets import Dataset, List, Value
 
 from ..errors import CorpusError
-from ..tasks import resolve_tasks
-from .collating import corpus_labels
 from .corpora.splits import speaker_key
-from .sampling import Draw
 
 logger = logging.getLogger(__name__)
 
@@ -87,42 +82,3 @@ def normalise_per_speaker(vectors: np.ndarray, speakers: Sequence[str]) -> np.nd
         varies = variance > 1e-12 * np.square(own).mean(axis=0)  # more than float64 leaves of a constant
         normalised[rows] = np.where(varies, centred / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
     return normalised
-
-
-class VectorClips(torch.utils.data.Dataset):
-    """A corpus of vectors and its labels as tensors, from which a batch is taken at once and not row by row.
-
-    Args:
-        corpus: with ``vector`` and a column for each task; see ``with_vectors``.
-        tasks: the task set, as ``resolve_tasks`` takes it.
-
-    Asked for several clips by rows or ``Draw``s, it gives what ``BurstCollator`` gives of recordings, without
-    ``attention_mask``: ``input_values`` float32 (batch, features), ``labels``, and the ``task`` that was drawn.
-
-    Raises:
-        CorpusError: labels out of range, or vectors of several lengths.
-    """
-
-    def __init__(self, corpus: Dataset, tasks):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written to
-            self.vectors = torch.from_numpy(vectors_of(corpus))
-        labels = corpus_labels(corpus, resolve_tasks(tasks))
-        self.labels = {name: torch.from_numpy(values) for name, values in labels.items()}
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __getitems__(self, draws: Sequence[Draw | int]) -> dict:
-        drawn = isinstance(draws[0], Draw)
-        rows = torch.tensor([draw.row for draw in draws] if drawn else draws)
-        batch = {
-            "input_values": self.vectors.index_select(0, rows),
-            "labels": {name: values.index_select(0, rows) for name, values in self.labels.items()},
-        }
-        if drawn and draws[0].task is not None:
-            batch["task"] = draws[0].task
-        return batch
-
-    def __getitem__(self, draw: Draw | int) -> dict:
-        return self.__getitems__([draw])

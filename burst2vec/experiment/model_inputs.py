@@ -14,11 +14,11 @@ from typing import NamedTuple
 from datasets import Dataset
 
 from ..audio import Transform, read_transforms
+from ..data.clip_batches import refuse_for_vectors
 from ..data.vectors import VECTOR
 from ..errors import RunError
 from ..features import refuse_unplaced
 from ..markdown import markdown_text
-from ..training.arguments import refuse_for_vectors
 from .building import feature_names, read_saved
 from .feature_inputs import feature_inputs, tables_folder
 from .inputs import Clips, prepare_clips

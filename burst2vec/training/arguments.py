@@ -266,15 +266,3 @@ def refuse_several_gpus(args) -> None:
             f"for each: accelerate launch --num_processes {args.n_gpu} SCRIPT …, or hide all but one: "
             "CUDA_VISIBLE_DEVICES=0"
         )
-
-
-def refuse_for_vectors(args, vectors: str = "vectors") -> None:
-    """
-    Raises:
-        RunError: settings that only waveforms can have, where the model takes ``vectors``.
-    """
-    for key, done in (("speed_perturbation", "played faster or slower"), ("crop_seconds", "cropped")):
-        if getattr(args, key):
-            raise RunError(
-                f"{key} {getattr(args, key)}: only recordings can be {done}, and the model takes {vectors}; give null"
-            )

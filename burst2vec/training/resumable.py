@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback
 from transformers.trainer_callback import ExportableState
 
 from ..errors import CheckpointError, DivergenceError, WriteError
@@ -27,13 +27,14 @@ from .checkpoints import (
     seal_checkpoint,
     verify_checkpoint,
 )
+from .private_methods import HookedTrainer
 
 SCALER = "scaler.pt"
 
 logger = logging.getLogger(__name__)
 
 
-class ResumableTrainer(Trainer):
+class ResumableTrainer(HookedTrainer):
     """transformers' Trainer, with checkpoints that are whole and resumed only by the run that wrote them."""
 
     def fingerprint(self) -> dict:
@@ -95,38 +96,31 @@ class ResumableTrainer(Trainer):
         logger.warning("resuming from %s", folder)
         return str(folder)
 
-    def _init_training_state(self, *args, **kwargs):
+    def on_state_restored(self) -> None:
         """A run whose folder was moved finds its best checkpoint where it is now; transformers would not find it."""
-        progress = super()._init_training_state(*args, **kwargs)
         if self._from is not None and (best := best_checkpoint(self._from)) is not None and best.is_dir():
             self.state.best_model_checkpoint = str(best)
-        return progress
 
-    def _load_scaler(self, checkpoint) -> None:
+    def on_scaler_restore(self, checkpoint: str | None) -> None:
         """The state of fp16's loss scaling, without which transformers would resume silently."""
         if checkpoint is not None and self.accelerator.scaler is not None and not Path(checkpoint, SCALER).is_file():
             raise CheckpointError(f"{checkpoint} cannot be resumed: {SCALER} is missing, which a run in fp16 needs")
-        super()._load_scaler(checkpoint)
 
-    def _run_epoch(self, *args, **kwargs):
-        """An epoch; none where the resumed checkpoint was the run's last: transformers would take another step."""
+    def has_finished(self) -> bool:
+        """Whether the resumed checkpoint was the run's last; transformers would take another step."""
         patience = [c for c in self.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
         out_of_patience = any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in patience)
-        if self.state.global_step >= self.state.max_steps or (self._resumed and out_of_patience):
-            self.control.should_training_stop = True
-            return
-        self._resumed = False
-        super()._run_epoch(*args, **kwargs)
+        finished = self.state.global_step >= self.state.max_steps or (self._resumed and out_of_patience)
+        self._resumed &= finished  # in later epochs, early stopping looks at its patience itself
+        return finished
 
-    def _determine_best_metric(self, *args, **kwargs) -> bool:
+    def on_validated(self, is_best: bool) -> None:
         """Weights that the run may end with are saved when they are found, and not only at the next save_steps."""
-        is_best = super()._determine_best_metric(*args, **kwargs)
         self.control.should_save |= is_best and self.args.load_best_model_at_end
-        return is_best
 
-    def _save_checkpoint(self, model, trial):
+    def write_checkpoint(self, run_dir: str) -> None:
         """Write a checkpoint beside its place, and put it there whole; see ``checkpoints``."""
-        run_dir, step = self._get_output_dir(trial), self.state.global_step
+        step = self.state.global_step
         if self.state.best_global_step:
             best = checkpoint_folder(run_dir, self.state.best_global_step)
             if best.exists() or self.state.best_global_step == step:
@@ -138,9 +132,7 @@ class ResumableTrainer(Trainer):
                 begin_checkpoint(run_dir, step)
             self.accelerator.wait_for_everyone()
             self.save_model(str(folder), _internal_call=True)
-            self._save_optimizer_and_scheduler(str(folder))
-            self._save_scaler(str(folder))
-            self._save_rng_state(str(folder))
+            self.write_training_state(folder)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 for callback in (*self.callback_handler.callbacks, self.control):
@@ -158,7 +150,7 @@ class ResumableTrainer(Trainer):
             ) from error
         self.accelerator.wait_for_everyone()
 
-    def _save(self, output_dir=None, state_dict=None):
+    def write_model(self, folder: str, state_dict: dict | None) -> None:
         """Save weights (safetensors), configuration and feature extractor, all of them or none.
 
         Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
@@ -167,15 +159,12 @@ class ResumableTrainer(Trainer):
             DivergenceError: a parameter or buffer is not finite.
             WriteError: a full disk, for example; a model that was there stays.
         """
-        if not self.args.should_save:
-            return
         model = self.accelerator.unwrap_model(self.model)
         if wrong := weights_not_finite(model):
             raise DivergenceError(
                 f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
                 "model was not saved. Earlier checkpoints are whole"
             )
-        folder = self.args.output_dir if output_dir is None else output_dir
         with drafts_of(folder, last="config.json") as drafts:
             try:
                 model.save_pretrained(drafts, state_dict=state_dict)
@@ -184,8 +173,8 @@ class ResumableTrainer(Trainer):
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(drafts)
 
-    def _load_best_model(self):
-        """Load the best weights, after verifying that they are as they were written."""
+    def on_best_model_restore(self) -> None:
+        """Verify that the best weights are as they were written."""
         best = self.state.best_model_checkpoint
         try:
             verify_checkpoint(best)
@@ -195,4 +184,3 @@ class ResumableTrainer(Trainer):
                 "--resume_from_checkpoint true, which goes back to an older one, or with --load_best_model_at_end "
                 "false to end with the last weights"
             ) from error
-        super()._load_best_model()

@@ -10,8 +10,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from ..data.clips import check_clips
-from ..data.collating import BurstCollator, DrawnClips, corpus_labels
+from ..data.clip_batches import RecordedClips, VectorClips, clips_of, readable_clips
+from ..data.collating import BurstCollator
 from ..data.sampling import (
     TaskAlternatingBatchSampler,
     cross_label_cells,
@@ -19,11 +19,10 @@ from ..data.sampling import (
     oversampled_copies,
     streams_of,
 )
-from ..data.vectors import VectorClips, has_vectors, vectors_of
 from ..errors import DivergenceError, RunError
 from ..scoring import score_tasks
 from ..waveforms import SAMPLING_RATE
-from .arguments import Burst2VecTrainingArguments, check_selection, refuse_for_vectors, refuse_several_gpus
+from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
 from .mixup import mix_batch
 from .resumable import ResumableTrainer
 from .run_fingerprint import corpus_digest, run_fingerprint
@@ -74,11 +73,11 @@ class Burst2VecTrainer(ResumableTrainer):
         self.tasks = model.config.task_records
         check_selection(args, self.tasks)
         with args.main_process_first(desc="checking clips"):
-            train_dataset = _with_lengths(train_dataset, on_bad_clip)
+            train_dataset = readable_clips(train_dataset, on_bad_clip)
             if isinstance(eval_dataset, dict):
-                eval_dataset = {name: _with_lengths(corpus, on_bad_clip) for name, corpus in eval_dataset.items()}
+                eval_dataset = {name: readable_clips(corpus, on_bad_clip) for name, corpus in eval_dataset.items()}
             else:
-                eval_dataset = _with_lengths(eval_dataset, on_bad_clip)
+                eval_dataset = readable_clips(eval_dataset, on_bad_clip)
         callbacks = [*callbacks, FollowEpochs(self)]
         if args.early_stopping_patience and args.eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
@@ -99,9 +98,10 @@ class Burst2VecTrainer(ResumableTrainer):
         self.model_accepts_loss_kwargs = False  # its loss is a mean over the batch …
         self.loss_is_scaled_for_ga = False  # … so the Trainer divides it by the accumulation steps
         self.batch_sampler = None
-        self._train_labels = corpus_labels(train_dataset, self.tasks) if train_dataset is not None else {}
         self._loss_parts = defaultdict(lambda: [0.0, 0])  # name → sum and count since the last log
-        self._in_memory = {}  # data set of vectors, by its identity → itself and its tensors
+        self._clips = {}  # data set, by its identity → itself and its clips
+        if train_dataset is not None:
+            self.loadable(train_dataset)  # whose labels may be refused
 
     # ---- Training
 
@@ -109,25 +109,20 @@ class Burst2VecTrainer(ResumableTrainer):
         """Batches of one task each, dealt to the processes so that all of them train one task in a step."""
         if self.train_dataset is None:
             raise RunError("training needs a train_dataset")
-        args = self.args
-        vectors = has_vectors(self.train_dataset)
-        if vectors:
-            refuse_for_vectors(args)
-        lengths = np.ones(len(self.train_dataset)) if vectors else np.asarray(self.train_dataset["samples"][:])
+        args, clips = self.args, self.loadable(self.train_dataset)
+        clips.refuse_settings(args)
+        lengths = clips.lengths
         copies = np.ones(len(lengths), dtype=np.int64)
         seed = args.seed if args.data_seed is None else args.data_seed
         if args.oversample:
-            cells = cross_label_cells(self.tasks, self._train_labels)
-            copies = oversampled_copies(cells, args.oversample_strength, seed)
+            copies = oversampled_copies(cross_label_cells(self.tasks, clips.labels), args.oversample_strength, seed)
         crop = None
         if args.crop_seconds is not None:
             crop = round(args.crop_seconds * SAMPLING_RATE)
             copies = copies * -(-lengths // crop)  # as many parts as cover the clip
             lengths = np.minimum(lengths, crop)
         self.batch_sampler = TaskAlternatingBatchSampler(
-            streams_of(
-                {name: labels_present(labels) for name, labels in self._train_labels.items()}, args.task_schedule
-            ),
+            streams_of({name: labels_present(labels) for name, labels in clips.labels.items()}, args.task_schedule),
             lengths=lengths,
             clips_a_batch=args.per_device_train_batch_size,
             world_size=args.world_size,
@@ -136,7 +131,7 @@ class Burst2VecTrainer(ResumableTrainer):
             speeds=args.speed_perturbation or (1.0,),
         )
         loader = DataLoader(
-            self._tensors_of(self.train_dataset) if vectors else DrawnClips(self.train_dataset, crop),
+            clips.drawn(crop),
             batch_sampler=self.batch_sampler,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
@@ -147,14 +142,11 @@ class Burst2VecTrainer(ResumableTrainer):
         )
         return self.accelerator.prepare(loader)
 
-    def _get_dataloader(self, dataset, *args, **kwargs) -> DataLoader:
-        """Evaluation takes batches of vectors from memory too."""
-        return super()._get_dataloader(self._tensors_of(dataset) if has_vectors(dataset) else dataset, *args, **kwargs)
-
-    def _tensors_of(self, corpus) -> VectorClips:
-        if id(corpus) not in self._in_memory:
-            self._in_memory[id(corpus)] = corpus, VectorClips(corpus, self.tasks)
-        return self._in_memory[id(corpus)][1]
+    def loadable(self, dataset) -> RecordedClips | VectorClips:
+        """The clips of a data set; those of one that was seen before are the same."""
+        if id(dataset) not in self._clips:
+            self._clips[id(dataset)] = dataset, clips_of(dataset, self.tasks)
+        return self._clips[id(dataset)][1]
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The model's loss; in training its clips may be mixed, and its parts are kept for the log."""
@@ -190,13 +182,6 @@ class Burst2VecTrainer(ResumableTrainer):
         """0: transformers would count samples as tokens, and visit all parameters at each step."""
         return 0.0
 
-    def _get_grad_norm(self, model, grad_norm=None):
-        """The norm that clipping found; none where nothing is clipped (``max_grad_norm`` 0).
-
-        transformers would measure all gradients then, and multiply them by 1, at each step, for a number in the log.
-        """
-        return None if grad_norm is None else super()._get_grad_norm(model, grad_norm)
-
     def log(self, logs, start_time=None):
         """Add each part of the loss, by its name, to the log of the loss."""
         if "loss" in logs:
@@ -219,18 +204,15 @@ class Burst2VecTrainer(ResumableTrainer):
         labelled = any(labels_present(labels).any() for labels in evaluated.label_ids.values())
         return score_tasks(self.tasks, evaluated.predictions, evaluated.label_ids) if labelled else {}
 
-    def _evaluate(self, trial, ignore_keys_for_eval, skip_scheduler=False):
-        """Validate, and let the rate fall by what ``plateau_metric`` names: transformers has the model's score only."""
+    def plateau_score(self) -> str | None:
+        """What ``plateau_metric`` names, where the rate falls by it."""
         followed = self.args.plateau_metric
-        ours = followed is not None and isinstance(self.lr_scheduler, ReduceLROnPlateau) and not skip_scheduler
-        metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler=skip_scheduler or ours)
-        if ours:
-            self.lr_scheduler.step(metrics[f"eval_{followed.removeprefix('eval_')}"])
-        return metrics
+        falls = followed is not None and isinstance(self.lr_scheduler, ReduceLROnPlateau)
+        return f"eval_{followed.removeprefix('eval_')}" if falls else None
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         """Loss, predictions by task in float32 and in the task's unit, and labels."""
-        inputs = self._prepare_inputs(inputs)
+        inputs = self.on_device(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
         if prediction_loss_only:
@@ -238,8 +220,11 @@ class Burst2VecTrainer(ResumableTrainer):
         predictions = {name: values.detach().float() for name, values in outputs["predictions"].items()}
         return loss.detach(), predictions, inputs["labels"]
 
-    def _get_eval_sampler(self, eval_dataset):
-        return longest_first(eval_dataset) or super()._get_eval_sampler(eval_dataset)
+    def evaluation_order(self, dataset) -> list[int] | None:
+        """From the longest clip to the shortest; None where lengths are not known."""
+        if dataset.lengths is None:
+            return None
+        return np.argsort(-dataset.lengths, kind="stable").tolist()
 
     def evaluation_loop(self, dataloader, *args, **kwargs):
         """Predict the longest clips first, which saves padding; predictions are returned in the data set's order."""
@@ -248,7 +233,7 @@ class Burst2VecTrainer(ResumableTrainer):
             name for name in output.metrics if name.endswith("_loss") and not np.isfinite(output.metrics[name])
         ]:
             del output.metrics[name]
-        order = longest_first(dataloader.dataset)
+        order = self.evaluation_order(dataloader.dataset)
         if order is None:
             return output
         predictions, labels = (
@@ -274,9 +259,7 @@ class Burst2VecTrainer(ResumableTrainer):
             return "none"
         if isinstance(corpus, dict):
             return corpus_digest([f"{name} {self._digest(of_name)}" for name, of_name in sorted(corpus.items())])
-        names = [str(name) for name in corpus["file_id"]] if "file_id" in corpus.column_names else []
-        content = vectors_of(corpus) if has_vectors(corpus) else corpus["samples"][:]
-        return corpus_digest(names, content, *corpus_labels(corpus, self.tasks).values())
+        return corpus_digest(*self.loadable(corpus).identity)
 
 
 class FollowEpochs(TrainerCallback):
@@ -290,17 +273,3 @@ class FollowEpochs(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.trainer.batch_sampler.set_epoch(int(state.epoch))
-
-
-def longest_first(corpus) -> list[int] | None:
-    """The rows of a corpus from its longest clip to its shortest; None where lengths are not known."""
-    if "samples" not in getattr(corpus, "column_names", ()) or has_vectors(corpus):
-        return None
-    return np.argsort(-np.asarray(corpus["samples"][:]), kind="stable").tolist()
-
-
-def _with_lengths(corpus, on_bad_clip):
-    """The corpus with its column ``samples``; where it is missing, clips are read once, and the bad ones counted."""
-    if corpus is None or "samples" in corpus.column_names or has_vectors(corpus):
-        return corpus
-    return check_clips(corpus, on_bad_clip=on_bad_clip)[0]

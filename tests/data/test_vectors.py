@@ -9,9 +9,10 @@ import torch
 from datasets import Dataset, DatasetDict, List, Value
 from torch.utils.data import DataLoader
 
+from burst2vec.data.clip_batches import VectorClips
 from burst2vec.data.collating import BurstCollator
 from burst2vec.data.sampling import Draw
-from burst2vec.data.vectors import VectorClips, has_vectors, normalise_per_speaker, vectors_of, with_vectors
+from burst2vec.data.vectors import has_vectors, normalise_per_speaker, vectors_of, with_vectors
 from burst2vec.errors import CorpusError
 from burst2vec.features import FeatureTables, look_up, public_name
 from burst2vec.features.extraction import vector_features

@@ -18,7 +18,7 @@ IN_PLACE = {
         "seal_checkpoint": "its hidden folder is renamed when all is in it",
         "delete_folder": "renames a folder out of sight before it is deleted",
     },
-    "burst2vec/training/resumable.py": {"_save_checkpoint": "into the hidden folder of a checkpoint not sealed yet"},
+    "burst2vec/training/resumable.py": {"write_checkpoint": "into the hidden folder of a checkpoint not sealed yet"},
 }
 # Names of functions and methods that write to a path, or to a file, given first or as themselves.
 WRITES = {"write_text", "write_bytes", "touch", "savefig", "to_csv", "to_parquet", "to_json", "to_html", "to_excel"}

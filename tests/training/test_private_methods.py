@@ -1,9 +1,10 @@
 """The trainer overrides private methods of transformers' Trainer: they must be there, and take what they took.
 
 A release that renames one would not fail: our method would no longer be called, and a checkpoint, say, no longer be
-whole. So every such method stands here, with what it takes in all releases tried.
+whole. So they stand in one file, and here with what each takes in all releases tried.
 """
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -12,12 +13,11 @@ import pytest
 import transformers
 from transformers import Trainer
 
-from burst2vec.training.resumable import ResumableTrainer
-from burst2vec.training.trainer import Burst2VecTrainer
+from burst2vec.training.private_methods import HookedTrainer
 
+ROOT = Path(__file__).parents[2]
 TRIED = ("5.20.2", "5.23.0")
 OVERRIDDEN = {
-    # resumable.py
     "_init_training_state": (
         *("max_steps", "num_update_steps_per_epoch", "num_train_epochs", "resume_from_checkpoint", "trial"),
     ),
@@ -31,7 +31,6 @@ OVERRIDDEN = {
     "_save": ("output_dir", "state_dict"),
     "_load_best_model": (),
     "_load_scaler": ("checkpoint",),
-    # trainer.py
     "_get_dataloader": ("dataset", "description", "batch_size", "sampler_fn", "is_training", "dataloader_key"),
     "_get_grad_norm": ("model", "grad_norm"),
     "_get_eval_sampler": ("eval_dataset",),
@@ -44,6 +43,7 @@ CALLED = {
     "_get_output_dir": ("trial",),
     "_prepare_inputs": ("inputs",),
 }
+PRIVATE = {name for name in vars(Trainer) if re.match("_[a-z]", name)} - {"_abc_impl"}
 
 
 @pytest.mark.parametrize(("name", "parameters"), [*OVERRIDDEN.items(), *CALLED.items()])
@@ -53,11 +53,21 @@ def test_a_private_method_is_there_and_takes_what_it_took(name, parameters):
 
 
 def test_every_private_method_that_is_overridden_is_named_here():
-    own = {name for kind in (ResumableTrainer, Burst2VecTrainer) for name in vars(kind)}
-    private = {name for name in own & set(vars(Trainer)) if re.match("_[a-z]", name)}
-    assert private - {"_abc_impl"} == set(OVERRIDDEN)
+    assert {name for name in vars(HookedTrainer) if name in PRIVATE} == set(OVERRIDDEN)
+
+
+def test_one_file_alone_names_private_methods_of_the_trainer():
+    named = {}
+    for path in (ROOT / "burst2vec" / "training").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                named.setdefault(path.name, set()).add(node.attr)
+            elif isinstance(node, ast.FunctionDef):
+                named.setdefault(path.name, set()).add(node.name)
+    assert named.pop("private_methods.py") & PRIVATE == set(OVERRIDDEN) | set(CALLED)
+    assert {file: names & PRIVATE for file, names in named.items() if names & PRIVATE} == {}
 
 
 def test_the_versions_tried_are_those_that_the_constraints_name():
-    constraints = (Path(__file__).parents[2] / "constraints.txt").read_text()
+    constraints = (ROOT / "constraints.txt").read_text()
     assert sorted(set(re.findall(r"^transformers==(\S+)", constraints, flags=re.MULTILINE))) == list(TRIED)
