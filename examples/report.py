@@ -1,15 +1,17 @@
 """Every finished run in one report: each paper's tables with all their rows, and a row per recipe, over its seeds.
 
-    python examples/report.py FOLDER … [--out FOLDER]
+    python examples/report.py FOLDER … [--out FOLDER] [--data_dir FOLDER]
 
 The folders are searched for the metrics.json that run_exvo.py and fuse.py write. It writes report.md, report.csv and
-a picture for each split; runs that are unfinished or cannot be read are named and skipped.
+a picture for each split; runs that are unfinished or cannot be read are named and skipped. The papers' marks of
+significance take the corpus's labels: say where it is with --data_dir.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from burst2vec.comparison.paper_marks import mark_table
 from burst2vec.comparison.paper_tables import format_table, load_tables, papers_order
 from burst2vec.comparison.pictures import plot_report
 from burst2vec.comparison.report import find_runs, rows_of, write_report
@@ -23,6 +25,8 @@ def main(arguments=None) -> int:
     )
     parser.add_argument("folders", nargs="+", help="folders with finished runs, however deep")
     parser.add_argument("--out", default="reports/runs", help="folder of the report; default reports/runs")
+    parser.add_argument("--data_dir", nargs="+", default=[], help="the corpus's folder, of a mixture NAME=FOLDER each")
+    parser.add_argument("--cache_dir", help="where datasets keeps its cache")
     args = parser.parse_args(arguments)
     out = Path(args.out)
     runs, skipped = find_runs(args.folders)
@@ -33,7 +37,11 @@ def main(arguments=None) -> int:
     try:
         tables = load_tables()
         rows = rows_of(runs, papers_order(tables))
-        shown = [text for table in tables if (text := format_table(table, rows)) is not None]
+        shown = []
+        for table in tables:
+            marks, tests = mark_table(table, rows, args.data_dir, args.cache_dir)
+            if (text := format_table(table, rows, marks)) is not None:
+                shown += [text, *([tests] if tests else [])]
         print(write_report(rows, skipped, out, shown))
         for split, of_split in rows.items():
             plot_report(of_split, out / f"report_{split}.png")

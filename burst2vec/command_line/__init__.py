@@ -21,6 +21,7 @@ SUB_COMMANDS = {
     "study": "run_preprocessing_study.py",
     "fuse": "fuse.py",
     "report": "report.py",
+    "compare": "compare_runs.py",
     "plot-filters": "plot_frequency_response.py",
 }
 RECIPES = "recipes"  # the one sub-command that is no file: it needs nothing but the names

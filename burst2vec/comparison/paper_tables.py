@@ -124,13 +124,13 @@ def format_table(
     """
     header, lines, notes = _header(table), [], []
     for printed in table.rows:
-        groups = _groups(printed, rows)
+        groups = groups_of(printed, rows)
         for group in groups or [{}]:
             lines.append(_line(table, printed, group, marks or {}))
             if group and (keys := changed_keys(printed.recipe, next(iter(group.values())))):
                 on = next(iter(group.values())).measured_on
                 notes.append(f"{printed.name}, on {on}: other than the recipe's are {', '.join(keys)}.")
-    if not any(_groups(printed, rows) for printed in table.rows):
+    if not any(groups_of(printed, rows) for printed in table.rows):
         return None
     sides = "<" * len(table.head) + ">" * (len(header) - len(table.head) - 2) + "<>"
     title = f"## {markdown_text(table.paper)}, Table {table.number}: {markdown_text(table.caption)}"
@@ -150,7 +150,7 @@ def _header(table: PaperTable) -> list[str]:
     return [*table.head, *titles, "measured on", "seeds"]
 
 
-def _groups(printed: PaperRow, rows: dict[str, list[Row]]) -> list[dict[str, Row]]:
+def groups_of(printed: PaperRow, rows: dict[str, list[Row]]) -> list[dict[str, Row]]:
     """The runs of a printed row: for each corpus or changed key, its row in each split."""
     if printed.recipe is None:
         return []

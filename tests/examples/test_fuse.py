@@ -179,3 +179,19 @@ def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys
 def test_it_is_a_command():
     shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
     assert "RUN_A RUN_B" in shown and "--hybrid" in shown and "burst2vec/ensemble_a" in shown
+
+
+def test_two_finished_runs_are_compared_by_a_command(workplace, tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("compare_runs", SCRIPT.with_name("compare_runs.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    places = ["--data_dir", workplace / "corpus", "--cache_dir", workplace / "cache", "--out", tmp_path / "out"]
+    words = [str(word) for word in (workplace / "first", workplace / "second", workplace / "no_test", *places)]
+    assert module.main(words) == 0
+    shown = capsys.readouterr().out
+    assert "# first and others, validation, 16 clips" in shown and "country: Cochran's Q of all" in shown
+    assert len(json.loads((tmp_path / "out" / "comparison.json").read_text())["pairs"]) == 6
+    assert module.main([*words, "--split", "test"]) == 2
+    assert (
+        capsys.readouterr().err == "error: no_test: no predictions_test.csv; compare runs that predicted that split\n"
+    )
