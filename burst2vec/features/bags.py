@@ -6,9 +6,10 @@ ComParE 2016 and their 65 deltas, standardised by the training frames' mean and 
 codebook's words are training frames, drawn at random (``-c random``) or as k-means++ is begun (``-c random++``). Every
 frame counts for its ten nearest words (``-a 10``), and a clip's vector is lg(count + 1) of each word (``-log``).
 
-The ExVo white paper has codebooks of 125, 250, 500, 1,000 and 2,000 words. What else it set is not known to us. Our
-choices: one codebook over all 130 values, ten words a frame, words drawn at random, and no division by the clip's
-length, because how long a burst is may tell what it is.
+The ExVo white paper (section 4) has codebooks of 125, 250, 500, 1,000 and 2,000 words, and does not say how else the
+toolkit was set; its own defaults are ``-a 1`` and ``-c random++``, without ``-log``. Our choices: one codebook over all
+130 values; ten words per frame and logarithms, because a burst has few frames to count; words drawn at random, because
+that is the cheapest; and no division by the clip's length, because how long a burst is may tell what it is.
 """
 
 import hashlib

@@ -3,8 +3,11 @@
     data_info.csv           ExVo's labels, and who speaks
     labels/*_info.csv       A-VB's labels; see ``hume_vb_tables`` for all five
     wav/00001.wav           processed audio, 16 kHz; audio/wav/ in A-VB
-    raw/00001.webm          raw audio, 48 kHz; also searched: webm/, wav/, audio/raw/ and audio/webm/, because where the
-                            organisers put it is not known to us
+    raw/00001.webm          raw audio, 48 kHz; also searched: webm/, wav/, audio/raw/ and audio/webm/, because no paper
+                            says where it lies
+
+Emotions are intensities from 0 to 1, of a scale from 1 to 100, averaged over 85.2 raters' responses on average (white
+paper, section 2; Burst2Vec, section 2, calls them self-annotated by the speakers; the white paper is the corpus's own).
 
 The synthetic corpus has ExVo's layout.
 """

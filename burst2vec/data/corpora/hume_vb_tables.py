@@ -36,8 +36,8 @@ class LabelTable(NamedTuple):
     read: Callable[[Row], tuple[list, ...]]  # a line → for each task its numbers, or its class index alone
 
     def has_labels(self, row: Row) -> bool:
-        """Whether any field looks like a label. The organisers' test rows have none; how they say so is not known to
-        us: blanks, -1 and words that are no class are taken for that."""
+        """Whether any field looks like a label. The organisers' test rows have none, and no paper says what stands
+        there instead: blanks, -1 and words that are no class are taken for that."""
         return any(row.fields[column].strip() in _CLASSES or _is_count(row, column) for column in self.columns)
 
 
@@ -92,7 +92,7 @@ def _read_two(row: Row) -> tuple[list, ...]:
 def _read_culture(row: Row) -> tuple[list, ...]:
     """Forty numbers; ten of them NaN where all ten fields of a country are empty, as of a clip that nobody there rated.
 
-    Whether the official table has such clips is not known to us. Some empty fields of ten, or all forty, are a fault.
+    No paper says whether the official table has such clips. Some empty fields of ten, or all forty, are a fault.
     """
     intensities = []
     for labels in _RATED_IN:
