@@ -1,28 +1,26 @@
 """Corpora by name: a folder on disk to a ``DatasetDict`` of one shape.
 
-A corpus is a file here that ends in its record, see ``record``, and a line in ``CORPORA``.
+A corpus is a file here that ends in its record, see ``record``, and a line in ``NAMES``.
 """
 
+from importlib import import_module
 from pathlib import Path
 
 import datasets
 
 from ...errors import CorpusError
 from ...tasks import Task
-from . import emogator, folder, hume_vb, synthetic
 from .audio_files import shown
 from .label_tables import Lost
 from .record import Corpus
 
-CORPORA = {
-    corpus.name: corpus
-    for corpus in (
-        hume_vb.CORPUS,
-        emogator.CORPUS,
-        synthetic.CORPUS,
-        folder.CORPUS,
-    )
-}
+NAMES = (  # of the corpora, and of their files
+    "hume_vb",
+    "emogator",
+    "synthetic",
+    "folder",
+)
+CORPORA: dict[str, Corpus] = {name: import_module(f".{name}", __package__).CORPUS for name in NAMES}
 
 
 def load_bursts(

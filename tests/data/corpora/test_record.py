@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from burst2vec.data import corpora
 from burst2vec.data.corpora import CORPORA
 from burst2vec.data.corpora.options import add_options, options_given
 from burst2vec.errors import CorpusError
 
 CARDS = Path(__file__).parents[3] / "dataset_scripts"
+
+
+def test_every_file_that_ends_in_a_record_is_a_corpus_of_its_name():
+    files = {path.stem for path in Path(corpora.__file__).parent.glob("*.py") if "\nCORPUS = " in path.read_text()}
+    assert files == set(CORPORA) == {corpus.name for corpus in CORPORA.values()}
 
 
 @pytest.mark.parametrize("name", sorted(card.parent.name for card in CARDS.glob("*/README.md")))
