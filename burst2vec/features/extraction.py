@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
 
+from ..command_line.shipped import recipe_names
 from ..data.clips import read_clip
 from ..data.processes import usable_cores
 from ..errors import CorpusError
@@ -140,9 +141,12 @@ def refuse_unplaced(names: Sequence[str], model: str, call: Callable[[list[str]]
                 name = f"{name.partition(':')[0]}:FOLDER/{Path(argument).name}"
         placed.append(name)
     if lost := [name for name in names if name not in placed]:
+        ends = {Path(name.partition(":")[2]).name for name in lost}
+        recipes = [recipe for recipe in recipe_names() if recipe.rpartition("/")[2] in ends]
+        trained = "".join(f"; to train it: burst2vec train {recipe}" for recipe in recipes)
         raise CorpusError(
             f"{model} receives vectors of {list(names)}, and {', '.join(lost)} is not found: models and recipes are "
-            f"saved without places on a machine; say where it lies: {call(placed)}"
+            f"saved without places on a machine{trained}; say where it lies: {call(placed)}"
         )
 
 

@@ -41,9 +41,14 @@ class FeatureFamily(NamedTuple):
 def public_name(feature_set: str) -> str:
     """A feature set's name as it may be published: of a file or folder on this machine its last part alone.
 
+    A path that begins with ``/``, ``./``, ``../`` or ``~`` is one, whether or not it is there.
+
     >>> public_name("compare"), public_name("embedding:facebook/hubert-large-ll60k")
     ('compare', 'embedding:facebook/hubert-large-ll60k')
+    >>> public_name("embedding:./runs/raw_emotion_class")
+    'embedding:raw_emotion_class'
     """
     family, colon, argument = feature_set.partition(":")
     place = Path(argument).expanduser()
-    return f"{family}:{place.resolve().name}" if colon and (place.is_absolute() or place.exists()) else feature_set
+    is_place = place.is_absolute() or argument.startswith(("./", "../")) or place.exists()
+    return f"{family}:{place.resolve().name}" if colon and is_place else feature_set

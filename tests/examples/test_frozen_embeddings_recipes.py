@@ -8,22 +8,23 @@ import torch
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.comparison.fusion_recipes import is_fusion, load_fusion
+from burst2vec.experiment.execute import main
 from burst2vec.experiment.recipes import load_recipe, parse_run
 from burst2vec.tasks import resolve_tasks
 from tests.conftest import exvo_labels
 
 FOLDER = Path(__file__).parents[2] / "examples" / "recipes" / "frozen_embeddings"
 PAPER = "Purohit et al. (2022), "
-RAW_ER, ZFF_ER = "embedding:runs/raw_emotion_class", "embedding:runs/zff_emotion_class"
-RAW_ASR, WAVLM = "embedding:runs/phone_network", "embedding:microsoft/wavlm-large"
+RAW_ER, ZFF_ER = "embedding:./runs/raw_emotion_class", "embedding:./runs/zff_emotion_class"
+RAW_ASR, WAVLM = "embedding:./runs/phone_network", "embedding:microsoft/wavlm-large"
 SCORES = ("emotion_ccc", "country_uar", "age_mae", "s_mtl")
 # Table 2, validation: the row's feature sets, and its scores as Sys-1 and as Sys-2.
 TABLE_2 = {
     "WavLM": ([WAVLM], (0.523, 0.542, 4.094, 0.382), (0.548, 0.536, 4.008, 0.390)),
     "HuBERT": (["embedding:facebook/hubert-large-ll60k"], (0.513, 0.508, 3.864, 0.385), (0.518, 0.508, 3.782, 0.391)),
     "Wav2Vec2": (["embedding:facebook/wav2vec2-base"], (0.390, 0.379, 3.903, 0.330), (0.385, 0.376, 3.895, 0.328)),
-    "Raw(SER)": (["embedding:runs/raw_speech_emotion"], (0.078, 0.342, 3.909, 0.153), (0.084, 0.332, 4.032, 0.158)),
-    "Zff(SER)": (["embedding:runs/zff_speech_emotion"], (0.083, 0.320, 4.021, 0.156), (0.087, 0.335, 3.897, 0.163)),
+    "Raw(SER)": (["embedding:./runs/raw_speech_emotion"], (0.078, 0.342, 3.909, 0.153), (0.084, 0.332, 4.032, 0.158)),
+    "Zff(SER)": (["embedding:./runs/zff_speech_emotion"], (0.083, 0.320, 4.021, 0.156), (0.087, 0.335, 3.897, 0.163)),
     "Raw(ASR)": ([RAW_ASR], (0.370, 0.477, 4.210, 0.333), (0.392, 0.465, 4.179, 0.338)),
     "Raw(ExVo)-ER": ([RAW_ER], (0.454, 0.331, 3.953, 0.327), (0.469, 0.328, 3.805, 0.334)),
     "Zff(ExVo)-ER": ([ZFF_ER], (0.385, 0.330, 3.886, 0.315), (0.386, 0.333, 3.868, 0.317)),
@@ -115,11 +116,21 @@ def test_no_recipe_stands_for_a_row_that_the_paper_does_not_have():
 
 
 def test_an_embedding_is_of_a_network_that_a_recipe_here_trains():
-    runs = {name.split("embedding:runs/")[1] for sets, *_ in TABLE_2.values() for name in sets if ":runs/" in name}
+    runs = {name.split("embedding:./runs/")[1] for sets, *_ in TABLE_2.values() for name in sets if ":./runs/" in name}
     for name in runs:
         run = parse_run([str(FOLDER / f"{name}.yaml")])
         assert run.training.output_dir == f"runs/{name}"
         assert run.model.encoder["hidden_size"] == (1024 if name == "phone_network" else 10)
+
+
+def test_a_network_that_is_not_trained_yet_is_refused_with_the_commands_that_train_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    recipe = "frozen_embeddings/sys1_early_fusion_raw_and_zff"
+    assert main([recipe, "--data_dir", str(tmp_path / "corpus")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    trained = [f"to train it: burst2vec train frozen_embeddings/{name}_emotion_class" for name in ("raw", "zff")]
+    assert all(command in line for command in trained) and "embedding:FOLDER/zff_emotion_class" in line
 
 
 def test_the_learners_loss_is_the_mean_of_the_three_with_ages_in_years():
