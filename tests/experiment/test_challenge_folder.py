@@ -34,15 +34,15 @@ def handed_out(tmp_path_factory):
     return folder, header, rows, asked
 
 
-@pytest.mark.parametrize("columns", [15, 16])
-def test_a_shipped_baseline_runs_whole_and_submits_every_test_clip(handed_out, tmp_path, columns):
+@pytest.mark.parametrize(("columns", "recipe"), [(15, "egemaps"), (16, "compare_as_published_code")])
+def test_a_shipped_baseline_runs_whole_and_submits_every_test_clip(handed_out, tmp_path, columns, recipe):
     folder, header, rows, asked = handed_out
     assert tuple(header) == (*COLUMNS_16[:4], *COLUMNS_16[5:])
     with (folder / "data_info.csv").open("w", newline="") as table:
         csv.writer(table).writerows([header, *rows] if columns == 15 else [COLUMNS_16, *rows_16(rows)])
     places = ["--data_dir", folder, "--features_dir", folder / "feats", "--cache_dir", tmp_path / "cache"]
-    options = ["--output_dir", tmp_path / "run", "--num_train_epochs", "1"]
-    record = execute(parse_run(list(map(str, ["exvo_baselines/egemaps", *places, *options]))))
+    options = ["--features", "egemaps", "--output_dir", tmp_path / "run", "--num_train_epochs", "2"]
+    record = execute(parse_run(list(map(str, [f"exvo_baselines/{recipe}", *places, *options]))))
     assert sum(count["used"] for count in record.clips.values()) == CLIPS - 1
     assert {"emotion_ccc", "country_uar", "age_mae", "s_mtl"} <= record.scores["validation"].keys()
     submission = tmp_path / "run" / "ExVo-Multi_burst2vec_1.csv"
