@@ -130,7 +130,7 @@ def test_table_1_is_the_papers_chain_with_the_organisers_network_and_their_print
         ("raw", CHAIN[:5]),
         ("raw", CHAIN),
     ]
-    organisers = load_recipe("exvo_baselines/compare")
+    organisers = load_recipe("exvo_baselines/compare_as_published_code")
     seeded = {"seed": 0, "output_dir": None}
     assert all(run.recipe.model == organisers.model for run in learner.runs)
     assert all({**run.recipe.training, **seeded} == {**organisers.training, **seeded} for run in learner.runs)
