@@ -131,7 +131,7 @@ class GaborSTRF(nn.Module):
     cycles from 3.2 Hz up) by 21 channels, which a CPU can pay for. Ripples have a direction: rate and scale of one sign
     fall in frequency, of opposite signs rise. ``energy`` is Σ (h·h)², so that white noise excites every kernel equally.
     Every channel keeps its place in a map (Sharma et al. 2022, Eq. 2); ``channel_hop=4`` reads one in four, as
-    neighbours say nearly the same, and takes a quarter of the time and memory.
+    neighbours say nearly the same, and takes a quarter of the maps' time and memory.
 
     Any real rate and scale are valid. On a grid, a frequency over half a cycle a step (50 Hz; 0.5 cycles per channel)
     *is* the one it aliases to, and the envelope is made for that one: kernels are continuous in both parameters, and
