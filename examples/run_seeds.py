@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from burst2vec.comparison.report import find_runs, format_rows, rows_of
-from burst2vec.comparison.study import run_or_read
+from burst2vec.comparison.study import Stage, run_or_read
 from burst2vec.errors import Burst2VecError, RecipeError
 from burst2vec.experiment.execute import refused
 from burst2vec.experiment.finished import read_run
@@ -47,7 +47,7 @@ def main(arguments=None) -> int:
         folders = []
         for seed in range(training.seed, training.seed + args.seeds):
             folders.append(above / f"seed-{seed}")
-            run_or_read(args.recipe, {}, seed, folders[-1], options)
+            run_or_read(Stage(args.recipe, {}), seed, folders[-1], options)
     except Burst2VecError as error:
         return refused(error)
     runs, skipped = find_runs(folders)

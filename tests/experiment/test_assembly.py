@@ -12,7 +12,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from burst2vec.comparison.report import find_runs
-from burst2vec.comparison.study import run_or_read
+from burst2vec.comparison.study import Stage, run_or_read
 from burst2vec.errors import RunError
 from burst2vec.experiment import execute
 from burst2vec.experiment.execute import main
@@ -190,7 +190,7 @@ def test_a_run_whose_labels_were_changed_does_not_resume(workplace, tmp_path, ca
 
 
 def read_by_a_study(folder, recipe):
-    run_or_read(recipe, {}, 0, folder, run=lambda run: pytest.fail("trained again"))
+    run_or_read(Stage(recipe, {}), 0, folder, run=lambda run: pytest.fail("trained again"))
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
