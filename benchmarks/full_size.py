@@ -83,7 +83,7 @@ def published_shape(encoder) -> dict:
 
 
 def vector_size(features: list[str], recipe: str) -> int:
-    """Numbers in a vector of feature sets, without computing any; ``embedding:runs/NAME`` is of the recipe NAME."""
+    """Numbers in a vector of feature sets, without computing any; ``embedding:./runs/NAME`` is of the recipe NAME."""
     size = 0
     for name in features:
         family, _, argument = name.partition(":")
@@ -93,7 +93,7 @@ def vector_size(features: list[str], recipe: str) -> int:
             size += int(argument)
         elif family == "deep_spectrum":
             size += 4_096
-        elif argument.startswith("runs/"):  # mean and deviation of the frames of a model that another recipe trains
+        elif argument.startswith("./runs/"):  # mean and deviation of the frames of a model that another recipe trains
             beside = f"{Path(recipe).parent}/{Path(argument).name}"
             size += 2 * build(parse_run([beside]), beside)[0].encoder.size
         else:

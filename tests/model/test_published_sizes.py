@@ -58,8 +58,8 @@ def test_every_checkpoint_that_a_recipe_names_has_a_shape_that_is_known(full_siz
             model = load_recipe(name).model
             features = [feature.removeprefix("embedding:") for feature in model.get("features", ()) if "/" in feature]
             named |= {each for each in (model["encoder"], *features) if isinstance(each, str)}
-    checkpoints = {name for name in named if not name.startswith("runs/") and "vgg" not in name}
-    assert len(checkpoints) >= 5
+    checkpoints = {name for name in named if not name.startswith("./runs/") and "vgg" not in name}
+    assert len(checkpoints) >= 5, checkpoints
     for name in checkpoints:
         assert full_size.published_shape(name).get("hidden_size", 768) == (768 if "base" in name else 1024)
 
