@@ -18,8 +18,9 @@ import sys
 
 from burst2vec.data.checking import CorpusCheck, check_corpus
 from burst2vec.data.checking.check_report import FORMATS, write_report
-from burst2vec.data.checking.check_tables import contents_table, sound_table
+from burst2vec.data.checking.check_tables import contents_table, lacking_clips, printed_table, sound_table
 from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
+from burst2vec.data.corpora.record import PrintedCounts
 from burst2vec.errors import Burst2VecError
 from burst2vec.experiment.corpus_keys import choices, settings_of
 from burst2vec.experiment.execute import refused
@@ -46,8 +47,11 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
-    """The corpus's name and its check. Readers let speakers in two splits through here: the check names them all."""
+def check(options: argparse.Namespace) -> tuple[str, CorpusCheck, PrintedCounts | None]:
+    """The corpus's name, its check, and what a paper printed of it.
+
+    Readers let speakers in two splits through here: the check names them all.
+    """
     allow = options.allow_shared_speakers
     chosen = {key: getattr(options, key) for key in choices()}
     if options.recipe is not None:
@@ -60,16 +64,17 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck]:
         for corpus, given in zip(corpora.values(), run.data.mix or [vars(run.data)], strict=True):
             given["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[corpus.corpus].takes
         title, corpus = " + ".join(corpora), read_corpora(run.data, tasks)
+        printed = None if run.data.mix is not None else CORPORA[run.data.corpus].printed
         mixed = run.data.mix is not None
         lost = [loss for name in corpora for loss in _lost(corpora[name], tasks, f"{name}/" if mixed else "")]
     else:
-        title = options.corpus
+        title, printed = options.corpus, CORPORA[options.corpus].printed
         asked = CorpusArguments(title, options.data_dir, **chosen)
         tasks = known_tasks(title, options.data_dir, **settings_of(asked))
         settings = settings_of(asked, tasks=tasks, allow_shared_speakers=True)
         corpus = load_bursts(title, options.data_dir, cache_dir=options.cache_dir, **settings)
         lost = lost_in_reading(title, options.data_dir, **settings)
-    return title, check_corpus(corpus, tasks, options.num_proc, allow, lost)
+    return title, check_corpus(corpus, tasks, options.num_proc, allow, lost), printed
 
 
 def _lost(corpus: CorpusArguments, tasks, prefix: str) -> list:
@@ -88,13 +93,17 @@ def main(arguments: list[str]) -> int:
     if options.corpus is not None and CORPORA[options.corpus].write is None and options.data_dir is None:
         parser().error(f"the corpus {options.corpus} is read from a folder; give it with --data_dir FOLDER")
     try:
-        title, found = check(options)
+        title, found, printed = check(options)
         print(found.summary(), end="\n\n")
         for table in (contents_table(found), sound_table(found)):
             print(table.to_string(), end="\n\n")
+        if printed is not None:
+            print(f"{printed_table(found, printed).to_string()}\n\nprinted: {printed.source}")
+            print(f"{lacking_clips(found, printed)}\n")
         if options.out is not None:
             formats = FORMATS if options.format == "both" else (options.format,)
-            print("\n".join(f"wrote {path}" for path in write_report(found, options.out, title, formats, options.seed)))
+            written = write_report(found, options.out, title, formats, options.seed, printed)
+            print("\n".join(f"wrote {path}" for path in written))
         found.raise_if_refused()
     except Burst2VecError as error:
         return refused(error)

@@ -122,17 +122,18 @@ def format_table(
     Returns:
         Heading, table and notes: a line for each printed row and corpus, empty where nothing was run.
     """
-    header, lines, notes = _header(table), [], []
+    header, lines, changed = _header(table), [], {}
     for printed in table.rows:
         groups = groups_of(printed, rows)
         for group in groups or [{}]:
             lines.append(_line(table, printed, group, marks or {}))
             if group and (keys := changed_keys(printed.recipe, next(iter(group.values())))):
-                on = next(iter(group.values())).measured_on
-                notes.append(f"{printed.name}, on {on}: other than the recipe's are {', '.join(keys)}.")
+                line = f"{printed.name} ({next(iter(group.values())).measured_on})"
+                changed.setdefault(", ".join(keys), []).append(line)
     if not any(groups_of(printed, rows) for printed in table.rows):
         return None
     sides = "<" * len(table.head) + ">" * (len(header) - len(table.head) - 2) + "<>"
+    notes = [f"Other than the recipe's are {keys}: {', '.join(of)}." for keys, of in changed.items()]
     title = f"## {markdown_text(table.paper)}, Table {table.number}: {markdown_text(table.caption)}"
     return "\n\n".join(
         [title, markdown_table([header, *lines], sides, aligned=False), *(markdown_text(note) for note in notes)]
@@ -187,12 +188,13 @@ def _number(value: float | None) -> str:
 
 
 def changed_keys(recipe: str, row: Row) -> list[str]:
-    """The keys in which runs differ from the recipe that they are of, such as an encoder made small."""
+    """The keys in which runs differ from the recipe that they are of, such as an encoder that the command line gave."""
     file = shipped_recipe(recipe)
     if is_fusion(file):
         wanted, got = {"fuse": load_fusion(file).said}, {"fuse": row.recipe.get("fuse")}
     else:
         wanted, got = load_recipe(file).to_dict(), row.recipe
     wanted, got = flat_keys(wanted), flat_keys(got)
-    keys = [key for key in dict.fromkeys([*wanted, *got]) if not key.startswith("reported_scores")]
-    return [key.rpartition(".")[2] for key in keys if wanted.get(key) != got.get(key)]
+    differing = [key for key in dict.fromkeys([*wanted, *got]) if wanted.get(key) != got.get(key)]
+    names = [".".join(key.split(".")[1:2]) or key for key in differing if not key.startswith("reported_scores")]
+    return list(dict.fromkeys(names))  # sections and arguments of a part left out

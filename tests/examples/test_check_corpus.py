@@ -47,6 +47,7 @@ def test_a_good_corpus_ends_with_0_and_a_report_where_it_was_asked_for(main, tmp
     assert main(command(folder)) == 0
     printed = capsys.readouterr().out
     assert "train: 8 clips" in printed and "Country: Venezuela" in printed and "wrote" not in printed
+    assert "train lacks 19,982 of 19,990 clips" in printed and "305:266" in printed
     assert main(command(folder, "--out", tmp_path / "report", "--format", "html")) == 0
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
         "flagged_clips.csv",

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import gaussian_kde
 
 from ...drawing import COLOURS
 from ...tasks import Task
@@ -45,48 +44,54 @@ def draw_corpus(check: CorpusCheck, seed: int = 0) -> Iterator[Picture]:
 
 
 def draw_age_by_country(check: CorpusCheck) -> Picture:
-    """The density of the speakers' age in each country, as in Figure 1 of Burst2Vec; at most seven countries."""
+    """How many clips have each age, stacked by country, and each country, of training and validation together, as in
+    Figure 1 of Burst2Vec; at most seven countries.
+    """
     name, title = "age_by_country", "Age by country"
     age, country = _task(check, "age", "regression"), _task(check, "country", "classification")
     if age is None or country is None:
         return Picture(name, title, None, "Left out: there are no labels of both age and country.")
     ages, countries = check.labels["age"][:, 0], check.labels["country"]
-    known = np.isfinite(ages) & (countries >= 0)
+    here, of_which = _of_splits(check, ("train", "validation"))
+    known = np.isfinite(ages) & (countries >= 0) & here
     if not known.any():
         return Picture(name, title, None, "Left out: no clip has both an age and a country.")
     counts = np.bincount(countries[known], minlength=len(country.labels))
-    shown = [place for place in np.argsort(-counts, kind="stable")[: len(COLOURS)] if counts[place]]
-    low, high = np.percentile(ages[known], [0, 100]) + [-2.0, 2.0]
-    grid = np.linspace(low, high, 200)
-    figure, axis = _one_axis(6.4, 4.2)
-    for colour, place in zip(COLOURS, sorted(shown), strict=False):
-        of_country = ages[known & (countries == place)].astype(np.float64)
-        label = f"{country.labels[place]}: {len(of_country):,} clips, median {np.median(of_country):.1f}"
-        if of_country.min() == of_country.max():  # of one age there is no density
-            axis.axvline(of_country[0], color=colour, linewidth=1.8, label=label)
-            continue
-        density = gaussian_kde(of_country)(grid)
-        axis.plot(grid, density, color=colour, linewidth=1.8, label=label)
-        axis.fill_between(grid, density, color=colour, alpha=0.12, linewidth=0)
-    axis.set(xlim=(low, high), xlabel=f"age ({age.unit})" if age.unit else "age", ylabel="density")
-    axis.set_ylim(bottom=0)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    caption = f"Age of the speakers of {known.sum():,} clips, smoothed by a Gaussian kernel."
+    shown = sorted(place for place in np.argsort(-counts, kind="stable")[: len(COLOURS)] if counts[place])
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    first = np.floor(ages[known].min())
+    edges = np.arange(first, max(first + 1, np.floor(ages[known].max()) + 1) + 1)  # a bin per unit
+    left.hist([ages[known & (countries == place)] for place in shown], edges, stacked=True, color=COLOURS[: len(shown)])
+    left.set(xlabel=f"age ({age.unit})" if age.unit else "age", ylabel="clips")
+    bars = right.barh([country.labels[place] for place in shown], counts[shown], color=COLOURS[: len(shown)])
+    medians = [np.median(ages[known & (countries == place)]) for place in shown]
+    texts = [f"{counts[place]:,}; median age {median:.1f}" for place, median in zip(shown, medians, strict=True)]
+    right.bar_label(bars, texts, padding=3, fontsize=7)
+    right.invert_yaxis()
+    right.set_xlim(0, 1.9 * counts.max())
+    right.set(xlabel="clips")
+    right.tick_params(labelsize=8)
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
+    caption = f"Age and country of the speakers of {known.sum():,} clips{of_which}, stacked by country."
     if (countries_there := np.count_nonzero(counts)) > len(shown):
         caption += f" The {len(shown)} of {countries_there} countries that have the most clips."
     return Picture(name, title, figure, caption)
 
 
 def draw_emotion_map(check: CorpusCheck, seed: int = 0) -> Picture:
-    """Every clip's emotions as a point, near to those of like emotions (t-SNE, van der Maaten and Hinton 2008),
-    coloured by the strongest, as in Figure 1 of the challenge's white paper.
+    """The emotions of each training clip as a point, near to those of like emotions (t-SNE, van der Maaten and Hinton
+    2008), coloured by the strongest, as in Figure 1 of the challenge's white paper; of all clips where none train.
     """
     name, title = "emotion_map", "Map of the emotions"
     task = next((task for task in check.tasks if task.kind == "regression" and len(task.labels) > 2), None)
     if task is None:
         return Picture(name, title, None, "Left out: there is no task of three or more intensities.")
     vectors = check.labels[task.name]
-    rows = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    here, of_which = _of_splits(check, ("train",))
+    rows = np.flatnonzero(np.isfinite(vectors).all(axis=1) & here)
     different = len(np.unique(vectors[rows], axis=0))
     if different < FEWEST_VECTORS:
         return Picture(
@@ -118,7 +123,9 @@ def draw_emotion_map(check: CorpusCheck, seed: int = 0) -> Picture:
         markerscale=2,
         ncols=1 + (len(present) > 20),
     )
-    which = f"{len(drawn):,} of {len(rows):,} clips, drawn and" if len(drawn) < len(rows) else f"{len(rows):,} clips,"
+    fewer = len(drawn) < len(rows)
+    which = (f"{len(drawn):,} of {len(rows):,}" if fewer else f"{len(rows):,}") + f" clips{of_which},"
+    which += " drawn and" * fewer
     caption = (
         f"t-SNE of the {len(task.labels)} labels of the task {task.name}, coloured by the strongest: {which} "
         f"placed by seed {seed}, perplexity {perplexity:.0f}. Directions and distances between far groups mean nothing."
@@ -206,6 +213,13 @@ def _by_split(check: CorpusCheck, known: np.ndarray) -> Iterator[tuple[str, str,
         here = np.flatnonzero(known & (codes == number))
         if len(here):
             yield split, COLOURS[number % len(COLOURS)], here
+
+
+def _of_splits(check: CorpusCheck, wanted: tuple[str, ...]) -> tuple[np.ndarray, str]:
+    """Which clips are in these splits, all where the corpus has none of them; and how a caption says so."""
+    there = [split for split in wanted if split in check.splits]
+    here = check.clips["split"].isin(there or check.splits).to_numpy()
+    return here, f" of {' and '.join(there)}" if there else ""
 
 
 def _task(check: CorpusCheck, name: str, kind: str) -> Task | None:

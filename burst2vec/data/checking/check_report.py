@@ -21,9 +21,10 @@ from ...errors import CorpusError
 from ...files import write_whole
 from ...markdown import markdown_table, markdown_text
 from ..cells import as_cell
+from ..corpora.record import PrintedCounts
 from .check import CorpusCheck
 from .check_plots import Picture, draw_corpus
-from .check_tables import contents_table, label_table, sound_table
+from .check_tables import contents_table, label_table, lacking_clips, printed_table, sound_table
 
 FORMATS = ("html", "md")
 FLAGGED = "flagged_clips.csv"
@@ -32,7 +33,12 @@ _VERDICTS = ("Nothing is wrong.", "There are problems; a run would survive them.
 
 
 def write_report(
-    check: CorpusCheck, folder, title: str, formats: tuple[str, ...] = FORMATS, seed: int = 0
+    check: CorpusCheck,
+    folder,
+    title: str,
+    formats: tuple[str, ...] = FORMATS,
+    seed: int = 0,
+    printed: PrintedCounts | None = None,
 ) -> list[Path]:
     """Write a check's report; files of an earlier one are replaced.
 
@@ -42,6 +48,7 @@ def write_report(
         title: what the corpus is called in the heading.
         formats: of ``"html"`` and ``"md"``.
         seed: of the pictures that draw clips.
+        printed: what a paper printed of the whole corpus.
 
     Returns:
         the pages first, then ``report.json`` and ``flagged_clips.csv``.
@@ -61,6 +68,9 @@ def write_report(
         ("How it sounds", sound_table(check), "Level: root mean square of a clip; clips of zeros have none."),
         ("What it is labelled with", label_table(check), "Lowest / mean / highest value of the clips that have one."),
     ]
+    if printed is not None:
+        caption = f"Printed: {printed.source}. {lacking_clips(check, printed).capitalize()}."
+        tables.insert(1, ("Beside what was printed", printed_table(check, printed), caption))
     tables = [table for table in tables if len(table[1])]
     written = []
     for format in formats:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ..corpora.record import PrintedCounts
 from .check import CorpusCheck
 
 NOTHING = "–"  # there is nothing to count or measure
@@ -23,6 +24,59 @@ def contents_table(check: CorpusCheck) -> pd.DataFrame:
                     facts["labels"][task.name], label, facts["clips"]
                 )
     return _by_split(check, rows)
+
+
+def printed_table(check: CorpusCheck, printed: PrintedCounts) -> pd.DataFrame:
+    """What a paper printed of the whole corpus, and beside it what is here; a class's cell is its speakers. Classes are
+    those of the tasks that were looked at.
+    """
+    looked_at = {task.name for task in check.tasks}
+    classes = {
+        (task, label): None
+        for split in printed.splits.values()
+        for task, labels in split.get("classes", {}).items()
+        for label in labels
+        if task in looked_at
+    }
+    names = ["Duration (HH:MM:SS)", "Clips", "Speakers", "F:M", *(f"{task.capitalize()}: {it}" for task, it in classes)]
+    columns = {}
+    for split, said in printed.splits.items():
+        speakers = [said.get("classes", {}).get(task, {}).get(label) for task, label in classes]
+        columns[f"{split}, printed"] = [
+            said["duration"],
+            _count(said["clips"]),
+            _count(said["speakers"]),
+            said.get("female_male", NOTHING),
+            *(NOTHING if number is None else _count(number) for number in speakers),
+        ]
+        if (facts := check.facts.get(split)) is None:
+            columns[f"{split}, here"] = [NOTHING] * len(names)
+            continue
+        columns[f"{split}, here"] = [
+            facts["duration"] if facts["seconds"] else NOTHING,
+            _count(facts["clips"]),
+            _count(facts["speakers"]) if facts["speakers"] else NOTHING,
+            NOTHING,  # no table of labels says it
+            *(_speakers_of(facts, task, label) for task, label in classes),
+        ]
+    return pd.DataFrame(columns, index=names, dtype=object)
+
+
+def lacking_clips(check: CorpusCheck, printed: PrintedCounts) -> str:
+    """One sentence: how many clips of the whole corpus are not here; or that all are."""
+    lacking = []
+    for split, said in printed.splits.items():
+        here = check.facts[split]["clips"] if split in check.splits else 0
+        if here < said["clips"]:
+            lacking.append(f"{split} lacks {said['clips'] - here:,} of {said['clips']:,} clips")
+        elif here > said["clips"]:
+            lacking.append(f"{split} has {here - said['clips']:,} clips more than the {said['clips']:,} printed")
+    return "; ".join(lacking) if lacking else "every split has as many clips as printed"
+
+
+def _speakers_of(facts: dict, task: str, label: str) -> str:
+    classes = facts["labels"].get(task, {}).get("classes", {})
+    return _count(classes[label]["speakers"]) if classes.get(label, {}).get("speakers") else NOTHING
 
 
 def sound_table(check: CorpusCheck) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from .hume_vb_clips import SPLITS, join_tables
 from .hume_vb_tables import EXVO, label_tables, label_tasks
 from .inside import scan_inside
 from .label_tables import Lost
-from .record import SHARED_SPEAKERS_HELP, Corpus, setting, settings
+from .record import SHARED_SPEAKERS_HELP, Corpus, PrintedCounts, setting, settings
 from .source_hash import corpus_fingerprint
 
 logger = logging.getLogger(__name__)
@@ -202,6 +202,27 @@ def _lost(folder: Path, asked: HumeVBSettings) -> list[Lost]:
     return join_tables(folder, label_tables(folder, asked.labels), asked.allow_shared_speakers).lost
 
 
+TABLE_1 = PrintedCounts(
+    source="Baird et al. 2022, arXiv:2205.01780, Table 1",
+    splits={
+        "train": {
+            "duration": "12:19:06",
+            "clips": 19_990,
+            "speakers": 571,
+            "female_male": "305:266",
+            "classes": {"country": {"United States": 206, "China": 79, "South Africa": 244, "Venezuela": 42}},
+        },
+        "validation": {
+            "duration": "12:05:45",
+            "clips": 19_396,
+            "speakers": 568,
+            "female_male": "324:244",
+            "classes": {"country": {"United States": 206, "China": 76, "South Africa": 244, "Venezuela": 42}},
+        },
+        "test": {"duration": "12:22:12", "clips": 19_815, "speakers": 563},
+    },
+)
+
 CORPUS = Corpus(
     name="hume_vb",
     settings=HumeVBSettings,
@@ -214,4 +235,5 @@ CORPUS = Corpus(
     public=False,
     in_challenge=True,
     lost=_lost,
+    printed=TABLE_1,
 )

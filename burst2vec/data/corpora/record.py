@@ -58,6 +58,20 @@ def settings(of_corpus: type) -> type:
 
 
 @dataclass(frozen=True)
+class PrintedCounts:
+    """A paper's table of what a corpus holds.
+
+    Attributes:
+        source: the paper and its table.
+        splits: by split ``duration`` (HH:MM:SS), ``clips``, ``speakers``, and where it is printed ``female_male`` and
+            ``classes``: by a classification's name the speakers of each class.
+    """
+
+    source: str
+    splits: dict[str, dict]
+
+
+@dataclass(frozen=True)
 class Corpus:
     """How a corpus is opened, and what is said about it.
 
@@ -74,6 +88,7 @@ class Corpus:
         write: of a corpus that is made here: (data_dir, settings, cache_dir, num_proc) → its folder, written.
         lost: (folder, settings) → what stands there and is not read; None: whatever is not expected is an error.
         guess_tasks: folder → the tasks that can be told without being given; None: ``tasks`` knows them.
+        printed: what a paper printed of the whole corpus; None: no paper did.
     """
 
     name: str
@@ -88,6 +103,7 @@ class Corpus:
     write: Callable | None = None
     lost: Callable | None = None
     guess_tasks: Callable | None = None
+    printed: PrintedCounts | None = None
 
     @property
     def takes(self) -> tuple[str, ...]:

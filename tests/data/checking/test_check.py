@@ -13,10 +13,13 @@ from burst2vec import Task
 from burst2vec.data.checking import check_corpus
 from burst2vec.data.checking.check_plots import draw_corpus
 from burst2vec.data.checking.check_report import write_report
-from burst2vec.data.checking.check_tables import contents_table, label_table, sound_table
+from burst2vec.data.checking.check_tables import contents_table, label_table, lacking_clips, printed_table, sound_table
 from burst2vec.data.checking.duplicates import find_duplicates
+from burst2vec.data.corpora import CORPORA
 from burst2vec.data.corpora.label_tables import Lost
+from burst2vec.data.corpora.record import PrintedCounts
 from burst2vec.errors import CorpusError
+from burst2vec.tasks import EXVO_COUNTRIES
 
 TASKS = (
     Task("emotion", kind="regression", labels=("Awe", "Fear", "Joy")),
@@ -120,6 +123,47 @@ def test_tables_read_as_the_white_papers(sound_corpus):
     assert sound_table(check).loc["Length (s): longest", "train"] == "0.20"
     assert label_table(check).loc["Age (years)", "train"] == "20.0 / 21.5 / 23.0"
     assert label_table(check).loc["Emotion: Fear", "train"] == "0.50 / 0.58 / 0.65"  # 0.575, rounded
+
+
+def test_what_was_printed_of_a_corpus_stands_beside_what_is_here(sound_corpus, tmp_path):
+    printed = PrintedCounts(
+        "A paper, Table 1",
+        {
+            "train": {
+                "duration": "00:00:09",
+                "clips": 6,
+                "speakers": 2,
+                "female_male": "1:1",
+                "classes": {"country": {"Venezuela": 1, "China": 2}},
+            },
+            "validation": {"duration": "00:00:01", "clips": 3, "speakers": 1},
+            "test": {"duration": "00:10:00", "clips": 1_200, "speakers": 3},
+        },
+    )
+    check = check_corpus(sound_corpus, TASKS)
+    table = printed_table(check, printed)
+    assert list(table["train, printed"]) == ["00:00:09", "6", "2", "1:1", "1", "2"]
+    assert list(table["train, here"]) == ["00:00:00", "4", "2", "–", "2", "2"]
+    assert list(table["validation, printed"])[3:] == ["–"] * 3 and list(table["test, here"]) == ["–"] * 6
+    lacking = "train lacks 2 of 6 clips; test lacks 1,200 of 1,200 clips"
+    assert lacking_clips(check, printed) == lacking
+    write_report(check, tmp_path, "x", ("md",), printed=printed)
+    assert f"Printed: A paper, Table 1. {lacking.capitalize()}." in (tmp_path / "report.md").read_text()
+    whole = PrintedCounts("p", {"validation": printed.splits["validation"]})
+    assert lacking_clips(check, whole) == "every split has as many clips as printed"
+
+
+def test_the_counts_of_hume_vb_are_those_of_table_1():
+    splits = CORPORA["hume_vb"].printed.splits
+    for split in ("train", "validation"):
+        assert sum(splits[split]["classes"]["country"].values()) == splits[split]["speakers"]
+        assert sum(map(int, splits[split]["female_male"].split(":"))) == splits[split]["speakers"]
+        assert set(splits[split]["classes"]["country"]) == set(EXVO_COUNTRIES)
+    assert sum(split["clips"] for split in splits.values()) == 59_201
+    assert sum(split["speakers"] for split in splits.values()) == 1_702
+    hours = [[int(part) for part in split["duration"].split(":")] for split in splits.values()]
+    # The paper's sum is a second more than its parts', which are rounded.
+    assert sum(3600 * h + 60 * m + s for h, m, s in hours) == pytest.approx(36 * 3600 + 47 * 60 + 4, abs=1)
 
 
 def test_speakers_in_two_splits_are_refused_by_name_and_forced_on_request(sound_corpus):
@@ -427,13 +471,13 @@ def test_one_seed_draws_one_map(reported):
     points = [maps[number].figure.axes[0].collections[1].get_offsets() for number in range(3)]
     np.testing.assert_array_equal(points[0], points[1])
     assert not np.array_equal(points[0], points[2])
-    assert "62 clips, placed by seed 1" in maps[0].caption
+    assert "60 clips of train, placed by seed 1" in maps[0].caption
 
 
 def test_a_map_draws_at_most_so_many_clips_and_says_so(reported, monkeypatch):
     monkeypatch.setattr("burst2vec.data.checking.check_plots.MOST_POINTS", 55)
     picture = next(picture for picture in draw_corpus(reported[0]) if picture.name == "emotion_map")
-    assert "55 of 62 clips, drawn and placed by seed 0" in picture.caption
+    assert "55 of 60 clips of train, drawn and placed by seed 0" in picture.caption
 
 
 def test_too_few_different_emotions_make_no_map(sound_corpus):
@@ -441,6 +485,20 @@ def test_too_few_different_emotions_make_no_map(sound_corpus):
     assert pictures["emotion_map"].figure is None and "take 4 different values" in pictures["emotion_map"].caption
     pictures = {picture.name: picture for picture in draw_corpus(check_corpus(sound_corpus, TASKS[1:]))}
     assert "no task of three or more" in pictures["emotion_map"].caption
+
+
+def test_ages_and_countries_are_counted_of_training_and_validation():
+    train = split({"age": 20.0}, {"age": 20.5, "country": 0}, {"age": 39.5, "country": 1}, {"age": NAN})
+    check = check_corpus({"train": train, "validation": split({"age": 30.0}), "test": split({"age": 30.0})}, TASKS)
+    picture = next(draw_corpus(check))
+    assert "of 4 clips of train and validation" in picture.caption
+    left, right = picture.figure.axes
+    bars = [(bar.get_x(), bar.get_height()) for bar in left.patches if bar.get_height()]
+    assert sorted(bars) == [(20.0, 2), (30.0, 1), (39.0, 1)]
+    assert [bar.get_width() for bar in right.patches] == [3, 1]
+    assert [text.get_text() for text in right.texts] == ["3; median age 20.5", "1; median age 39.5"]
+    everything = next(draw_corpus(check_corpus({"test": split({"age": 30.0})}, TASKS)))
+    assert "of 1 clips, stacked" in everything.caption
 
 
 def test_more_countries_than_colours_show_the_largest():
