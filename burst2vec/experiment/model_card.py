@@ -214,7 +214,8 @@ def _described(task: Task) -> str:
     low, high = task.span
     unit = f" {markdown_text(task.unit)}" if task.unit else ""
     values = "one value" if len(task.labels) == 1 else f"{len(task.labels)} values"
-    return f"{name} ({values} from {low:g} to {high:g}{unit})"
+    beyond = ", or beyond" if task.output == "linear" else ""
+    return f"{name} ({values} from {low:g} to {high:g}{unit}{beyond})"
 
 
 def _listed(names: list[str]) -> str:

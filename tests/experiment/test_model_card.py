@@ -1,6 +1,7 @@
 """The card says what the run's record says, in the form the Hub reads."""
 
 import ast
+import dataclasses
 import re
 
 import pytest
@@ -82,6 +83,8 @@ def test_the_card_speaks_of_its_own_tasks_and_of_no_others(tmp_path):
     record = {**RECORD, "scores": {"validation": {"pain_mae": 1.5}}, "baseline": {"validation": {"pain_mae": 2.5}}}
     text = str(model_card("quickstart", RunRecord(**record), (PAIN,)))
     assert "it predicts pain (one value from 0 to 10 points)" in text and "predicts pain as" in text
+    linear = str(model_card("quickstart", RunRecord(**record), (dataclasses.replace(PAIN, output="linear"),)))
+    assert "it predicts pain (one value from 0 to 10 points, or beyond)" in linear
     prose = text.split("## Citation")[0].lower()
     assert not {"emotion", "age", "country"} & set(re.findall(r"\w+", prose))
 

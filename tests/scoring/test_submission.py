@@ -1,12 +1,13 @@
 """The official file: what is written reads back, and every fault is named by file, line, column and value."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from burst2vec.errors import SubmissionError
-from burst2vec.scoring import submission_name, validate_exvo_multi, write_exvo_multi
+from burst2vec.scoring import answers_exvo_multi, submission_name, validate_exvo_multi, write_exvo_multi
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS, Task
 
 HEADER = "File_ID,Country,Age,Awe,Excitement,Amusement,Awkwardness,Fear,Horror,Distress,Triumph,Sadness,Surprise"
@@ -42,6 +43,16 @@ def test_what_is_written_is_what_was_predicted(tmp_path):
     for column, emotion in enumerate(EXVO_EMOTIONS):
         assert [float(row[emotion]) for row in rows] == pytest.approx(given["emotion"][:, column].tolist(), abs=1e-6)
     assert [file.name for file in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("change", [{"span": (20.0, 39.5)}, {"output": "linear", "loss": "mse"}])
+def test_another_span_or_output_of_the_age_writes_the_same_file(tmp_path, change):
+    emotion, age, country = TASK_PRESETS["exvo"]
+    tasks, given, ids = (emotion, replace(age, **change), country), predictions(4), list("abcd")
+    assert answers_exvo_multi(tasks)
+    official = write_exvo_multi(tmp_path / NAME, ids, given).read_text()
+    changed = write_exvo_multi(tmp_path / "ExVo-Multi_b_2.csv", ids, given, tasks)
+    assert changed.read_text() == official and validate_exvo_multi(changed, ids) == 4
 
 
 def test_emotions_and_countries_are_matched_by_name_whatever_their_order(tmp_path):
