@@ -25,7 +25,7 @@ from burst2vec.errors import Burst2VecError
 from burst2vec.experiment.corpus_keys import choices, settings_of
 from burst2vec.experiment.execute import refused
 from burst2vec.experiment.inputs import read_corpora, tasks_of
-from burst2vec.experiment.recipes import corpora_of, parse_run
+from burst2vec.experiment.recipes import parse_run
 from burst2vec.experiment.sections import CorpusArguments
 
 
@@ -58,11 +58,11 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck, PrintedCounts 
         settings = {"data_dir": options.data_dir, "cache_dir": options.cache_dir, **chosen}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", value)]
         run = parse_run([options.recipe, *words])
-        corpora = corpora_of(run.data)
+        corpora = run.data.corpora
         tasks = tasks_of(run)
         allow = allow or any(corpus.allow_shared_speakers for corpus in corpora.values())
-        for corpus, given in zip(corpora.values(), run.data.mix or [vars(run.data)], strict=True):
-            given["allow_shared_speakers"] = "allow_shared_speakers" in CORPORA[corpus.corpus].takes
+        for described in corpora.values():
+            described.allow_shared_speakers = "allow_shared_speakers" in CORPORA[described.corpus].takes
         title, corpus = " + ".join(corpora), read_corpora(run.data, tasks)
         printed = None if run.data.mix is not None else CORPORA[run.data.corpus].printed
         mixed = run.data.mix is not None

@@ -15,7 +15,7 @@ from ..errors import RunError
 from ..experiment.baseline import Constant, from_record, learn_constant
 from ..experiment.finished import FinishedRun, names_of, read_predictions, read_run
 from ..experiment.inputs import read_corpora
-from ..experiment.recipes import FUSE, corpora_of
+from ..experiment.recipes import FUSE
 from ..experiment.sections import DataArguments
 from ..scoring import score_tasks
 from ..tasks import Task
@@ -154,7 +154,7 @@ def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataA
     given = {key: value for key, value in changes.items() if value is not None}
     try:
         data = DataArguments(**{**run.record.recipe.get("data", {}), **given})
-        names = list(corpora_of(data))
+        names = list(data.corpora)
     except (TypeError, ValueError) as error:
         raise RunError(f"{run.folder}: its recipe's data cannot be read: {error}") from error
     folders = {}
@@ -165,10 +165,9 @@ def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataA
             raise RunError(f"--data_dir {text}: the run reads {names}; give each as NAME=FOLDER, or one folder for one")
         folders[name] = folder
     if data.mix is None:
-        data.data_dir = folders.get(names[0])
-    else:
-        data.mix = [{**corpus, "data_dir": folders.get(name)} for name, corpus in zip(names, data.mix, strict=True)]
-    return data
+        return replace(data, data_dir=folders.get(names[0]))
+    mix = [{**corpus, "data_dir": folders.get(name)} for name, corpus in zip(names, data.mix, strict=True)]
+    return replace(data, mix=mix)
 
 
 def label_splits(

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from ..errors import RunError
 from ..experiment.execute import execute
 from ..experiment.recipe_files import RecipeLoader
-from ..experiment.recipes import corpora_of, load_recipe, parse_run
+from ..experiment.recipes import load_recipe, parse_run
 from ..experiment.run_record import RECORD, RunRecord
 from ..files import write_json, write_whole
 from ..markdown import markdown_table, markdown_text
@@ -93,7 +93,7 @@ def stages_for(recipe: str | Path, options: Sequence[str] = ()) -> dict[str, Sta
         recipe: of the model.
         options: of the command line, ``--key value``.
     """
-    corpora = corpora_of(parse_run([str(recipe), *options]).data)
+    corpora = parse_run([str(recipe), *options]).data.corpora
     both = [corpus.corpus for corpus in corpora.values()] == ["hume_vb"]
     stages = {}
     for name, shipped in TABLE_1.items():

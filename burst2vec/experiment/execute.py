@@ -17,7 +17,7 @@ from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
 from ..training.progress import OneLineProgress
 from ..training.trainer import Burst2VecTrainer
-from .baseline import constant_of, to_record
+from .baseline import to_record
 from .building import build_model, checkpoint_to_resume, claim_folder, refuse_other_tasks, resume_from
 from .inputs import selection_split
 from .model_card import model_card, pictures_of
@@ -25,7 +25,7 @@ from .model_inputs import asked_of_clips
 from .normalisation_statistics import estimate_statistics
 from .plots import plot_losses
 from .prechecks import check_run
-from .recipes import Run, argument_parser, corpora_of, parse_run
+from .recipes import Run, argument_parser, parse_run
 from .results import Outcome, versions
 from .run_inputs import RunInputs, read_inputs
 from .run_record import RunRecord
@@ -86,9 +86,9 @@ def execute(run: Run) -> RunRecord:
     Raises:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
     """
-    tasks = check_run(run)
+    tasks, takes = check_run(run)
     with hold_folder(run.training, tasks) as place:
-        inputs = read_inputs(run, tasks, place.folder)
+        inputs = read_inputs(run, tasks, takes, place.folder)
         trainer = build_trainer(run, inputs, place)
         train(trainer, place)
         outcome = score(trainer, inputs, run, place)
@@ -158,8 +158,7 @@ def train(trainer: Burst2VecTrainer, place: Place) -> None:
 
 def score(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, place: Place) -> Outcome:
     """Predict the splits that the recipe asks for; the main process writes and scores the predictions."""
-    train_clips = inputs.clips["train"].dataset if trainer.args.do_train else None
-    outcome = Outcome(place.folder, inputs.tasks, constant_of(run, inputs.corpus, train_clips, inputs.tasks))
+    outcome = Outcome(place.folder, inputs.tasks, inputs.constant)
     for split, asked in (("validation", trainer.args.do_eval), ("test", trainer.args.do_predict)):
         if asked and split in inputs.clips:
             predictions = trainer.predict(inputs.clips[split].dataset).predictions
@@ -173,7 +172,7 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
     """Write recipe, plot of the losses and model card of a trained model; and last the record, which ends the run."""
     training, extractor, folder = run.training, trainer.processing_class, outcome.folder
     record = RunRecord(
-        corpora=[corpus.corpus for corpus in corpora_of(run.data).values()],
+        corpora=[corpus.corpus for corpus in run.data.corpora.values()],
         recipe=run.recipe.to_dict(),
         preprocess=extractor.preprocess,
         features=extractor.features,

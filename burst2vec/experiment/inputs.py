@@ -18,7 +18,7 @@ from ..errors import RunError
 from ..tasks import Task, resolve_tasks
 from .building import saved_tasks
 from .corpus_keys import settings_of
-from .recipes import Run, corpora_of
+from .recipes import Run
 from .sections import CorpusArguments, DataArguments
 
 logger = logging.getLogger(__name__)
@@ -68,11 +68,11 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction
     Raises:
         RunError: a corpus without its folder, or no label of a task.
     """
-    described = corpora_of(arguments)
-    corpora = {name: _read(corpus, arguments, tasks, for_prediction) for name, corpus in described.items()}
+    corpora = {name: _read(corpus, arguments, tasks, for_prediction) for name, corpus in arguments.corpora.items()}
     if arguments.mix is not None:
         tasks_of = {
-            name: corpus_tasks(corpus.corpus, **settings_of(corpus, tasks=tasks)) for name, corpus in described.items()
+            name: corpus_tasks(corpus.corpus, **settings_of(corpus, tasks=tasks))
+            for name, corpus in arguments.corpora.items()
         }
         tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
         return mix_corpora(corpora, tasks_of, tasks, for_prediction)

@@ -29,7 +29,7 @@ from ..training.arguments import Burst2VecTrainingArguments, check_selection, re
 from ..waveforms import SAMPLING_RATE
 from .building import build_model, resume_from
 from .inputs import selection_split, tasks_of
-from .model_inputs import asked_of_clips, model_inputs
+from .model_inputs import FeatureVectors, Recordings, asked_of_clips, model_inputs
 from .recipes import Run
 
 MOST_WEIGHTS = 10**10  # 40 GB; the largest speech encoders have a tenth of it
@@ -37,11 +37,11 @@ MOST_LAYERS = 1000
 ANY_ENCODER = {"kind": "vector", "features": 1}  # stands for one whose configuration is not on this machine yet
 
 
-def check_run(run: Run) -> tuple[Task, ...]:
+def check_run(run: Run) -> tuple[tuple[Task, ...], Recordings | FeatureVectors]:
     """Refuse settings that are wrong whatever the corpus holds.
 
     Returns:
-        The tasks of the run's model.
+        The tasks of the run's model, and what it takes.
 
     Raises:
         RunError, CorpusError, TransformError: the message names the key, its value, and what mends it.
@@ -50,10 +50,10 @@ def check_run(run: Run) -> tuple[Task, ...]:
     _check_places(run)
     tasks = tasks_of(run)
     _check_steps(run.data.preprocess)
-    _check_model(run)
+    takes = _check_model(run)
     if run.training.do_train:
         _check_training(run.training, tasks)
-    return tasks
+    return tasks, takes
 
 
 def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, Dataset], tasks: Sequence[Task]) -> None:
@@ -165,7 +165,7 @@ def _check_steps(preprocess: list | str | None) -> None:
                 raise
 
 
-def _check_model(run: Run) -> None:
+def _check_model(run: Run) -> Recordings | FeatureVectors:
     """Build the model on the meta device, without memory for weights; of a saved model all but the weights are read."""
     takes = model_inputs(run)
     if run.model.model_path is None:
@@ -185,6 +185,7 @@ def _check_model(run: Run) -> None:
         if (size := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
             raise RunError(f"the recipe's model would have {size:,} weights; up to {MOST_WEIGHTS:,} work")
     takes.refuse_settings(run)
+    return takes
 
 
 def _check_encoder(encoder: dict) -> None:

@@ -1,10 +1,12 @@
 """What a recipe's file holds, read and fitted to its keys, before anything is made of it."""
 
+import difflib
 import math
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 
@@ -117,6 +119,34 @@ def from_json(text: str, where: str):
     except (yaml.YAMLError, RecursionError) as error:
         fault = getattr(error, "problem", None) or "too many brackets"
         raise RecipeError(f"{where}: {text!r} is not JSON: {fault}; it may be cut off, or lack its quotes") from error
+
+
+def refuse_unknown(
+    given: Collection[str], known: Collection[str], where: str, sections: Mapping[str, Collection[str]] | None = None
+) -> None:
+    """
+    Args:
+        given: keys.
+        known: those that may be there.
+        where: what the message begins with.
+        sections: the keys of each section of a recipe, one of which may be meant.
+
+    Raises:
+        RecipeError: an unknown key; names one that may be meant, or its section, and those that there are.
+    """
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            home = [section for section, keys in (sections or {}).items() if key in keys]
+            meant = f"it belongs to the section {home[0]!r}. " if home else meant
+            raise RecipeError(f"{where}: unknown key {key!r}; {meant}known: {sorted(known)}")
+
+
+def hints_of(arguments: type) -> dict[str, typing.Any]:
+    """The keys of a section and their types."""
+    hints = typing.get_type_hints(arguments)
+    return {entry.name: hints[entry.name] for entry in fields(arguments) if entry.init}
 
 
 def options_of(hint) -> tuple:

@@ -10,7 +10,6 @@ the command line needs no sections: ``--learning_rate 1e-4 --data_dir corpora/hu
 """
 
 import copy
-import difflib
 import json
 import typing
 from argparse import ArgumentError
@@ -26,6 +25,7 @@ from ..training.arguments import Burst2VecTrainingArguments
 from .recipe_files import (
     fit,
     from_json,
+    hints_of,
     mapping_of,
     names_near,
     options_of,
@@ -33,9 +33,10 @@ from .recipe_files import (
     read_yaml,
     recipe_file,
     recipes_beside,
+    refuse_unknown,
     text_of,
 )
-from .sections import PARTS, CorpusArguments, DataArguments, ModelArguments, merged_part
+from .sections import PARTS, DataArguments, ModelArguments, merged_part
 
 SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2VecTrainingArguments}
 TEXTS = ("paper", "description")
@@ -112,7 +113,7 @@ def section_of(key: str) -> str:
     >>> section_of("learning_rate")
     'training'
     """
-    return next(section for section, arguments in SECTIONS.items() if key in _hints(arguments))
+    return next(section for section, arguments in SECTIONS.items() if key in hints_of(arguments))
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -152,42 +153,11 @@ def parse_run(arguments: list[str]) -> Run:
             ModelArguments(**recipe.model),
             Burst2VecTrainingArguments(**training),
         )
-        corpora_of(run.data)
         json.dumps(recipe.to_dict(), ensure_ascii=False).encode()
     except (ValueError, TypeError, OSError, ImportError) as error:  # also of files and packages that settings name
         raise RecipeError(f"{arguments[0]}, with the command line: {error}") from error
     run.training.do_eval = training["do_eval"]  # an eval_strategy switches it on, whatever was asked
     return run
-
-
-def corpora_of(data: DataArguments) -> dict[str, CorpusArguments]:
-    """The corpora that a run reads, by name: those of ``mix``, else the one that the section itself describes.
-
-    >>> list(corpora_of(DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "folder"}, {"corpus": "folder"}])))
-    ['emogator', 'folder', 'folder_2']
-
-    Raises:
-        RecipeError: an entry of ``mix`` that is no mapping of a corpus's keys, or another corpus described beside it.
-    """
-    keys = [entry.name for entry in fields(CorpusArguments)]
-    if data.mix is None:
-        return {data.corpus: CorpusArguments(**{key: getattr(data, key) for key in keys})}
-    if not isinstance(data.mix, list) or not data.mix:
-        raise RecipeError(f"data.mix must be a list of corpora, such as [{{corpus: emogator}}], got {data.mix!r}")
-    beside = [key for key in keys if getattr(data, key) != getattr(CorpusArguments(), key)]
-    if beside:
-        raise RecipeError(f"data.mix describes all corpora; move {', '.join(beside)} into the one that it belongs to")
-    corpora = {}
-    for place, given in enumerate(data.mix):
-        where = f"data.mix[{place}]"
-        if not isinstance(given, dict) or "corpus" not in given:
-            raise RecipeError(f"{where}: must be a mapping with the key corpus, got {given!r}")
-        _refuse_unknown(given, keys, where)
-        hints = _hints(CorpusArguments)
-        corpus = CorpusArguments(**{key: fit(value, hints[key], f"{where}.{key}") for key, value in given.items()})
-        again = sum(other.corpus == corpus.corpus for other in corpora.values())
-        corpora[corpus.corpus + (f"_{again + 1}" if again else "")] = corpus
-    return corpora
 
 
 def argument_parser() -> HfArgumentParser:
@@ -203,7 +173,7 @@ def argument_parser() -> HfArgumentParser:
 
 def _training_keys(own: bool) -> type:
     """The training keys that burst2vec adds or has another default for, or else those that are transformers' alone."""
-    hints, ours = _hints(Burst2VecTrainingArguments), Burst2VecTrainingArguments.__annotations__
+    hints, ours = hints_of(Burst2VecTrainingArguments), Burst2VecTrainingArguments.__annotations__
     keys = [
         (each.name, hints[each.name], copy.copy(each))
         for each in fields(Burst2VecTrainingArguments)
@@ -234,8 +204,8 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
     sections = {}
     for section, arguments in SECTIONS.items():
         given = mapping_of(record, section, path)
-        _refuse_unknown(given, _hints(arguments), f"{path}: {section}")
-        given = {key: fit(value, _hints(arguments)[key], f"{path}: {section}.{key}") for key, value in given.items()}
+        _refuse_unknown(given, hints_of(arguments), f"{path}: {section}")
+        given = {key: fit(value, hints_of(arguments)[key], f"{path}: {section}.{key}") for key, value in given.items()}
         inherited = getattr(parent, section)
         parts = {key: merged_part(inherited.get(key), given[key]) for key in given if key in PARTS}
         sections[section] = {**inherited, **given, **parts}
@@ -244,24 +214,13 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
 
 
 def _refuse_unknown(given: dict, known, where: str) -> None:
-    for key in given:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            home = [section for section, arguments in SECTIONS.items() if key in _hints(arguments)]
-            meant = f"it belongs to the section {home[0]!r}. " if home else meant
-            raise RecipeError(f"{where}: unknown key {key!r}; {meant}known: {sorted(known)}")
-
-
-def _hints(arguments: type) -> dict[str, typing.Any]:
-    hints = typing.get_type_hints(arguments)
-    return {entry.name: hints[entry.name] for entry in fields(arguments) if entry.init}
+    refuse_unknown(given, known, where, {section: hints_of(arguments) for section, arguments in SECTIONS.items()})
 
 
 def _command_line(arguments: list[str]) -> dict:
     """The keys that the command line gives, and only those, in the types of their fields."""
     parser = argument_parser()
-    hints = {key: hint for section in SECTIONS.values() for key, hint in _hints(section).items()}
+    hints = {key: hint for section in SECTIONS.values() for key, hint in hints_of(section).items()}
     nulls, arguments = _nulls(arguments, hints)
     not_given = object()
     parser.set_defaults(**dict.fromkeys(hints, not_given))

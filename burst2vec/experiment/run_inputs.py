@@ -8,10 +8,11 @@ from datasets import DatasetDict
 
 from ..data.checking import check_corpus
 from ..tasks import Task
+from .baseline import Constant, constant_of
 from .inputs import HELD_OUT, Clips, choose_clips, hold_out, read_corpora, selection_split
-from .model_inputs import model_inputs
+from .model_inputs import FeatureVectors, Recordings
 from .prechecks import check_splits
-from .recipes import Run, corpora_of
+from .recipes import Run
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class RunInputs:
         corpus: all splits, as they were read, and the held-out part of train as one of them.
         clips: by split those that the run uses, prepared, and those that cannot be used.
         vector_size: numbers in a vector; None where the model takes recordings.
+        constant: the constant baseline's prediction; None where it is unknown.
         summary: of the check of the clips, for the console.
     """
 
@@ -29,15 +31,17 @@ class RunInputs:
     corpus: DatasetDict
     clips: dict[str, Clips]
     vector_size: int | None
+    constant: Constant | None
     summary: str
 
 
-def read_inputs(run: Run, tasks: tuple[Task, ...], folder: Path) -> RunInputs:
+def read_inputs(run: Run, tasks: tuple[Task, ...], takes: Recordings | FeatureVectors, folder: Path) -> RunInputs:
     """Read, check and prepare the clips of a run, in every process, the main one first.
 
     Args:
         run: the run.
         tasks: of its model.
+        takes: what its model takes.
         folder: of the run, for what feature sets learn of training clips.
 
     Raises:
@@ -50,14 +54,14 @@ def read_inputs(run: Run, tasks: tuple[Task, ...], folder: Path) -> RunInputs:
             corpus = hold_out(corpus, run.data.held_out, training.seed)
         chosen = choose_clips(corpus, _wanted(run), training.seed)
         check_splits(run, corpus, chosen, tasks)
-    takes = model_inputs(run)
     needs_sound, num_proc = run.data.features_dir is None, run.data.preprocessing_num_workers
     with training.main_process_first(desc="reading the clips"):
         check = check_corpus(chosen, tasks, num_proc, _shares_speakers(run), sound=needs_sound)
         check.raise_if_refused()
         clips = takes.prepare(chosen, folder)
     summary = "\n".join([check.summary(), *_not_predicted(run, corpus), *_left_out(clips)])
-    return RunInputs(tasks, corpus, clips, takes.vector_size(clips), summary)
+    constant = constant_of(run, corpus, clips["train"].dataset if training.do_train else None, tasks)
+    return RunInputs(tasks, corpus, clips, takes.vector_size(clips), constant, summary)
 
 
 def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
@@ -76,7 +80,7 @@ def _left_out(clips: dict[str, Clips]) -> Iterator[str]:
 
 
 def _shares_speakers(run: Run) -> bool:
-    return any(corpus.allow_shared_speakers for corpus in corpora_of(run.data).values())
+    return any(corpus.allow_shared_speakers for corpus in run.data.corpora.values())
 
 
 def _wanted(run: Run) -> dict[str, int | None]:

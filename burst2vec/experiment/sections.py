@@ -8,6 +8,7 @@ from ..errors import RecipeError
 from ..scoring import submission_name
 from ..training.ranges import NOT_EMPTY, RANGES, refuse_out_of_range
 from . import corpus_keys
+from .recipe_files import fit, hints_of, refuse_unknown
 
 
 def _key(default: Any, about: str):
@@ -42,8 +43,15 @@ class CorpusArguments(make_dataclass("_CorpusKeys", corpus_keys.recipe_fields(),
 class DataArguments(CorpusArguments):
     """What is read: one corpus or several, and what is done to their clips.
 
+    Attributes:
+        corpora: those that are read, by name: the entries of ``mix``, else the one that the section itself describes.
+
     Raises:
-        RecipeError: as of one corpus, or a ``team`` or ``submission`` that a submission file's name may not contain.
+        RecipeError: as of one corpus; an entry of ``mix`` that is no mapping of a corpus's keys, or another corpus
+            described beside it; a ``team`` or ``submission`` that a submission file's name may not contain.
+
+    >>> list(DataArguments(mix=[{"corpus": "emogator"}, {"corpus": "folder"}, {"corpus": "folder"}]).corpora)
+    ['emogator', 'folder', 'folder_2']
     """
 
     mix: list | str | None = _key(
@@ -81,7 +89,30 @@ class DataArguments(CorpusArguments):
 
     def __post_init__(self):
         super().__post_init__()
+        self.corpora = self._corpora()
         submission_name(self.team, self.submission)
+
+    def _corpora(self) -> dict[str, CorpusArguments]:
+        keys = [entry.name for entry in fields(CorpusArguments)]
+        if self.mix is None:
+            return {self.corpus: CorpusArguments(**{key: getattr(self, key) for key in keys})}
+        if not isinstance(self.mix, list) or not self.mix:
+            raise RecipeError(f"data.mix must be a list of corpora, such as [{{corpus: emogator}}], got {self.mix!r}")
+        beside = [key for key in keys if getattr(self, key) != getattr(CorpusArguments(), key)]
+        if beside:
+            raise RecipeError(
+                f"data.mix describes all corpora; move {', '.join(beside)} into the one that it belongs to"
+            )
+        corpora, hints = {}, hints_of(CorpusArguments)
+        for place, given in enumerate(self.mix):
+            where = f"data.mix[{place}]"
+            if not isinstance(given, dict) or "corpus" not in given:
+                raise RecipeError(f"{where}: must be a mapping with the key corpus, got {given!r}")
+            refuse_unknown(given, keys, where)
+            corpus = CorpusArguments(**{key: fit(value, hints[key], f"{where}.{key}") for key, value in given.items()})
+            again = sum(other.corpus == corpus.corpus for other in corpora.values())
+            corpora[corpus.corpus + (f"_{again + 1}" if again else "")] = corpus
+        return corpora
 
 
 @dataclass

@@ -9,7 +9,6 @@ import numpy as np
 from ..data.corpora import CORPORA
 from ..scoring import answers_exvo_multi, submission_name, write_exvo_multi
 from ..tasks import Task
-from .recipes import corpora_of
 from .sections import DataArguments
 
 NAMED = 10  # clips named on the console; the record names all
@@ -102,8 +101,7 @@ def entered_clips(file_ids: Sequence[str], arguments: DataArguments) -> dict[str
     >>> entered_clips(["laughs/1"], DataArguments(corpus="folder"))
     {}
     """
-    corpora = corpora_of(arguments)
-    starts = [f"{name}/" for name, corpus in corpora.items() if CORPORA[corpus.corpus].in_challenge]
+    starts = [f"{name}/" for name, corpus in arguments.corpora.items() if CORPORA[corpus.corpus].in_challenge]
     if arguments.mix is None:
         starts = [""] * len(starts)
     return {

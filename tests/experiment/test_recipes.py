@@ -11,7 +11,7 @@ from burst2vec.configuration_burst2vec import Burst2VecConfig
 from burst2vec.data.corpora import CORPORA
 from burst2vec.errors import RecipeError
 from burst2vec.experiment.recipe_files import fit
-from burst2vec.experiment.recipes import SECTIONS, corpora_of, load_recipe, parse_run
+from burst2vec.experiment.recipes import SECTIONS, load_recipe, parse_run
 from burst2vec.experiment.sections import NOT_OF_THE_CONFIG, ModelArguments
 
 
@@ -236,7 +236,7 @@ def test_a_mix_is_several_corpora_each_with_its_own_keys(write):
     run = parse_run(
         [write("data: {mix: [{corpus: hume_vb, data_dir: H, labels: all}, {corpus: folder, data_dir: F}]}")]
     )
-    corpora = corpora_of(run.data)
+    corpora = run.data.corpora
     assert list(corpora) == ["hume_vb", "folder"]
     assert (corpora["hume_vb"].labels, corpora["folder"].data_dir) == ("all", "F")
     assert run.recipe.to_dict()["data"] == {"mix": [{"corpus": "hume_vb", "labels": "all"}, {"corpus": "folder"}]}
