@@ -16,8 +16,13 @@ from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
 from ..scoring.score_report import war_name
 from ..tasks import Task
+from ..training.arguments import Burst2VecTrainingArguments
+from .inputs import HELD_OUT
 from .model_inputs import inputs_recorded
 from .run_record import RunRecord
+
+# What lets the clips that are evaluated in training decide over it.
+_DECIDING = ("eval_strategy", "load_best_model_at_end", "early_stopping_patience", "lr_scheduler_type")
 
 LANGUAGE = "zxx"  # ISO 639: no linguistic content; a burst is no speech
 
@@ -57,7 +62,7 @@ clips' mean of each label, their median, or their most frequent class.
 
 {clips}
 
-Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
+{decided}Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
 
 {recipe}
 
@@ -180,6 +185,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
             corpus="; and ".join(corpus_named(corpus).card for corpus in record.corpora),
             reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
             clips=_clips(record.clips),
+            decided=_decided(record),
             seed=markdown_text(record.seed),
             steps=markdown_text(record.steps),
             versions=markdown_text(", ".join(map(" ".join, record.versions.items()))),
@@ -226,6 +232,22 @@ def _report(split: str, record: RunRecord, tasks: tuple[Task, ...]) -> str:
     clips = record.clips[split].get("scored", record.clips[split]["used"])  # the first records did not tell them apart
     report = format_report(tasks, record.scores[split], record.baseline[split], clips=clips)
     return f"### {markdown_text(split.capitalize())}\n\n{report}"
+
+
+def _decided(record: RunRecord) -> str:
+    """Which clips decided when to stop, how the rate fell and which weights were kept; nothing where none did."""
+    training = record.recipe.get("training", {})
+    asked = {key: training.get(key, getattr(Burst2VecTrainingArguments, key)) for key in _DECIDING}
+    follows = asked["load_best_model_at_end"] or asked["early_stopping_patience"] is not None
+    follows = follows or asked["lr_scheduler_type"] == "reduce_lr_on_plateau"
+    if asked["eval_strategy"] == "no" or not follows:
+        return ""
+    if HELD_OUT in record.clips:
+        return (
+            f"When to stop and which weights to keep was decided by the {record.clips[HELD_OUT]['used']:,} clips of "
+            "training speakers that were held out; the validation clips were only scored. "
+        )
+    return "When to stop or which weights to keep was decided by the validation clips: scores on them are optimistic. "
 
 
 def _clips(clips: dict) -> str:

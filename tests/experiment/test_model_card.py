@@ -57,6 +57,30 @@ def test_the_checkpoints_that_compute_the_vectors_are_base_models_and_local_fold
     assert saved_card(tmp_path, {**RECORD, "recipe": recipe}).data.base_model is None
 
 
+UNDECIDED = {"load_best_model_at_end": False, "early_stopping_patience": None}
+
+
+@pytest.mark.parametrize(
+    "training, held_out, said",
+    [
+        ({}, None, "decided by the validation clips: scores on them are optimistic"),
+        ({**UNDECIDED, "lr_scheduler_type": "reduce_lr_on_plateau"}, None, "decided by the validation clips"),
+        (
+            {},
+            9,
+            "decided by the 9 clips of training speakers that were held out; the validation clips were only scored",
+        ),
+        (UNDECIDED, None, None),
+        ({"eval_strategy": "no"}, None, None),
+    ],
+)
+def test_the_card_says_which_clips_decided_over_the_training(tmp_path, training, held_out, said):
+    clips = {**RECORD["clips"], **({"held_out": {"used": held_out, "skipped": 0}} if held_out else {})}
+    record = {**RECORD, "clips": clips, "recipe": {**RECORD["recipe"], "training": training}}
+    text = saved_card(tmp_path, record).text
+    assert said in text if said else "decided" not in text
+
+
 SCRATCH = {"encoder": {"model_type": "hubert"}}
 
 
