@@ -99,7 +99,7 @@ class Burst2VecConfig(_StrictConfig):
     >>> [task.name for task in config.task_records]
     ['emotion', 'category']
     >>> config.pooling, config.trunk
-    ({'kind': 'mean'}, {'kind': 'shared', 'hidden_sizes': [32], 'dropout': 0.1})
+    ({'kind': 'mean'}, {'kind': 'shared', 'hidden_sizes': [32], 'dropout': 0.1, 'layer_norm': 'all'})
     """
 
     model_type = "burst2vec"
