@@ -36,7 +36,8 @@ def recipes_page() -> str:
     lines = [
         "# Recipes",
         "",
-        "`burst2vec train NAME` runs one of these, `extends: NAME` in a recipe of yours builds on it.",
+        "`burst2vec train NAME` runs one of these, `extends: NAME` in a recipe of yours builds on it. "
+        "`burst2vec fuse NAME` runs a fusion of finished runs, such as `burst2vec/ensemble_a`.",
     ]
     folder = None
     for path in sorted((ROOT / "examples/recipes").rglob("*.yaml")):

@@ -7,6 +7,8 @@ what was printed. Nothing of it is in Python.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..command_line.shipped import shipped, shipped_recipe
 from ..errors import RecipeError
 from ..experiment.recipe_files import printed_scores, read_yaml
@@ -61,6 +63,8 @@ class PaperTable:
         columns: by split, the printed title of each score and the score's name.
         rows: in the paper's order.
         marks: by row, the mark of what differs significantly from it.
+        best_by: the validation score whose best seed the paper prints, with the deviation over all; None: we show the
+            mean.
     """
 
     paper: str
@@ -70,9 +74,7 @@ class PaperTable:
     columns: dict[str, dict[str, str]]
     rows: tuple[PaperRow, ...]
     marks: dict[str, str] = field(default_factory=dict)
-
-    def row(self, name: str) -> PaperRow:
-        return next(row for row in self.rows if row.name == name)
+    best_by: str | None = None
 
 
 def load_tables() -> list[PaperTable]:
@@ -165,7 +167,7 @@ def groups_of(printed: PaperRow, rows: dict[str, list[Row]]) -> list[dict[str, R
 
 
 def _line(table: PaperTable, printed: PaperRow, group: dict[str, Row], marks: Mapping) -> list[str]:
-    scores = printed.scores()
+    scores, best = printed.scores(), _best_seed(table, group)
     cells = [*printed.row, *[""] * (len(table.head) - len(printed.row))]
     for split, columns in table.columns.items():
         measured = group.get(split)
@@ -173,10 +175,27 @@ def _line(table: PaperTable, printed: PaperRow, group: dict[str, Row], marks: Ma
             value = scores.get(split, {}).get(name)
             of_paper = "".join(f" {table.marks[other]}" for other in printed.marked.get(name, ()) if split != "test")
             cells.append("" if printed.recipe is None and not scores else _number(value) + (of_paper if value else ""))
-            ours = "" if measured is None else mean_and_spread(measured.scores.get(name))
+            ours = "" if measured is None else _ours(measured.scores.get(name), best)
             cells.append(ours + (f" {marks[key]}" if (key := (*_key(measured), name)) in marks else ""))
     one = next(iter(group.values()), None)
     return [*cells, one.measured_on if one else "", ", ".join(map(str, one.seeds)) if one else ""]
+
+
+def _best_seed(table: PaperTable, group: dict[str, Row]) -> int | None:
+    """The place of the run that the paper would print; None where it prints no single one."""
+    by_seed = group["validation"].scores.get(table.best_by) if "validation" in group else None
+    return int(np.argmax(by_seed)) if by_seed else None
+
+
+def _ours(values: list[float] | None, best: int | None) -> str:
+    """
+    >>> _ours([0.1, 0.3], None), _ours([0.1, 0.3], 1), _ours([0.1], 0)
+    ('0.200 ± 0.141', '0.300 ± 0.100', '0.100')
+    """
+    if best is None or not values or len(values) <= best:
+        return mean_and_spread(values)
+    spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""  # over n, as the challenge's code has it
+    return f"{values[best]:.3f}{spread}"
 
 
 def _key(measured: Row | None) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """A paper's table is printed in its layout: all rows in the paper's order, printed scores, ours, corpus and seeds."""
 
+import numpy as np
 import pytest
 
 from burst2vec.command_line.shipped import recipe_names, shipped_recipe
@@ -63,6 +64,20 @@ def test_rows_that_were_not_run_are_there_and_empty_and_seeds_and_corpora_are_to
     assert " ± " in v4[0][3] and " ± " not in v4[1][3]
     v5 = next(line for line in lines if line[0] == "V5")
     assert v5[2:] == ["0.675 ◇", "", "0.631 ◇", "", "3.694 ◇", "", "0.444", "", "-", "", "", ""]
+
+
+def test_the_white_papers_table_has_the_best_seed_on_validation_and_the_deviation_over_all(tmp_path):
+    table = next(table for table in TABLES if table.paper.startswith("ExVo white paper"))
+    for seed, noise in enumerate((0.3, 0.15, 0.2)):
+        write_row(tmp_path / str(seed), "exvo_baselines/egemaps", seed, noise)
+    rows = rows_of(find_runs([tmp_path])[0])
+    _, lines = cells(format_table(table, rows))
+    line = next(line for line in lines if line[0] == "eGeMAPS")
+    runs = [find_runs([tmp_path / str(seed)])[0].popitem()[1].record.scores for seed in range(3)]
+    best = max(range(3), key=lambda seed: runs[seed]["validation"]["s_mtl"])
+    for place, split, score in ((3, "validation", "emotion_ccc"), (9, "validation", "s_mtl"), (11, "test", "s_mtl")):
+        values = [run[split][score] for run in runs]
+        assert line[place] == f"{values[best]:.3f} ± {np.std(values):.3f}"
 
 
 def test_runs_with_other_keys_than_the_recipes_are_named(tmp_path):

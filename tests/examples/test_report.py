@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from burst2vec.command_line.shipped import shipped_recipe
+from burst2vec.comparison.fusion_recipes import said_by
 from tests.comparison.finished_runs import exvo_labels, write_run
 
 pytestmark = pytest.mark.slow  # whole commands and runs
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "report.py"
-RECIPE = {"paper": "Burst2Vec, Table 2, row V2 (WL −Adv)", "reported_scores": {"validation": {"emotion_ccc": 0.645}}}
+RECIPE = {
+    **dict(zip(("paper", "description"), said_by(shipped_recipe("burst2vec/v2_no_adversary")), strict=True)),
+    "reported_scores": {"validation": {"emotion_ccc": 0.645}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,8 @@ def test_runs_of_several_seeds_become_one_row_and_the_files_are_written(report, 
     shown = capsys.readouterr().out
     assert "| Table 2, row V2 (WL −Adv) | synthetic, 20 clips | 2 | " in shown
     assert "emotion_ccc, printed, on HUME-VB" in shown and "| 0.645 |" in shown
+    assert "## Burst2Vec (Anuchitanukul and Specia, 2022), Table 2" in shown and "| 0.645 ♣ | " in shown
+    assert "| V1 | Burst2Vec WL ♣ | 0.653 |  | 0.672 |" in shown, "a row that was not run is there, and empty"
     assert "- killed: unfinished: checkpoints and no metrics.json" in shown
     names = {"report.md", "report.csv", "report_validation.png", "report_test.png"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
