@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..experiment.baseline import to_record
-from ..experiment.finished import FinishedRun
+from ..experiment.finished import FinishedRun, read_predictions
 from ..experiment.recipes import FUSE
 from ..experiment.results import versions, write_predictions
 from ..experiment.run_record import RunRecord
@@ -127,9 +127,21 @@ def _guessed(split: Split, tasks) -> dict[str, float]:
 
 
 def _unreadable(systems: dict[str, FinishedRun], table: Sequence[str], data: DataArguments) -> list[str]:
-    """The test clips that a run's record names as unreadable, as the table calls them."""
-    named = {clip for run in systems.values() for clip in (run.record.submission or {}).get("constant_baseline", [])}
-    return [table[place] for clip, place in entered_clips(table, data).items() if clip in named]
+    """The test clips that were unreadable to a run, as the table calls them: those that its record names, or, where it
+    made no submission, as a run of one task makes none, those that it skipped: its predictions lack exactly so many.
+    """
+    found: set[str] = set()
+    challenge = {clip: table[place] for clip, place in entered_clips(table, data).items()}
+    for run in systems.values():
+        if run.record.submission is not None:
+            found |= {
+                challenge[clip] for clip in run.record.submission.get("constant_baseline", []) if clip in challenge
+            }
+            continue
+        lacking = set(table) - set(read_predictions(run.predictions_file("test"), run.tasks)[0])
+        if len(lacking) == run.record.clips.get("test", {}).get("skipped"):
+            found |= lacking
+    return [clip for clip in table if clip in found]
 
 
 def format_fusion(fusion: Fusion, clips: dict[str, int]) -> str:

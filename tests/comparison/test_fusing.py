@@ -164,6 +164,10 @@ def test_three_runs_of_one_task_each_make_one_submission(single_task_runs, corpu
     text = write_fusion(fusion, systems, splits, tmp_path / "out", DataArguments(corpus="hume_vb", team="us"))
     assert "incomplete: 3 of 40 test clips" in text, "of three clips one task each was not predicted"
     assert validate_exvo_multi(tmp_path / "out/ExVo-Multi_us_1.csv") == 37
+    for run in systems.values():
+        run.record.clips["test"]["skipped"] = 1  # the clip that it lacks was unreadable
+    text = write_fusion(fusion, systems, splits, tmp_path / "all", DataArguments(corpus="hume_vb", team="us"))
+    assert "with all 40 test clips; unreadable, so answered by the constant baseline: 3" in text
 
 
 def test_emotion_and_age_of_one_run_and_country_of_a_country_network(folders, single_task_runs, corpus):
