@@ -140,7 +140,7 @@ def read_saved(
         RunError: no saved model, or one with other tasks, parts, preprocessing or features than the recipe's.
     """
     where = arguments.model_path
-    refuse_other_tasks(where, arguments.tasks)
+    refuse_other_tasks(where, arguments.task_records)
     extractor = load_extractor(where, **settings)
     _refuse_other_parts(arguments)
     saved = read_transforms(extractor.preprocess)
@@ -270,17 +270,17 @@ def _listed(steps: Sequence[Transform]) -> str:
     return "[" + ", ".join(map(str, steps)) + "]"
 
 
-def refuse_other_tasks(saved: str | Path, tasks) -> None:
+def refuse_other_tasks(saved: str | Path, tasks: Sequence[Task] | None) -> None:
     """Compare the recipe's tasks with those of a saved model or checkpoint, before its weights are read.
 
     Raises:
         RunError: there is no model, or it has another task set; both are named.
     """
     found = saved_tasks(saved)
-    if tasks is not None and found != resolve_tasks(tasks):
+    if tasks is not None and found != tuple(tasks):
         raise RunError(
             f"{saved} was trained on the tasks {_named(found)}, but the recipe asks for "
-            f"{_named(resolve_tasks(tasks))}; take the recipe that it was trained with (its folder has it as "
+            f"{_named(tasks)}; take the recipe that it was trained with (its folder has it as "
             "recipe.yaml), or train a new model"
         )
 

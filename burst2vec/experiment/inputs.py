@@ -15,7 +15,7 @@ from ..data.corpora.mixing import mix_corpora
 from ..data.corpora.splits import held_out_clips
 from ..data.preprocessing import preprocess_corpus
 from ..errors import RunError
-from ..tasks import Task, resolve_tasks
+from ..tasks import TASK_PRESETS, Task
 from .building import saved_tasks
 from .corpus_keys import settings_of
 from .recipes import Run
@@ -43,15 +43,12 @@ def tasks_of(run: Run) -> tuple[Task, ...]:
     """What a run predicts: the recipe's tasks; where it names none, those of its saved model, or ExVo's.
 
     Raises:
-        RunError: no task set, or no saved model.
+        RunError: no saved model.
     """
     model = run.model
-    if model.tasks is None and model.model_path is not None:
-        return saved_tasks(model.model_path)
-    try:
-        return resolve_tasks("exvo" if model.tasks is None else model.tasks)
-    except ValueError as error:
-        raise RunError(str(error)) from error
+    if model.task_records is not None:
+        return model.task_records
+    return TASK_PRESETS["exvo"] if model.model_path is None else saved_tasks(model.model_path)
 
 
 def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool = False) -> DatasetDict:

@@ -1,6 +1,5 @@
 """Checks of a run's settings before a clip is decoded, a weight loaded or a file written."""
 
-import difflib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import CONFIG_MAPPING, Trainer, get_scheduler
+from transformers import Trainer, get_scheduler
 from transformers.integrations.integration_utils import (
     get_available_reporting_integrations,
     get_reporting_integration_callbacks,
@@ -33,7 +32,6 @@ from .model_inputs import FeatureVectors, Recordings, asked_of_clips, model_inpu
 from .recipes import Run
 
 MOST_WEIGHTS = 10**10  # 40 GB; the largest speech encoders have a tenth of it
-MOST_LAYERS = 1000
 ANY_ENCODER = {"kind": "vector", "features": 1}  # stands for one whose configuration is not on this machine yet
 
 
@@ -170,8 +168,6 @@ def _check_model(run: Run) -> Recordings | FeatureVectors:
     takes = model_inputs(run)
     if run.model.model_path is None:
         encoder = run.model.encoder
-        if isinstance(encoder, dict):
-            _check_encoder(encoder)
         try:
             with torch.device("meta"):
                 if isinstance(encoder, str) and not run.model.features:
@@ -186,21 +182,6 @@ def _check_model(run: Run) -> Recordings | FeatureVectors:
             raise RunError(f"the recipe's model would have {size:,} weights; up to {MOST_WEIGHTS:,} work")
     takes.refuse_settings(run)
     return takes
-
-
-def _check_encoder(encoder: dict) -> None:
-    """Refuse arguments that transformers' configurations accept silently."""
-    if isinstance(family := encoder.get("model_type"), str) and family in CONFIG_MAPPING:
-        known = [*CONFIG_MAPPING[family]().to_dict(), "attn_implementation"]
-        for name in encoder:
-            if name not in known:
-                close = difflib.get_close_matches(str(name), known, n=1)
-                meant = f"; did you mean {close[0]!r}?" if close else ""
-                raise RunError(f"the recipe's model: encoder: a {family} has no {name!r}{meant}")
-    for name, value in encoder.items():
-        most = MOST_LAYERS if "layers" in str(name) else 2**20
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > most:
-            raise RunError(f"the recipe's model: encoder: {name} is {value}; up to {most} work")
 
 
 def _check_training(training: Burst2VecTrainingArguments, tasks: Sequence[Task]) -> None:

@@ -1,11 +1,15 @@
 """The sections ``data`` and ``model`` of a recipe; ``training`` is ``Burst2VecTrainingArguments``."""
 
+import difflib
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal
+
+from transformers import CONFIG_MAPPING
 
 from ..data.corpora import CORPORA
 from ..errors import RecipeError
 from ..scoring import submission_name
+from ..tasks import resolve_tasks
 from ..training.ranges import NOT_EMPTY, RANGES, refuse_out_of_range
 from . import corpus_keys
 from .recipe_files import fit, hints_of, refuse_unknown
@@ -121,8 +125,13 @@ class ModelArguments:
 
     An argument that is not given keeps the default of Burst2VecConfig.
 
+    Attributes:
+        task_records: the tasks; None where none are given.
+
     Raises:
-        RecipeError: a level that is no number in range. Burst2VecConfig checks its arguments itself.
+        RecipeError: a level that is no number in range, or an argument of a speech encoder that it does not have.
+            Burst2VecConfig checks its arguments itself.
+        ValueError: as ``resolve_tasks``.
     """
 
     encoder: dict | str | None = _key(
@@ -174,6 +183,9 @@ class ModelArguments:
                     f"target_rms_dbfs must be {allowed} dB, or off, got {self.target_rms_dbfs!r}"
                 ) from None
         refuse_out_of_range(self)
+        self.task_records = None if self.tasks is None else resolve_tasks(self.tasks)
+        if isinstance(self.encoder, dict) and self.model_path is None:
+            _check_encoder(self.encoder)
 
     def for_config(self) -> dict:
         """The keyword arguments for Burst2VecConfig: what was given, under the same names."""
@@ -181,7 +193,23 @@ class ModelArguments:
         return {name: value for name, value in given.items() if value is not None and name not in NOT_OF_THE_CONFIG}
 
 
+def _check_encoder(encoder: dict) -> None:
+    """Refuse arguments that transformers' configurations accept silently, and sizes that are a slip of the keyboard."""
+    if isinstance(family := encoder.get("model_type"), str) and family in CONFIG_MAPPING:
+        known = [*CONFIG_MAPPING[family]().to_dict(), "attn_implementation"]
+        for name in encoder:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else ""
+                raise RecipeError(f"the recipe's model: encoder: a {family} has no {name!r}{meant}")
+    for name, value in encoder.items():
+        most = MOST_LAYERS if "layers" in str(name) else 2**20
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > most:
+            raise RecipeError(f"the recipe's model: encoder: {name} is {value}; up to {most} work")
+
+
 PARTS = ("encoder", "pooling", "trunk", "head")
+MOST_LAYERS = 1000
 NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs")
 
 
