@@ -1,9 +1,13 @@
 """What to fuse, and how: which runs, and each one's weight in each task, by hand or left to be found.
 
-runs: [v1, v2, v3]                                     # every task by all that predict it
-way: mean                                              # or weights, hybrid: chosen on validation
-runs: {v1: 0.25, v2: 0.75}                             # weights by hand, the same for every task
-tasks: {emotion: [v1], country: {v1: 0.5, v2: 0.5}}    # task by task, a list evenly, from runs of any task sets
+    runs: [v1, v2, v3]                                     # every task by all that predict it
+    way: mean                                              # or weights, hybrid: chosen on validation
+
+    runs: {v1: 0.25, v2: 0.75}                             # weights by hand, the same for every task
+
+    tasks: {emotion: [v1], country: {v1: 0.5, v2: 0.5}}    # task by task, a list evenly, from runs of any task sets
+
+One of the three.
 """
 
 import difflib

@@ -1,9 +1,12 @@
 """A fusion as a file: the recipes whose finished runs it takes, found among runs, and how it fuses them.
 
-paper: Burst2Vec, Table 2, row Ensemble A
-description: the mean of V1, V2, V3 and V6
-fuse: {runs: [burst2vec/v1_wav2vec_large, burst2vec/v2_no_adversary]}   # names or files; see fusion_plan.py
-reported_scores: {validation: {s_mtl: 0.465}, test: {s_mtl: 0.435}}
+    paper: Burst2Vec, Table 2, row Ensemble A
+    description: the mean of V1, V2, V3 and V6
+    fuse: {runs: [burst2vec/v1_wav2vec_large, burst2vec/v2_no_adversary]}
+    reported_scores: {validation: {s_mtl: 0.465}, test: {s_mtl: 0.435}}
+
+Runs are named by their recipes: shipped ones by name, others by a path from the fusion's file. ``fuse`` is a
+``FusionPlan``.
 """
 
 import copy
@@ -111,7 +114,7 @@ def runs_by_seed(
     by_name: dict[str, dict[int, FinishedRun]] = {}
     for name, file in recipe.files.items():
         runs = _of_recipe(file, found)
-        if not runs and (runs := _of_folder(file, found, Path(folder))):
+        if not runs and (runs := _of_folder(recipe, file, found, Path(folder))):
             notes.append(f"{name}: {runs[0].folder} is taken by its folder's name; its record says another recipe")
         by_name[name] = _one_per_seed(name, runs)
     if missing := [name for name, runs in by_name.items() if not runs]:
@@ -161,10 +164,10 @@ def _of_recipe(file: Path, found: Sequence[FinishedRun]) -> list[FinishedRun]:
     return [run for run in found if any(said) and said_in(run) == said]
 
 
-def _of_folder(file: Path, found: Sequence[FinishedRun], folder: Path) -> list[FinishedRun]:
-    """Runs below a folder of the recipe's name, but for those of a shipped recipe that has the same: ``compare``."""
-    namesakes = [shipped_recipe(name) for name in recipe_names() if name.rpartition("/")[2] == file.stem]
-    theirs = [said_by(other) for other in namesakes if other.resolve() != file.resolve()]
+def _of_folder(recipe: FusionRecipe, file: Path, found: Sequence[FinishedRun], folder: Path) -> list[FinishedRun]:
+    """Runs below a folder of the recipe's name, but for those that say another recipe that is known."""
+    others = [*map(shipped_recipe, recipe_names()), *recipe.files.values()]
+    theirs = {said_by(other) for other in others if other.resolve() != file.resolve()}
     return [run for run in found if file.stem in run.folder.relative_to(folder).parts and said_in(run) not in theirs]
 
 

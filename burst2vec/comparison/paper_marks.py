@@ -6,10 +6,8 @@ from ..errors import Burst2VecError
 from ..experiment.finished import FinishedRun
 from ..markdown import markdown_text
 from .comparing import ABOUT, SIGNIFICANT, compare_pair, format_tested, read_labelled
-from .paper_tables import PaperTable, groups_of
+from .paper_tables import MARKED_SPLIT, PaperTable, groups_of
 from .report import Row
-
-SPLIT = "validation"  # test's labels are not handed out
 
 Marks = dict[tuple[str, str, str], str]  # by group, split and score
 
@@ -45,7 +43,7 @@ def mark_table(
             continue
         systems, which = _of_one_seed({name: groups[name] for pair in pairs for name in pair})
         try:
-            tasks, labelled = read_labelled(systems, data_dirs, cache_dir, SPLIT)
+            tasks, labelled = read_labelled(systems, data_dirs, cache_dir, MARKED_SPLIT)
             tested = [
                 compare_pair(task, labelled, list(systems), other, name) for name, other in pairs for task in tasks
             ]
@@ -54,7 +52,7 @@ def mark_table(
             continue
         for one in tested:
             if one.of_paper.p <= SIGNIFICANT:
-                key = (groups[one.second].group, SPLIT, one.task.score_name)
+                key = (groups[one.second].group, MARKED_SPLIT, one.task.score_name)
                 marks[key] = f"{marks[key]} {table.marks[one.first]}" if key in marks else table.marks[one.first]
         about = f"{len(labelled.file_ids):,} clips that all these runs predicted; {which}."
         blocks.append(f"{title}\n\n{format_tested(tested)}\n\n{about}")
@@ -68,8 +66,8 @@ def _by_corpus(table: PaperTable, rows: dict[str, list[Row]]) -> dict[str, dict[
     found: dict[str, dict[str, Row]] = {}
     for printed in table.rows:
         for group in groups_of(printed, rows):
-            if SPLIT in group:
-                found.setdefault(group[SPLIT].measured_on, {}).setdefault(printed.name, group[SPLIT])
+            if MARKED_SPLIT in group:
+                found.setdefault(group[MARKED_SPLIT].measured_on, {}).setdefault(printed.name, group[MARKED_SPLIT])
     return found
 
 

@@ -20,6 +20,7 @@ from .report import NO_SCORE, Row, flat_keys, mean_and_spread
 
 KEYS = ("paper", "tables")
 OURS = "ours"
+MARKED_SPLIT = "validation"  # whose scores are tested: test's labels are not handed out
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,9 @@ def _line(table: PaperTable, printed: PaperRow, group: dict[str, Row], marks: Ma
         measured = group.get(split)
         for name in columns.values():
             value = scores.get(split, {}).get(name)
-            of_paper = "".join(f" {table.marks[other]}" for other in printed.marked.get(name, ()) if split != "test")
-            cells.append("" if printed.recipe is None and not scores else _number(value) + (of_paper if value else ""))
+            marked = printed.marked.get(name, ()) if split == MARKED_SPLIT else ()
+            of_paper = "".join(f" {table.marks[other]}" for other in marked)
+            cells.append("" if printed.recipe is None and not scores else _number(value) + of_paper)
             ours = "" if measured is None else _ours(measured.scores.get(name), best)
             cells.append(ours + (f" {marks[key]}" if (key := (*_key(measured), name)) in marks else ""))
     one = next(iter(group.values()), None)

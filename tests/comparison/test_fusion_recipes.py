@@ -69,6 +69,12 @@ def test_a_namesakes_run_is_not_taken_by_its_folder(tmp_path):
         runs_by_seed(load_fusion(tmp_path / "two.yaml"), runs)
 
 
+def test_a_run_that_says_another_recipe_is_not_taken_by_its_folder(recipe, tmp_path):
+    write_record(tmp_path / "runs" / "own", v1_record())
+    with pytest.raises(RunError, match="runs holds no finished run of own.yaml; to make it"):
+        runs_by_seed(load_fusion(recipe), tmp_path / "runs")
+
+
 def test_seeds_that_all_have_are_fused_one_by_one(recipe, tmp_path):
     for seed in (1, 2, 3):
         write_record(tmp_path / "runs" / "v1" / str(seed), v1_record(), seed)
