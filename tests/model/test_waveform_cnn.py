@@ -15,6 +15,7 @@ SMALL = {
     "conv_stride": [10, 2],
     "pools": [2, 1],
 }  # step 40
+PUBLISHED = {"conv_kernel": [30, 10, 4, 3], "conv_stride": [10, 5, 2, 1], "pools": [2, 3, 1, 1]}
 PHONES = {
     "conv_dim": [8] * 10,
     "conv_kernel": [30] + [3] * 9,
@@ -84,6 +85,16 @@ def test_one_pass_over_the_clip_equals_each_window_by_itself(hop):
     assert frame_mask is None and frames.shape == (1, len(alone), 10)
     assert torch.allclose(frames[0], torch.stack(alone), atol=1e-6)
     assert frames.std() > 1e-3
+
+
+def test_windows_of_the_published_shape_may_start_every_10_ms():
+    cnn = small_cnn(window_seconds=0.25, conv_dim=[4, 6, 8, 8], hop_seconds=0.01, **PUBLISHED)
+    clip = torch.randn(6000)
+    frames, _ = cnn(clip[None])
+    assert cnn.passes == 15 and frames.shape == (1, 13, 10)
+    assert torch.allclose(
+        frames[0], torch.cat([cnn(window[None])[0][0] for window in clip.unfold(0, 4000, 160)]), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("arguments", [{}, PHONES], ids=["four", "ten"])
