@@ -66,7 +66,7 @@ def tasks_of_all(systems: dict[str, FinishedRun]) -> tuple[Task, ...]:
     """Every task that some system predicts, each as the first of them has it.
 
     Raises:
-        RunError: two systems mean different things by a task; names both.
+        RunError: two systems define a task differently; names both.
     """
     tasks: dict[str, tuple[str, Task]] = {}
     for name, run in systems.items():
@@ -212,7 +212,7 @@ def label_splits(
 
 
 def _recorded_constant(systems: dict[str, FinishedRun], tasks: Sequence[Task]) -> Constant | None:
-    """Each task's answer as the first run that knows it recorded it; None where one of them is unknown."""
+    """Each task's constant from the first record that has it; None where a task has none."""
     answers: Constant = {}
     for task in tasks:
         known = (from_record(run.record.constant, [task]) for run in systems.values())
@@ -226,7 +226,7 @@ def _references(clips, tasks) -> dict | None:
 
 
 def _scored_in_part(run: FinishedRun, split: str) -> bool:
-    """Whether it is a fusion of runs that skipped different clips: it predicts more clips than it scored."""
+    """Whether the run is a fusion that predicts more clips than it scored, because its runs skipped different ones."""
     counts = run.record.clips.get(split, {})
     return FUSE in run.record.recipe and counts.get("scored") != counts.get("used")
 

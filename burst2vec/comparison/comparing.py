@@ -2,8 +2,8 @@
 
 Burst2Vec (section 5) tests emotions and age by the independent two-sample t-test and the country by Cochran's Q. Which
 quantity the t-test compares is not printed; its marks fit neither scores nor absolute errors (V5 is marked on emotion
-at V4's own CCC), so ours compares the predictions, those of all labels of a task pooled. That test takes the two
-samples for unrelated, and every clip for independent of its speaker's others. The paired test is of errors, one mean
+at V4's own CCC), so ours compares the predictions, those of all labels of a task pooled. That test assumes that
+the two samples are independent, and so are the clips of one speaker. The paired test is of errors, one mean
 for each speaker.
 """
 
@@ -227,7 +227,7 @@ def write_comparison(
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinity and no NaN."""
+    """None for infinity and NaN, which JSON lacks."""
     return value if np.isfinite(value) else None
 
 

@@ -62,7 +62,7 @@ def fuse(
         systems: their names, in the order of each split's predictions.
         tasks: the task records.
         splits: ``"validation"``, with references where ``way`` chooses on it, and ``"test"`` where there is one.
-        way: one of ``WAYS``; without a meaning where weights are given.
+        way: one of ``WAYS``; ignored where weights are given.
         folds: groups of speakers for the held-out score; 0 for none; by default 5 where test has no labels. Where
             nothing is chosen none are needed.
         given: by task the weights to apply, one per system.

@@ -1,4 +1,4 @@
-"""What a fusion leaves: predictions, tables, the challenge's submission, and a record, as a finished run has them."""
+"""The files of a fusion: predictions, tables, the challenge's submission, and a record like a finished run's."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What to fuse, and how: which runs, and each one's weight in each task, by hand or left to be found.
+"""The plan of a fusion: its runs, and their weights in each task, given by hand or to be chosen.
 
     runs: [v1, v2, v3]                                     # every task by all that predict it
     way: mean                                              # or weights, hybrid: chosen on validation
@@ -30,8 +30,8 @@ KEYS = ("runs", "way", "tasks")
 class FusionPlan:
     """
     Attributes:
-        runs: what is fused, as it was named, each once.
-        way: one of ``WAYS``; without a meaning where there are weights.
+        runs: the names of the fused runs, each once.
+        way: one of ``WAYS``; ignored where there are weights.
         weights: of every task, by run; None where they are not given.
         tasks: by task, the weight of each run that answers it; None where all tasks are treated alike.
     """
@@ -44,7 +44,7 @@ class FusionPlan:
     def resolve(
         self, systems: dict[str, FinishedRun], where: str
     ) -> tuple[tuple[Task, ...], dict[str, tuple[str, ...]], dict[str, list[float]] | None]:
-        """What the plan means for these runs.
+        """Apply the plan to these runs.
 
         Args:
             systems: by the names in ``runs``.

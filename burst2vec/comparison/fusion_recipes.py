@@ -29,7 +29,7 @@ KEYS = (*TEXTS, FUSE, "reported_scores")
 
 @dataclass(frozen=True)
 class FusionRecipe:
-    """What a fusion's file says.
+    """The content of a fusion's file.
 
     Attributes:
         name: the file's name without its ending.
@@ -38,7 +38,7 @@ class FusionRecipe:
         plan: what to fuse, by the names that the file gives.
         files: by these names, the recipe's file.
         reported_scores: the scores that the paper printed, by split and score name.
-        said: what the file says under ``fuse``.
+        said: the file's section ``fuse``.
     """
 
     name: str
@@ -57,7 +57,7 @@ class FusionRecipe:
 
 
 def is_fusion(path: str | Path) -> bool:
-    """Whether a recipe, by file or shipped name, is one of a fusion."""
+    """Whether a recipe, by file or shipped name, is a fusion."""
     return FUSE in read_yaml(recipe_file(path), RECIPE_KEYS)
 
 
@@ -137,7 +137,7 @@ def runs_by_seed(
 
 
 def said_by(file: Path) -> tuple[str | None, ...]:
-    """Paper and description of a recipe: what its runs' records say of themselves."""
+    """Paper and description of a recipe, which its runs' records repeat."""
     record = read_yaml(file, RECIPE_KEYS)
     return tuple(text_of(record, key, file) for key in TEXTS)
 
@@ -184,7 +184,7 @@ def _one_per_seed(name: str, runs: Sequence[FinishedRun]) -> dict[int, FinishedR
 
 
 def _command(name: str, file: Path, folder: str | Path) -> str:
-    """What makes a run of a recipe."""
+    """The command that trains a recipe."""
     given = name if shipped_recipe(name) == file else file
     if is_fusion(file):
         return f"burst2vec fuse {given} --runs_dir {folder} --data_dir FOLDER"

@@ -63,7 +63,7 @@ class Row:
 
     @property
     def said(self) -> tuple[str | None, ...]:
-        """Paper and description, which say which recipe it is."""
+        """Paper and description, which identify the recipe."""
         return said_in(self.finished[0])
 
     @property

@@ -39,7 +39,7 @@ TABLE_1 = {
 
 
 class Stage(NamedTuple):
-    """What a stage trains: a recipe, and the keys that make the stage of it, none where the recipe is one already."""
+    """A stage: a recipe, and the keys that change it for this stage, if any."""
 
     recipe: str | Path
     keys: dict
@@ -52,7 +52,7 @@ class Study:
     Attributes:
         seeds: in the order of the scores' columns.
         scores: by score name, such as ``emotion_ccc``, and stage: one number per seed.
-        printed: by score name and stage, what a paper printed of this split; of any other model nothing is.
+        printed: by score name and stage, what a paper printed for this split; empty for other models.
     """
 
     seeds: tuple[int, ...]
@@ -87,7 +87,7 @@ def stages_for(recipe: str | Path, options: Sequence[str] = ()) -> dict[str, Sta
     """The stages of Table 1 for another model, that takes waveforms or vectors, of any corpus.
 
     The model sets no level at any stage, so that the gain is seen on its own. Where clips are not HUME-VB's alone, no
-    provided audio is there beside the raw, and the first stage falls out.
+    provided audio is there beside the raw, and the first stage is left out.
 
     Args:
         recipe: of the model.
@@ -229,7 +229,7 @@ def write_study(study: Study, folder: str | Path, title: str) -> str:
 def format_study(study: Study, title: str) -> str:
     """A Markdown table: mean ± standard deviation over the seeds, and the change since the stage before with its p.
 
-    Beside a score of which a paper printed something stands what it printed.
+    Scores that a paper printed have its value beside them.
     """
     names = list(study.scores)
     changes = {name: study.comparisons(name) for name in names}

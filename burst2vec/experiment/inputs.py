@@ -29,7 +29,7 @@ HELD_OUT = "held_out"  # the split of the training speakers that a run does not 
 
 @dataclass(frozen=True)
 class Clips:
-    """The clips of one split that a run uses, and the names and reasons of those that it could not read."""
+    """The clips of one split that a run uses, and those that it could not read, with the reasons."""
 
     dataset: Dataset
     skipped: list

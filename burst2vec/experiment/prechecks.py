@@ -39,7 +39,7 @@ def check_run(run: Run) -> tuple[tuple[Task, ...], Recordings | FeatureVectors]:
     """Refuse settings that are wrong whatever the corpus holds.
 
     Returns:
-        The tasks of the run's model, and what it takes.
+        The tasks of the run's model, and its input.
 
     Raises:
         RunError, CorpusError, TransformError: the message names the key, its value, and what mends it.

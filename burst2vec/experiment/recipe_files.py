@@ -1,4 +1,4 @@
-"""What a recipe's file holds, read and fitted to its keys, before anything is made of it."""
+"""Reading a recipe's file: YAML, and values checked against the types of their keys."""
 
 import difflib
 import math
@@ -40,7 +40,7 @@ RecipeLoader.add_implicit_resolver(
 
 
 def read_yaml(path: Path, keys: Sequence[str]) -> dict:
-    """What a recipe's file says; ``keys`` are those that it may have, to be named where it is no mapping.
+    """The mapping in a recipe's file; ``keys`` are the allowed ones, for the message where it is no mapping.
 
     Raises:
         RecipeError: no such file, text that is not YAML, or no mapping.
@@ -113,7 +113,7 @@ def printed_scores(record: dict, path: Path) -> dict[str, dict[str, float]]:
 
 
 def from_json(text: str, where: str):
-    """What JSON on the command line says; ``where`` is named where it is none."""
+    """Parse JSON from the command line; ``where`` begins the message of an error."""
     try:
         return yaml.load(text, Loader=RecipeLoader)  # JSON is YAML
     except (yaml.YAMLError, RecursionError) as error:
@@ -158,7 +158,7 @@ def options_of(hint) -> tuple:
 
 
 def _refuse_not_plain(value, where: str) -> None:
-    """Refuse what a run's record could not hold: a number that is none, and what YAML makes of dates and tags."""
+    """Refuse values that a run's record could not hold: NaN and infinity, and YAML's dates and tags."""
     if isinstance(value, float) and not math.isfinite(value):
         raise RecipeError(f"{where}: must be a finite number, got {value!r}")
     if isinstance(value, (list, dict)):
@@ -171,7 +171,7 @@ def _refuse_not_plain(value, where: str) -> None:
 
 
 def fit(value, hint, where: str):
-    """``value`` if it is of the annotated type, else an error that names ``where``.
+    """Return ``value`` if it is of the annotated type; the error names ``where``.
 
     >>> fit(3, float | None, "training.num_train_epochs")
     3

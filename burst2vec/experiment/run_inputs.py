@@ -41,7 +41,7 @@ def read_inputs(run: Run, tasks: tuple[Task, ...], takes: Recordings | FeatureVe
     Args:
         run: the run.
         tasks: of its model.
-        takes: what its model takes.
+        takes: the input of its model.
         folder: of the run, for what feature sets learn of training clips.
 
     Raises:
@@ -84,7 +84,7 @@ def _shares_speakers(run: Run) -> bool:
 
 
 def _wanted(run: Run) -> dict[str, int | None]:
-    """The splits that the run needs the sound of, and how many clips of each at most."""
+    """The splits whose clips the run needs, and how many of each at most."""
     training, data = run.training, run.data
     selects_by = selection_split(data) if training.do_train and training.eval_strategy != "no" else None
     needed = {

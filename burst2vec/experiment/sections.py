@@ -194,7 +194,7 @@ class ModelArguments:
 
 
 def _check_encoder(encoder: dict) -> None:
-    """Refuse arguments that transformers' configurations accept silently, and sizes that are a slip of the keyboard."""
+    """Refuse arguments that transformers' configurations accept silently, and mistyped sizes."""
     if isinstance(family := encoder.get("model_type"), str) and family in CONFIG_MAPPING:
         known = [*CONFIG_MAPPING[family]().to_dict(), "attn_implementation"]
         for name in encoder:
