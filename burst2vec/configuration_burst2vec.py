@@ -82,6 +82,10 @@ class Burst2VecConfig(_StrictConfig):
             classification, over their probabilities). This takes the pooling ``"mean"``.
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.
+        encoder_layer: the layer of a speech encoder, from 1 on, whose outputs are the frames; the layers above are
+            removed, also from what is saved. null: the encoder's last output.
+        freeze_encoder: ``"all"``, or the number of a speech encoder's layers, from the first on, that keep their
+            weights, and so does all below them. null: all layers learn.
         initializer_range: standard deviation of the linear layers' initial weights, which are normal; or
             ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras.
         log_variance: null, the tasks' losses are added; or a number: they are weighed by variances that are learnt,
@@ -116,6 +120,8 @@ class Burst2VecConfig(_StrictConfig):
         freeze_feature_encoder=False,
         initializer_range=0.02,
         log_variance=None,
+        encoder_layer=None,
+        freeze_encoder=None,
         **kwargs,
     ):
         _refuse_moved(kwargs)
@@ -146,6 +152,18 @@ class Burst2VecConfig(_StrictConfig):
                 log_variance is None or (is_number(log_variance) and -10 <= log_variance <= 10),
             ),
             (
+                "encoder_layer",
+                encoder_layer,
+                "a layer, 1 or more, or null",
+                encoder_layer is None or _is_layer(encoder_layer),
+            ),
+            (
+                "freeze_encoder",
+                freeze_encoder,
+                "a number of layers, 1 or more, 'all', or null",
+                freeze_encoder in (None, "all") or _is_layer(freeze_encoder),
+            ),
+            (
                 "pooling",
                 pooling,
                 "'mean' where heads_read is 'frames': what the heads say of the frames is averaged",
@@ -163,6 +181,8 @@ class Burst2VecConfig(_StrictConfig):
         self.freeze_feature_encoder = freeze_feature_encoder
         self.initializer_range = initializer_range
         self.log_variance = log_variance
+        self.encoder_layer = encoder_layer
+        self.freeze_encoder = freeze_encoder
         super().__init__(**kwargs)
 
     @property
@@ -174,6 +194,10 @@ class Burst2VecConfig(_StrictConfig):
     def for_encoder(cls, encoder, **kwargs) -> "Burst2VecConfig":
         """The configuration around an encoder that is already built, sharing none of its state."""
         return cls(encoder_config=copy.deepcopy(encoder.config), **kwargs)
+
+
+def _is_layer(value) -> bool:
+    return type(value) is int and value >= 1
 
 
 def _refuse_moved(given) -> None:

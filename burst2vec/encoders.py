@@ -93,12 +93,25 @@ ENCODERS = {
 }
 
 
-def build_encoder(config, frozen_convolutions: bool = False) -> nn.Module:
+def build_encoder(
+    config, frozen_convolutions: bool = False, layer: int | None = None, frozen: int | str | None = None
+) -> nn.Module:
     """A fresh encoder with random weights: one of ``ENCODERS``, or the speech encoder that ``config`` describes.
 
+    Args:
+        config: of the encoder.
+        frozen_convolutions, layer, frozen: as [`SpeechEncoder`] has them.
+
     Raises:
-        ValueError: an unknown kind or argument, or a value out of its range; the known are listed.
+        ValueError: an unknown kind or argument, or a value out of its range; the known are listed. A ``layer`` of an
+            encoder without numbered layers, or some of it frozen.
     """
     if config.model_type != OwnEncoderConfig.model_type:  # from the Hub, the class itself is another copy
-        return SpeechEncoder.from_config(config, frozen_convolutions)
+        return SpeechEncoder.from_config(config, frozen_convolutions, layer, frozen)
+    for key, value in (("encoder_layer", layer), ("freeze_encoder", frozen)):
+        if value is not None:
+            raise ValueError(
+                f"{key} is {value!r}, which is of the layers of a pretrained speech encoder; the encoder "
+                f"{config.kind!r} does not have any, so leave it out"
+            )
     return build_part("encoder", ENCODERS, {"kind": config.kind, **config.arguments})

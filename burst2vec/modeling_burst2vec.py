@@ -72,10 +72,11 @@ class Burst2VecForMultiTask(PreTrainedModel):
         super().__init__(config)
         tasks = config.task_records
         names = [task.name for task in tasks]
+        of_encoder = (config.freeze_feature_encoder, config.encoder_layer, config.freeze_encoder)
         if encoder is None:
-            self.encoder = build_encoder(config.encoder_config, config.freeze_feature_encoder)
+            self.encoder = build_encoder(config.encoder_config, *of_encoder)
         else:
-            self.encoder = SpeechEncoder(encoder, config.freeze_feature_encoder)
+            self.encoder = SpeechEncoder(encoder, *of_encoder)
         pooling = build_part("pooling", POOLINGS, config.pooling, self.encoder.size)
         pooled_size = pooling.output_size
         if pooling.per_task:

@@ -31,6 +31,9 @@ SPEECH_FAMILIES = (
     "wavlm",
 )
 
+# Families whose layers do not take the frames themselves, but groups of them: between their layers there are none.
+GROUPED_FAMILIES = ("sew", "sew-d")
+
 # What finds and reads a checkpoint, as ``AutoModel.from_pretrained`` has it.
 FINDING_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 HUB_ARGUMENTS = (*FINDING_ARGUMENTS, "attn_implementation", "dtype", "use_safetensors", "variant")
@@ -163,15 +166,23 @@ class SpeechEncoder(nn.Module):
         model: the transformers model of one of ``SPEECH_FAMILIES``, as ``AutoModel`` builds it; it is changed in place
             (group norm, convolutions over frames, SpecAugment), its weights and their names are not.
         frozen_convolutions: train all but the convolutions in front.
+        layer: whose outputs are the frames, from 1 on, as ``output_hidden_states[layer]`` has them: no norm that stands
+            behind the last layer is applied. The layers above are removed. None: what the whole encoder gives.
+        frozen: train only what lies above the first so many layers; ``"all"``: nothing.
 
     Raises:
-        ValueError: see [`refuse_unaccepted`]; or convolutions that make no frame of the shortest burst.
+        ValueError: see [`refuse_unaccepted`]; convolutions that make no frame of the shortest burst; or a layer that
+            the encoder does not have, or any of one of ``GROUPED_FAMILIES``.
     """
 
-    def __init__(self, model, frozen_convolutions: bool = False):
+    def __init__(
+        self, model, frozen_convolutions: bool = False, layer: int | None = None, frozen: int | str | None = None
+    ):
         super().__init__()
         refuse_unaccepted(model.config)
         self.model = model
+        if layer is not None:
+            keep_layers(model, layer)
         self.size = model.config.hidden_size
         if self.count_frames(MIN_SAMPLES) < 1:
             kernels, strides = list(model.config.conv_kernel), list(model.config.conv_stride)
@@ -181,6 +192,8 @@ class SpeechEncoder(nn.Module):
             )
         if frozen_convolutions:
             model.feature_extractor._freeze_parameters()  # not every family has a public name for it
+        if frozen is not None:
+            freeze_layers(model, frozen)
         # transformers' default of at least two masked spans hides 71 % of a 0.3-second burst; 0 keeps the asked share.
         model.config.mask_time_min_masks = 0
         self.padding = PaddingSilencer()
@@ -199,10 +212,10 @@ class SpeechEncoder(nn.Module):
                 getattr(first.layer_norm, name).requires_grad_(parameter.requires_grad)
 
     @classmethod
-    def from_config(cls, config, frozen_convolutions: bool = False) -> "SpeechEncoder":
-        """A fresh encoder with random weights."""
+    def from_config(cls, config, *arguments, **named) -> "SpeechEncoder":
+        """A fresh encoder with random weights; the other arguments are as of the class."""
         refuse_unaccepted(config)
-        return cls(AutoModel.from_config(config), frozen_convolutions)
+        return cls(AutoModel.from_config(config), *arguments, **named)
 
     def count_frames(self, samples, layers: int | None = None):
         """Frames that ``samples`` (a number or an integer tensor) give after ``layers`` convolutions, or after all.
@@ -269,6 +282,44 @@ class SpeechEncoder(nn.Module):
         if not masks or frame_count >= config.mask_time_length:
             return {}
         return {"mask_time_indices": torch.zeros(shape[0], frame_count, dtype=torch.bool, device=device)}
+
+
+def keep_layers(model, layer: int) -> None:
+    """Remove from ``model`` the layers above ``layer``, and the norm behind the last where the family has one there."""
+    _refuse_layer("encoder_layer", model, layer)
+    model.encoder.layers = model.encoder.layers[:layer]
+    if _norm_is_last(model.config):
+        model.encoder.layer_norm = nn.Identity()
+
+
+def freeze_layers(model, frozen: int | str) -> None:
+    """Let nothing of ``model`` learn but what lies above its first ``frozen`` layers; ``"all"``: nothing at all."""
+    if frozen == "all":
+        model.requires_grad_(False)
+        return
+    _refuse_layer("freeze_encoder", model, frozen)
+    above = [*model.encoder.layers[frozen:], *([model.encoder.layer_norm] if _norm_is_last(model.config) else [])]
+    model.requires_grad_(False)
+    for module in above:
+        module.requires_grad_(True)
+
+
+def _norm_is_last(config) -> bool:
+    """Whether the encoder's layer norm stands behind its last layer (pre-norm), not before the first (post-norm)."""
+    if config.model_type == "data2vec-audio":  # which has post-norm layers only
+        return False
+    return config.model_type == "wav2vec2-conformer" or getattr(config, "do_stable_layer_norm", False)
+
+
+def _refuse_layer(key: str, model, layer: int) -> None:
+    family = model.config.model_type
+    if family in GROUPED_FAMILIES:
+        raise ValueError(
+            f"{key} is {layer}, but the layers of a {family} encoder take frames in groups, which become frames again "
+            f"behind the last; leave {key} out, or choose an encoder of another family"
+        )
+    if not 1 <= layer <= len(model.encoder.layers):
+        raise ValueError(f"{key} is {layer}, but this {family} encoder has the layers 1 to {len(model.encoder.layers)}")
 
 
 def check_lengths(lengths) -> None:

@@ -171,7 +171,9 @@ def _check_model(run: Run) -> Recordings | FeatureVectors:
         try:
             with torch.device("meta"):
                 if isinstance(encoder, str) and not run.model.features:
-                    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.for_config()))
+                    config = Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.for_config())
+                    config.encoder_layer = config.freeze_encoder = None  # of layers that are not known yet
+                    model = Burst2VecForMultiTask(config)
                 else:
                     model, _ = build_model(run.model, *asked_of_clips(run.data))
         except RunError:

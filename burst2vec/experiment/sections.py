@@ -166,6 +166,12 @@ class ModelArguments:
         None, "clip: heads read the pooled clip; frames: every frame, which learns by itself, and their mean is taken."
     )
     freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
+    encoder_layer: int | None = _key(
+        None, "The layer of a speech encoder whose outputs are the frames; those above are removed. null: the last."
+    )
+    freeze_encoder: int | str | None = _key(
+        None, "So many layers of a speech encoder, from the first on, keep their weights, and all below; or all."
+    )
     initializer_range: float | str | None = _key(
         None, "Standard deviation of the linear layers' initial weights; or glorot_uniform, as Keras has them."
     )
