@@ -11,11 +11,11 @@ import numpy as np
 
 from ..command_line.shipped import shipped, shipped_recipe
 from ..errors import RecipeError
-from ..experiment.recipe_files import printed_scores, read_yaml
+from ..experiment.recipe_files import printed_scores, read_yaml, text_of
 from ..experiment.recipes import KEYS as RECIPE_KEYS
-from ..experiment.recipes import load_recipe
+from ..experiment.recipes import TEXTS, load_recipe
 from ..markdown import markdown_table, markdown_text
-from .fusion_recipes import is_fusion, load_fusion, said_by
+from .fusion_recipes import is_fusion, load_fusion
 from .report import NO_SCORE, Row, flat_keys, mean_and_spread
 
 KEYS = ("paper", "tables")
@@ -30,26 +30,22 @@ class PaperRow:
     Attributes:
         row: the cells of its name, as printed; the first is unique where other rows are compared with it.
         recipe: which system it is, by name; None of a heading, or of a system that is none here.
-        printed: by split and score, where the table prints other scores than the recipe reports.
+        printed: what was printed, by split and score; where the file does not say it, what the recipe reports.
         compared_with: the rows that the paper tests it against.
         marked: by score, those of them from which it differs significantly, as printed.
+        said: the recipe's paper and description, which its runs' records repeat.
     """
 
     row: list[str]
     recipe: str | None = None
-    printed: dict[str, dict[str, float]] | None = None
+    printed: dict[str, dict[str, float]] = field(default_factory=dict)
     compared_with: list[str] = field(default_factory=list)
     marked: dict[str, list[str]] = field(default_factory=dict)
+    said: tuple[str | None, ...] | None = None
 
     @property
     def name(self) -> str:
         return self.row[0]
-
-    def scores(self) -> dict[str, dict[str, float]]:
-        """What was printed, by split and score."""
-        if self.printed is not None or self.recipe is None:
-            return self.printed or {}
-        return printed_scores(read_yaml(shipped_recipe(self.recipe), RECIPE_KEYS), self.recipe)
 
 
 @dataclass(frozen=True)
@@ -88,12 +84,21 @@ def load_tables() -> list[PaperTable]:
     for path in sorted(shipped("tables").glob("*.yaml")):
         said = read_yaml(path, KEYS)
         for number, given in enumerate(said["tables"]):
-            rows = tuple(_of(PaperRow, row, f"{path}: table {number}: {row}") for row in given["rows"])
-            for row in rows:
-                if row.recipe is not None and shipped_recipe(row.recipe) is None:
-                    raise RecipeError(f"{path}: row {row.name}: no recipe {row.recipe!r} comes with burst2vec")
-            tables.append(_of(PaperTable, {**given, "paper": said["paper"], "rows": rows}, f"{path}: table {number}"))
+            where = f"{path}: table {number}"
+            rows = tuple(_of(PaperRow, {**row, **_of_recipe(row, where)}, f"{where}: {row}") for row in given["rows"])
+            tables.append(_of(PaperTable, {**given, "paper": said["paper"], "rows": rows}, where))
     return tables
+
+
+def _of_recipe(row: dict, where: str) -> dict:
+    """What a row's recipe says of it."""
+    if (recipe := row.get("recipe")) is None:
+        return {}
+    if (file := shipped_recipe(recipe)) is None:
+        raise RecipeError(f"{where}: row {row['row']}: no recipe {recipe!r} comes with burst2vec")
+    record = read_yaml(file, RECIPE_KEYS)
+    said = tuple(text_of(record, key, file) for key in TEXTS)
+    return {"said": said, "printed": row.get("printed", printed_scores(record, file))}
 
 
 def _of(kind: type, given: dict, where: str):
@@ -105,10 +110,9 @@ def _of(kind: type, given: dict, where: str):
 
 def papers_order(tables: Sequence[PaperTable]) -> dict[tuple, int]:
     """The place of each recipe in the papers' tables, by what its runs' records say of themselves."""
-    recipes = [row.recipe for table in tables for row in table.rows if row.recipe is not None]
     order: dict[tuple, int] = {}
-    for place, recipe in enumerate(recipes):
-        order.setdefault(said_by(shipped_recipe(recipe)), place)
+    for place, said in enumerate(row.said for table in tables for row in table.rows if row.said is not None):
+        order.setdefault(said, place)
     return order
 
 
@@ -156,27 +160,24 @@ def _header(table: PaperTable) -> list[str]:
 
 def groups_of(printed: PaperRow, rows: dict[str, list[Row]]) -> list[dict[str, Row]]:
     """The runs of a printed row: for each corpus or changed key, its row in each split."""
-    if printed.recipe is None:
-        return []
-    said = said_by(shipped_recipe(printed.recipe))
     groups: dict[str, dict[str, Row]] = {}
     for split, of_split in rows.items():
         for row in of_split:
-            if row.said == said:
+            if row.said == printed.said:
                 groups.setdefault(row.group, {})[split] = row
     return list(groups.values())
 
 
 def _line(table: PaperTable, printed: PaperRow, group: dict[str, Row], marks: Mapping) -> list[str]:
-    scores, best = printed.scores(), _best_seed(table, group)
+    best = _best_seed(table, group)
     cells = [*printed.row, *[""] * (len(table.head) - len(printed.row))]
     for split, columns in table.columns.items():
         measured = group.get(split)
         for name in columns.values():
-            value = scores.get(split, {}).get(name)
+            value = printed.printed.get(split, {}).get(name)
             marked = printed.marked.get(name, ()) if split == MARKED_SPLIT else ()
             of_paper = "".join(f" {table.marks[other]}" for other in marked)
-            cells.append("" if printed.recipe is None and not scores else _number(value) + of_paper)
+            cells.append("" if printed.recipe is None and not printed.printed else _number(value) + of_paper)
             ours = "" if measured is None else _ours(measured.scores.get(name), best)
             cells.append(ours + (f" {marks[key]}" if (key := (*_key(measured), name)) in marks else ""))
     one = next(iter(group.values()), None)

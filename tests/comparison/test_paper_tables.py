@@ -7,6 +7,7 @@ from burst2vec.command_line.shipped import recipe_names, shipped_recipe
 from burst2vec.comparison.fusion_recipes import is_fusion, load_fusion, said_by
 from burst2vec.comparison.paper_tables import format_table, load_tables, papers_order
 from burst2vec.comparison.report import find_runs, rows_of
+from burst2vec.experiment.finished import read_run
 from burst2vec.experiment.recipes import load_recipe
 from tests.comparison.finished_runs import exvo_labels, write_run
 
@@ -47,9 +48,9 @@ def test_table_2_of_burst2vec_has_every_row_in_the_papers_order_with_printed_sco
     assert printed["V2"] == ["0.645 ♣", "0.676 ♣", "3.709 ♣", "0.445", "-"]
     assert printed["V7"] == ["0.669 ◇◇", "0.630", "4.233 ◇◇", "0.410", "-"]
     assert printed["Ensemble C"] == ["0.711 ♣ ◇◇", "0.682 ♣ ◇◇", "3.586", "0.464", "0.432"]
-    for number, (line, (run, _)) in enumerate(zip(lines, find_runs([tmp_path])[0].items(), strict=False)):
-        assert line[-2:] == ["hume_vb, 60 clips", "0"], run
-        record = find_runs([tmp_path / str(number)])[0].popitem()[1].record
+    for number, line in enumerate(lines):
+        assert line[-2:] == ["hume_vb, 60 clips", "0"]
+        record = read_run(tmp_path / str(number)).record
         assert line[3] == f"{record.scores['validation']['emotion_ccc']:.3f}"
         assert line[11] == f"{record.scores['test']['s_mtl']:.3f}"
 
@@ -73,7 +74,7 @@ def test_the_white_papers_table_has_the_best_seed_on_validation_and_the_deviatio
     rows = rows_of(find_runs([tmp_path])[0])
     _, lines = cells(format_table(table, rows))
     line = next(line for line in lines if line[0] == "eGeMAPS")
-    runs = [find_runs([tmp_path / str(seed)])[0].popitem()[1].record.scores for seed in range(3)]
+    runs = [read_run(tmp_path / str(seed)).record.scores for seed in range(3)]
     best = max(range(3), key=lambda seed: runs[seed]["validation"]["s_mtl"])
     for place, split, score in ((3, "validation", "emotion_ccc"), (9, "validation", "s_mtl"), (11, "test", "s_mtl")):
         values = [run[split][score] for run in runs]
@@ -112,7 +113,7 @@ def test_a_tables_rows_are_shipped_recipes_with_scores_and_marks_of_its_own_rows
     for row in table.rows:
         assert len(row.row) <= len(table.head)
         heading = row.recipe is None and len(row.row) == 1
-        assert heading or row.scores(), f"{row.row}: nothing was printed"
+        assert heading or row.printed, f"{row.row}: nothing was printed"
         assert set(row.marked) <= scores
         for other in [*row.compared_with, *(other for of_score in row.marked.values() for other in of_score)]:
             assert names.count(other) == 1 and other in table.marks and other in row.compared_with
