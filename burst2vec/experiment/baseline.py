@@ -64,15 +64,16 @@ def constant_of(run: Run, corpus: DatasetDict, train_clips: Dataset | None, task
     Returns:
         None where there is neither.
     """
-    if train_clips is not None:
-        return learn_constant(tasks, train_clips)
-    if (known := _saved_constant(run.model.model_path, tasks)) is not None:
-        return known
-    if "train" not in corpus:
-        return None
-    clips = draw_clips(corpus["train"], run.data.max_train_samples, run.training.seed)
-    labelled = all(labels_present(values).any() for values in corpus_labels(clips, tasks).values())
-    return learn_constant(tasks, clips) if labelled else None
+    trains = train_clips is not None
+    if not trains:
+        if (known := _saved_constant(run.model.model_path, tasks)) is not None:
+            return known
+        if "train" not in corpus:
+            return None
+        train_clips = draw_clips(corpus["train"], run.data.max_train_samples, run.training.seed)
+    labels = corpus_labels(train_clips, tasks)
+    learnable = trains or all(labels_present(values).any() for values in labels.values())
+    return baseline_predictions(tasks, labels, 1) if learnable else None
 
 
 def _saved_constant(model_path: str | Path, tasks: Sequence[Task]) -> Constant | None:

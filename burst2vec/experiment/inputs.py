@@ -65,13 +65,10 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction
     Raises:
         RunError: a corpus without its folder, or no label of a task.
     """
-    corpora = {name: _read(corpus, arguments, tasks, for_prediction) for name, corpus in arguments.corpora.items()}
+    corpora, tasks_of = {}, {}
+    for name, described in arguments.corpora.items():
+        corpora[name], tasks_of[name] = _read(described, arguments, tasks, for_prediction)
     if arguments.mix is not None:
-        tasks_of = {
-            name: corpus_tasks(corpus.corpus, **settings_of(corpus, tasks=tasks))
-            for name, corpus in arguments.corpora.items()
-        }
-        tasks_of = {name: own + derived_tasks(own, tasks) for name, own in tasks_of.items()}
         return mix_corpora(corpora, tasks_of, tasks, for_prediction)
     ((name, corpus),) = corpora.items()
     (names, *_) = corpus.column_names.values()
@@ -85,7 +82,8 @@ def read_corpora(arguments: DataArguments, tasks: Sequence[Task], for_prediction
 
 def _read(
     corpus: CorpusArguments, arguments: DataArguments, tasks: Sequence[Task], for_prediction: bool
-) -> DatasetDict:
+) -> tuple[DatasetDict, tuple[Task, ...]]:
+    """A corpus, and the tasks that its columns hold, derived ones too."""
     if CORPORA[corpus.corpus].write is None and corpus.data_dir is None:
         raise RunError(f"the corpus {corpus.corpus} is read from a folder; give it with --data_dir FOLDER")
     settings = settings_of(corpus, tasks=tasks, for_prediction=for_prediction)
@@ -96,7 +94,8 @@ def _read(
         num_proc=arguments.preprocessing_num_workers,
         **settings,
     )
-    return derive_classes(bursts, corpus_tasks(corpus.corpus, **settings), tasks)
+    own = corpus_tasks(corpus.corpus, **settings)
+    return derive_classes(bursts, own, tasks), own + derived_tasks(own, tasks)
 
 
 def hold_out(corpus: DatasetDict, fraction: float | None, seed: int) -> DatasetDict:
