@@ -8,8 +8,12 @@ from transformers import AutoConfig, PreTrainedConfig
 from .heads import HEADS
 from .parts import complete_part, is_number, refuse_unknown
 from .pooling import POOLINGS
+from .recurrent import RECURRENT
 from .tasks import Task, resolve_tasks
 from .trunks import TRUNKS
+
+HEADS_READ = ("clip", "frames", "frames_then_pooled")
+POOLING_OF_ANSWERS = ("first", "last", "max", "mean")  # those that leave as many numbers as there are
 
 # What stood in a configuration itself, and is an argument of its trunk or head now.
 MOVED = {
@@ -71,6 +75,7 @@ class Burst2VecConfig(_StrictConfig):
             ``burst2vec.speech_encoder.SPEECH_FAMILIES`` (wav2vec 2.0, HuBERT, WavLM, …). Or a dictionary with
             ``kind``, an encoder of this package, and its arguments, see ``burst2vec.encoders``. Default: HuBERT base.
         tasks: what to predict: a preset (``"exvo"``, ``"emogator"``), or a list of ``Task`` records or dictionaries.
+        recurrent: what lies between encoder and pooling: null, nothing; or ``"lstm"``.
         pooling: how the frames that hold sound become one vector: ``"first"``, ``"last"``, ``"max"``, ``"mean"``,
             ``"statistics"`` (mean and standard deviation), or ``"attentive"`` (learnt weights, one pooling per task).
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
@@ -79,7 +84,10 @@ class Burst2VecConfig(_StrictConfig):
         head: how a task is predicted from its view: ``"linear"``, or ``"mlp"``, with a hidden layer.
         heads_read: ``"clip"``, the trunk's vector of the pooled clip; or ``"frames"``: trunk and heads read each frame,
             which learns the clip's labels by itself, and a clip's prediction is the mean over its frames' (of a
-            classification, over their probabilities). This takes the pooling ``"mean"``.
+            classification, over their probabilities). This takes the pooling ``"mean"``. Or ``"frames_then_pooled"``:
+            they read each frame, and the pooling, ``"first"``, ``"last"``, ``"max"`` or ``"mean"``, takes the heads'
+            outputs (of a classification, its logits), so that a clip has one answer, which learns its labels. This
+            takes a trunk of one view: ``"shared"``, ``"per_task"`` or ``"identity"``.
         freeze_feature_encoder: keep the encoder's convolutions as they are: right for pretrained ones, wrong for an
             encoder that starts from scratch.
         encoder_layer: the layer of a speech encoder, from 1 on, whose outputs are the frames; the layers above are
@@ -92,8 +100,9 @@ class Burst2VecConfig(_StrictConfig):
             whose logarithms start there, see ``burst2vec.losses.UncertaintyWeights``.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
-    ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments, which its class
-    in ``burst2vec.pooling``, ``.trunks`` or ``.heads`` names. They are kept as mappings with every argument.
+    ``recurrent``, ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments,
+    which its class in ``burst2vec.recurrent``, ``.pooling``, ``.trunks`` or ``.heads`` names. They are kept as mappings
+    with every argument.
 
     Raises:
         ValueError: a kind or an argument that is not known, or a value of another type or out of its range; the message
@@ -122,6 +131,7 @@ class Burst2VecConfig(_StrictConfig):
         log_variance=None,
         encoder_layer=None,
         freeze_encoder=None,
+        recurrent=None,
         **kwargs,
     ):
         _refuse_moved(kwargs)
@@ -130,6 +140,7 @@ class Burst2VecConfig(_StrictConfig):
         elif isinstance(encoder_config, dict):
             encoder_config = _encoder_config(encoder_config)
         pooling = complete_part("pooling", POOLINGS, pooling)
+        trunk = complete_part("trunk", TRUNKS, trunk)
         for name, value, allowed, fits in (
             (
                 "freeze_feature_encoder",
@@ -144,7 +155,7 @@ class Burst2VecConfig(_StrictConfig):
                 initializer_range == "glorot_uniform"
                 or (is_number(initializer_range) and 0 < initializer_range <= 100),
             ),
-            ("heads_read", heads_read, "'clip' or 'frames'", heads_read in ("clip", "frames")),
+            ("heads_read", heads_read, "'clip', 'frames' or 'frames_then_pooled'", heads_read in HEADS_READ),
             (
                 "log_variance",
                 log_variance,
@@ -167,7 +178,19 @@ class Burst2VecConfig(_StrictConfig):
                 "pooling",
                 pooling,
                 "'mean' where heads_read is 'frames': what the heads say of the frames is averaged",
-                heads_read == "clip" or pooling["kind"] == "mean",
+                heads_read != "frames" or pooling["kind"] == "mean",
+            ),
+            (
+                "pooling",
+                pooling,
+                f"one of {list(POOLING_OF_ANSWERS)} where heads_read is 'frames_then_pooled'",
+                heads_read != "frames_then_pooled" or pooling["kind"] in POOLING_OF_ANSWERS,
+            ),
+            (
+                "trunk",
+                trunk,
+                "of one view, not 'shared_private', where heads_read is 'frames_then_pooled'",
+                heads_read != "frames_then_pooled" or trunk["kind"] != "shared_private",
             ),
         ):
             if not fits:
@@ -175,7 +198,8 @@ class Burst2VecConfig(_StrictConfig):
         self.encoder_config = encoder_config
         self.tasks = [task.to_dict() for task in resolve_tasks(tasks)]
         self.pooling = pooling
-        self.trunk = complete_part("trunk", TRUNKS, trunk)
+        self.recurrent = None if recurrent is None else complete_part("recurrent", RECURRENT, recurrent)
+        self.trunk = trunk
         self.head = complete_part("head", HEADS, head)
         self.heads_read = heads_read
         self.freeze_feature_encoder = freeze_feature_encoder

@@ -17,6 +17,7 @@ from .heads import HEADS, labels_of_frames, read_out, task_loss
 from .losses import UncertaintyWeights
 from .parts import build_part, refuse_unknown
 from .pooling import POOLINGS, StatisticsPooling
+from .recurrent import RECURRENT
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
 from .weights import refuse_mismatched, refuse_missing, refuse_not_finite
@@ -36,7 +37,8 @@ class Burst2VecOutput(ModelOutput):
         embeddings: float32 (batch, size), the trunk's vector of each clip: the shared view of shared_private, the last
             layer of shared, the pooled clip of identity. Where each task has its own pooling or the trunk is per_task,
             those of the tasks predicted, one after the other: (batch, tasks · size). Where the heads read frames, mean
-            and standard deviation of the encoder's frames, before their activation if they have one.
+            and standard deviation of the frames: the recurrent part's, or else the encoder's, before their activation
+            if they have one.
     """
 
     loss: torch.Tensor | None = None
@@ -50,6 +52,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
 
         waveform ─▶ encoder ─▶ pooling ─▶ trunk ─▶ heads
         waveform ─▶ encoder ─▶ trunk ─▶ heads ─▶ pooling     where the heads read frames
+
+    Behind the encoder there may be a recurrent part, from frames to frames.
 
     >>> from transformers import HubertConfig
     >>> small = HubertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
@@ -77,13 +81,18 @@ class Burst2VecForMultiTask(PreTrainedModel):
             self.encoder = build_encoder(config.encoder_config, *of_encoder)
         else:
             self.encoder = SpeechEncoder(encoder, *of_encoder)
-        pooling = build_part("pooling", POOLINGS, config.pooling, self.encoder.size)
+        size = self.encoder.size
+        self.recurrent = None
+        if config.recurrent is not None:
+            self.recurrent = build_part("recurrent", RECURRENT, config.recurrent, size)
+            size = self.recurrent.output_size
+        pooling = build_part("pooling", POOLINGS, config.pooling, size)
         pooled_size = pooling.output_size
         if pooling.per_task:
-            others = {name: build_part("pooling", POOLINGS, config.pooling, self.encoder.size) for name in names[1:]}
+            others = {name: build_part("pooling", POOLINGS, config.pooling, size) for name in names[1:]}
             pooling = TaskModules({names[0]: pooling, **others})
         self.pooling = pooling
-        self.functionals = StatisticsPooling(self.encoder.size)
+        self.functionals = StatisticsPooling(size)
         self.trunk = build_part("trunk", TRUNKS, config.trunk, pooled_size, names)
         size = self.trunk.output_size
         self.heads = TaskModules({task.name: build_part("head", HEADS, config.head, task, size) for task in tasks})
@@ -203,29 +212,34 @@ class Burst2VecForMultiTask(PreTrainedModel):
         seen = list(self.tasks) if plays else names  # Eq. 7 needs the other tasks' own views of the same clips
         frames, frame_mask = self.encoder(input_values, attention_mask)
         active = self.encoder.activation(frames) if hasattr(self.encoder, "activation") else frames
-        by_frame = self.config.heads_read == "frames"
-        if by_frame:  # a batch of frames in the place of one of clips
+        if self.recurrent is not None:
+            frames = active = self.recurrent(active, frame_mask)
+        of_frames = self.config.heads_read != "clip"
+        each_learns = self.config.heads_read == "frames"
+        if of_frames:  # a batch of frames in the place of one of clips
             if frame_mask is None:
                 frame_mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
             read = active.masked_fill(~frame_mask[..., None], 0.0).flatten(0, 1)
-            labels = labels and {name: labels_of_frames(values, frame_mask) for name, values in labels.items()}
+            if labels and each_learns:
+                labels = {name: labels_of_frames(values, frame_mask) for name, values in labels.items()}
         else:
             read = self._pool(active, frame_mask, seen)
         all_views = self.trunk(read, seen)
         views = {name: all_views[name] for name in names}
         outputs = {name: self.heads[name](views[name].combined) for name in names}
+        if of_frames and not each_learns:
+            outputs = self._pool_answers(outputs, frame_mask)
         loss = parts = None
         if labels is not None:
             loss, parts = self._losses(views, outputs, labels, all_views)
         predictions = {name: read_out(self.tasks[name], outputs[name]) for name in names}
-        if by_frame:
-            for name, of_frames in predictions.items():
-                predictions[name] = self.pooling(of_frames.unflatten(0, frames.shape[:2]), frame_mask)
+        if each_learns:
+            predictions = self._pool_answers(predictions, frame_mask)
         result = Burst2VecOutput(
             loss=loss,
             loss_parts=parts,
             predictions=predictions,
-            embeddings=self.functionals(frames, frame_mask) if by_frame else self._embed(views),
+            embeddings=self.functionals(frames, frame_mask) if of_frames else self._embed(views),
         )
         return result if return_dict is not False else result.to_tuple()
 
@@ -234,6 +248,11 @@ class Burst2VecForMultiTask(PreTrainedModel):
         if isinstance(self.pooling, TaskModules):
             return {name: self.pooling[name](frames, frame_mask) for name in names}
         return self.pooling(frames, frame_mask)
+
+    def _pool_answers(self, answers, frame_mask):
+        """By task, what was said of each frame (batch · frames, labels), pooled to (batch, labels)."""
+        clips = frame_mask.shape
+        return {name: self.pooling(values.unflatten(0, clips), frame_mask) for name, values in answers.items()}
 
     def _embed(self, views):
         distinct = {id(view.embedding): view.embedding.float() for view in views.values()}  # tasks may share one

@@ -307,7 +307,8 @@ def _refuse_other_parts(arguments: ModelArguments) -> None:
             pairs = [(name, getattr(saved, name), getattr(asked, name))]
         else:
             said = list(value) if isinstance(value, dict) else ["kind"]
-            pairs = [(f"{name}.{key}", getattr(saved, name).get(key), getattr(asked, name)[key]) for key in said]
+            kept = getattr(saved, name) or {}  # a saved model may have no recurrent part
+            pairs = [(f"{name}.{key}", kept.get(key), getattr(asked, name)[key]) for key in said]
         other += [f"{key} {kept}, not {wanted}" for key, kept, wanted in pairs if kept != wanted]
     if other:
         raise RunError(

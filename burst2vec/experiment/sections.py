@@ -149,6 +149,10 @@ class ModelArguments:
         None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
     )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
+    recurrent: dict | str | None = _key(
+        None,
+        "What lies between encoder and pooling: {kind: lstm, hidden_size: 512, num_hidden_layers: 2}; null: nothing.",
+    )
     pooling: dict | str | None = _key(
         None,
         "How frames become one vector: first, last, max, mean, statistics, or attentive, one per task; or a mapping of "
@@ -163,7 +167,9 @@ class ModelArguments:
         None, "What predicts a task of its vector: {kind: linear, dropout: 0.1}, or mlp, with a hidden layer."
     )
     heads_read: str | None = _key(
-        None, "clip: heads read the pooled clip; frames: every frame, which learns by itself, and their mean is taken."
+        None,
+        "clip: heads read the pooled clip; frames: every frame, which learns by itself, and their mean is taken; "
+        "frames_then_pooled: every frame, and what they say is pooled before it learns.",
     )
     freeze_feature_encoder: bool | None = _key(None, "Keep the encoder's convolutions as they are.")
     encoder_layer: int | None = _key(
@@ -214,7 +220,7 @@ def _check_encoder(encoder: dict) -> None:
             raise RecipeError(f"the recipe's model: encoder: {name} is {value}; up to {most} work")
 
 
-PARTS = ("encoder", "pooling", "trunk", "head")
+PARTS = ("encoder", "recurrent", "pooling", "trunk", "head")
 MOST_LAYERS = 1000
 NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs")
 

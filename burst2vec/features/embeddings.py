@@ -2,8 +2,9 @@
 
 Of a speech encoder, mean and standard deviation of its last layer over the frames: 2,048 numbers of the large shapes
 (1,024 features a frame), 1,536 of the base shapes (768). Of a saved Burst2Vec model, what its own pooling makes of its
-encoder's frames, before the trunk; mean and standard deviation where its heads read frames. Frames of a waveform_cnn
-are its hidden units before their activation (Purohit et al., 2022, section 2.2): 20 numbers of ten units.
+encoder's frames, or its recurrent part's, before the trunk; mean and standard deviation where its heads read frames.
+Frames of a waveform_cnn are its hidden units before their activation (Purohit et al., 2022, section 2.2): 20 numbers of
+ten units.
 """
 
 import functools
@@ -37,6 +38,19 @@ BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (ben
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
 _ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _NO_PART = ("architectures", "dtype", "torch_dtype", "transformers_version")  # of what a configuration decides
+
+
+class RecurrentFrames(nn.Module):
+    """A saved model's encoder and its recurrent part: waveforms and their mask → the part's frames, and their mask."""
+
+    def __init__(self, encoder, recurrent):
+        super().__init__()
+        self.encoder, self.recurrent = encoder, recurrent
+
+    def forward(self, waveforms, attention_mask=None):
+        frames, frame_mask = self.encoder(waveforms, attention_mask)
+        active = self.encoder.activation(frames) if hasattr(self.encoder, "activation") else frames
+        return self.recurrent(active, frame_mask), frame_mask
 
 
 class FrozenEncoder(nn.Module):
@@ -230,14 +244,15 @@ def _of_burst2vec(model, extractor) -> FrozenEncoder:
     if isinstance(model.encoder, VectorEncoder):
         raise CorpusError("this model takes vectors, which are feature sets already; give one that takes waveforms")
     pooling = model.config.pooling
-    if model.config.heads_read == "frames":  # what its heads say of frames is pooled, not the frames
+    if model.config.heads_read != "clip":  # what its heads say of frames is pooled, not the frames
         poolings, pooling = {"": model.functionals}, {"kind": "statistics"}
     elif isinstance(model.pooling, TaskModules):
         poolings = {f"{task}_": model.pooling[task] for task in model.tasks}
     else:
         poolings = {"": model.pooling}
     config = model.config.encoder_config
-    return FrozenEncoder(model.encoder, poolings, pooling, config, extractor.target_rms_dbfs, extractor.preprocess)
+    encoder = model.encoder if model.recurrent is None else RecurrentFrames(model.encoder, model.recurrent)
+    return FrozenEncoder(encoder, poolings, pooling, config, extractor.target_rms_dbfs, extractor.preprocess)
 
 
 def _digest(module: nn.Module, config) -> str:

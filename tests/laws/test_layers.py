@@ -13,7 +13,7 @@ LAYERS = [
     {"version", "errors", "parts", "losses", "command_line"},
     {"files", "locks", "tasks", "__main__"},
     {"waveforms", "drawing", "markdown", "weights"},
-    {"frontends", "pooling", "trunks", "heads", "audio", "scoring"},
+    {"frontends", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {
         "configuration_burst2vec",
         "speech_encoder",

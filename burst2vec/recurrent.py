@@ -1,0 +1,73 @@
+"""Frames → frames that know the ones before them: what may lie between encoder and pooling.
+
+A recurrent part is built as ``recurrent(input_size, **arguments)``, of which a configuration sets the arguments, tells
+the features of its frames as ``output_size``, and is called as ``recurrent(frames, frame_mask)``. It leaves the number
+of frames as it is, and no frame with sound depends on the padding.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from transformers import initialization as init
+
+from .parts import check_size
+
+MOST_LAYERS = 64
+
+
+class LSTM(nn.Module):
+    """Layers of long short-term memory (Hochreiter and Schmidhuber, 1997), torch's own, in float32.
+
+    The clips of a batch are packed: each ends at its own last frame with sound. Weights begin as torch's,
+    uniform in ±1/√``hidden_size``.
+
+    Args:
+        input_size: features of a frame.
+        hidden_size: units of a layer and direction.
+        num_hidden_layers: layers, one over the other.
+        bidirectional: a second LSTM in each layer reads the clip from its end; a frame then has both, one after the
+            other.
+
+    Raises:
+        ValueError: an argument out of its range, by name.
+
+    >>> LSTM(3, hidden_size=4)(torch.zeros(2, 7, 3)).shape
+    torch.Size([2, 7, 4])
+    """
+
+    def __init__(
+        self, input_size: int, *, hidden_size: int = 512, num_hidden_layers: int = 2, bidirectional: bool = False
+    ):
+        super().__init__()
+        check_size("hidden_size", hidden_size)
+        if not 1 <= num_hidden_layers <= MOST_LAYERS:
+            raise ValueError(f"num_hidden_layers must be in 1..{MOST_LAYERS}, got {num_hidden_layers}")
+        self.layers = nn.LSTM(input_size, hidden_size, num_hidden_layers, batch_first=True, bidirectional=bidirectional)
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+
+    def initialise(self) -> None:
+        """Weights as torch draws them for a new ``nn.LSTM``."""
+        bound = 1.0 / math.sqrt(self.layers.hidden_size)
+        for parameter in self.layers.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, frames, frame_mask=None):
+        """``frames`` (batch, frames, input_size) → (batch, frames, output_size), 0 in the padding.
+
+        Args:
+            frame_mask: boolean (batch, frames), True where there is sound, which is at the beginning of each row; None:
+                everywhere.
+        """
+        frames = frames.to(self.layers.weight_ih_l0.dtype)
+        with torch.autocast(frames.device.type, enabled=False):  # packed sequences have no kernels in half precision
+            if frame_mask is None:
+                return self.layers(frames)[0]
+            lengths = frame_mask.sum(dim=1).clamp(min=1).cpu()  # a clip without any frame is the pooling's to mark
+            frames = frames.masked_fill(~frame_mask[..., None], 0.0)
+            packed = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
+            return pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=frames.shape[1])[0]
+
+
+RECURRENT = {"lstm": LSTM}
