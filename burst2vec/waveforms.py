@@ -12,6 +12,7 @@ SAMPLING_RATE = 16_000  # Hz, of every encoder this package drives
 MIN_SAMPLES = 400  # 25 ms: the receptive field of the encoders' convolutions; below it they have no frame
 MAX_SAMPLES = 60 * SAMPLING_RATE  # 60 s; attention grows with the square of the length, and no burst is longer
 TARGET_RMS_DBFS = -3.0  # Burst2Vec, section 4.1
+UNIT_VARIANCE = "unit variance"  # instead of a level: see the function
 
 
 def check_waveform(waveform, name: str = "waveform") -> np.ndarray:
@@ -78,3 +79,15 @@ def normalise_level(waveform: np.ndarray, dbfs: float = TARGET_RMS_DBFS) -> np.n
         return waveform.astype(np.float32)
     gain = np.float64(10.0 ** (dbfs / 20.0) / rms)  # beyond float32 for a level under -760 dBFS
     return (waveform * gain).astype(np.float32)
+
+
+def unit_variance(waveform: np.ndarray) -> np.ndarray:
+    """(x − mean) / √(variance + 1e-7): what ``Wav2Vec2FeatureExtractor`` does where ``do_normalize`` is true.
+
+    Silence stays silence.
+
+    >>> unit_variance(np.array([0.5, -0.5, 0.5, -0.5], np.float32)).round(3).tolist()
+    [1.0, -1.0, 1.0, -1.0]
+    """
+    exact = waveform.astype(np.float64)
+    return ((exact - exact.mean()) / np.sqrt(exact.var() + 1e-7)).astype(np.float32)

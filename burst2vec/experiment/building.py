@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 
 from ..audio import Transform, read_transforms
 from ..configuration_burst2vec import Burst2VecConfig
-from ..errors import RunError
+from ..errors import CorpusError, RunError
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..features import FEATURE_FAMILIES, FEATURE_SETS, find_feature_set, public_name
+from ..features.embeddings import pretrained_level
 from ..files import remove_drafts
 from ..locks import LOCK
 from ..modeling_burst2vec import Burst2VecForMultiTask
@@ -89,11 +90,7 @@ def build_model(
             parts, preprocessing or features than the recipe's.
         CorpusError: an unknown feature set.
     """
-    settings = (
-        {}
-        if arguments.target_rms_dbfs is None
-        else {"target_rms_dbfs": None if arguments.target_rms_dbfs == "off" else arguments.target_rms_dbfs}
-    )
+    settings = _level_settings(arguments)
     features = feature_names(arguments.features)
     if arguments.model_path is not None:
         extractor = read_saved(arguments, steps, normalise_per_speaker, vector_size, **settings)
@@ -121,6 +118,19 @@ def build_model(
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # no such checkpoint, or none that fits
         raise RunError(f"the recipe's model: {error}") from error
     return model, Burst2VecFeatureExtractor(**settings)
+
+
+def _level_settings(arguments: ModelArguments) -> dict:
+    """The feature extractor's level, where the recipe says it; a saved model keeps that of its checkpoint."""
+    level, encoder = arguments.target_rms_dbfs, arguments.encoder
+    if level is None or (level == "checkpoint" and arguments.model_path is not None):
+        return {}
+    if level == "checkpoint" and isinstance(encoder, str):
+        try:
+            return {"target_rms_dbfs": pretrained_level(encoder)}
+        except (OSError, ValueError, CorpusError) as error:
+            raise RunError(f"target_rms_dbfs checkpoint: {encoder}: {error}; give unit variance, or off") from error
+    return {"target_rms_dbfs": None if level in ("off", "checkpoint") else level}  # a fresh encoder wants none
 
 
 def read_saved(
@@ -224,7 +234,7 @@ def feature_names(asked: list | str | None) -> list[str]:
     return names
 
 
-def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | None, vector_size: int | None) -> dict:
+def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | str | None, vector_size: int | None) -> dict:
     """The recipe's encoder of vectors with its size filled in."""
     if not features:
         raise RunError(
@@ -233,8 +243,9 @@ def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | None,
     if not isinstance(encoder, dict) or encoder.get("kind") != "vector":
         raise RunError(f"the features {features} need the encoder {{kind: vector}}, but the recipe has {encoder!r}")
     if target_rms_dbfs is not None:
+        level = target_rms_dbfs if isinstance(target_rms_dbfs, str) else f"{target_rms_dbfs:g}"
         raise RunError(
-            f"target_rms_dbfs {target_rms_dbfs:g}: features are computed of clips as they are; leave it out, and put a "
+            f"target_rms_dbfs {level}: features are computed of clips as they are; leave it out, and put a "
             "transform such as normalise_peak into preprocess"
         )
     if vector_size is not None and encoder.get("features", vector_size) != vector_size:

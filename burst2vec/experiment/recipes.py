@@ -242,11 +242,9 @@ def _command_line(arguments: list[str]) -> dict:
         structured = any((typing.get_origin(option) or option) in (dict, list) for option in options_of(hints[key]))
         if structured and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
             value = from_json(value, f"command line: --{key}")
-        elif isinstance(value, str) and float in options_of(
-            hints[key]
-        ):  # a number or a word, which argparse leaves a word
-            with suppress(ValueError):
-                value = float(value)
+        elif isinstance(value, str) and (numbers := {int, float} & {*options_of(hints[key])}):
+            with suppress(ValueError):  # a number or a word, which argparse leaves a word
+                value = numbers.pop()(value)
         values[key] = fit(value, hints[key], f"command line: --{key}")
     return values | nulls
 

@@ -10,7 +10,7 @@ from ..data.corpora import CORPORA
 from ..errors import RecipeError
 from ..scoring import submission_name
 from ..tasks import resolve_tasks
-from ..training.ranges import NOT_EMPTY, RANGES, refuse_out_of_range
+from ..training.ranges import LEVEL_WORDS, NOT_EMPTY, RANGES, refuse_out_of_range
 from . import corpus_keys
 from .recipe_files import fit, hints_of, refuse_unknown
 
@@ -146,7 +146,9 @@ class ModelArguments:
     )
     model_path: str | None = _key(None, "A saved Burst2Vec model to start from, or to evaluate with --do_train false.")
     target_rms_dbfs: float | str | None = _key(
-        None, "Root-mean-square level that every clip is brought to; off: levels stay as they are."
+        None,
+        "Root-mean-square level that every clip is brought to; unit variance: mean 0 and variance 1; off: levels stay "
+        "as they are; checkpoint: one of these two, as the pretrained encoder's preprocessor_config.json says.",
     )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
     recurrent: dict | str | None = _key(
@@ -186,14 +188,12 @@ class ModelArguments:
     )
 
     def __post_init__(self):
-        if isinstance(self.target_rms_dbfs, str) and self.target_rms_dbfs != "off":
+        if isinstance(self.target_rms_dbfs, str) and self.target_rms_dbfs not in LEVEL_WORDS:
             try:
                 self.target_rms_dbfs = float(self.target_rms_dbfs)  # as a command line gives it
             except ValueError:
-                allowed = RANGES["target_rms_dbfs"]
-                raise RecipeError(
-                    f"target_rms_dbfs must be {allowed} dB, or off, got {self.target_rms_dbfs!r}"
-                ) from None
+                allowed = f"{RANGES['target_rms_dbfs']} dB, or one of {', '.join(LEVEL_WORDS)}"
+                raise RecipeError(f"target_rms_dbfs must be {allowed}, got {self.target_rms_dbfs!r}") from None
         refuse_out_of_range(self)
         self.task_records = None if self.tasks is None else resolve_tasks(self.tasks)
         if isinstance(self.encoder, dict) and self.model_path is None:

@@ -29,7 +29,7 @@ from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..pooling import StatisticsPooling
 from ..speech_encoder import SpeechEncoder, load_speech_model
 from ..trunks import TaskModules
-from ..waveforms import SAMPLING_RATE
+from ..waveforms import SAMPLING_RATE, UNIT_VARIANCE
 from ..weights import MASK_EMBEDDING, refuse_missing
 from .feature_set import FeatureFamily, FeatureSet
 
@@ -78,7 +78,7 @@ class FrozenEncoder(nn.Module):
         self.pooling, self.level, self.steps = pooling, level, read_transforms(steps)
         self.size = sum(pooling.output_size for pooling in self.poolings)
         self.digest = _digest(self, config)
-        self.extractor = Burst2VecFeatureExtractor(target_rms_dbfs=None if isinstance(level, str) else level)
+        self.extractor = Burst2VecFeatureExtractor(target_rms_dbfs=level)
         self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         self.in_bf16 = bf16_is_native()
         self.eval().requires_grad_(False).to(self.device)
@@ -106,7 +106,7 @@ class FrozenEncoder(nn.Module):
         if self.steps:
             waveform, rate = apply_transforms(waveform, SAMPLING_RATE, self.steps)
             waveform = waveform if rate == SAMPLING_RATE else resample(waveform, rate, SAMPLING_RATE)
-        return unit_variance(waveform) if self.level == "unit variance" else waveform
+        return waveform
 
     def vector(self, waveform: np.ndarray) -> tuple[np.ndarray, str]:
         """One waveform → float32 (size,), and that nothing was mended."""
@@ -131,18 +131,6 @@ class FrozenEncoder(nn.Module):
             "precision": "bfloat16" if self.in_bf16 else "float32",
             "version": VERSION,
         }
-
-
-def unit_variance(waveform: np.ndarray) -> np.ndarray:
-    """(x − mean) / √(variance + 1e-7): what ``Wav2Vec2FeatureExtractor`` does where ``do_normalize`` is true.
-
-    Silence stays silence.
-
-    >>> unit_variance(np.array([0.5, -0.5, 0.5, -0.5], np.float32)).round(3).tolist()
-    [1.0, -1.0, 1.0, -1.0]
-    """
-    exact = waveform.astype(np.float64)
-    return ((exact - exact.mean()) / np.sqrt(exact.var() + 1e-7)).astype(np.float32)
 
 
 def find_embedding(checkpoint: str) -> FeatureSet:
@@ -224,20 +212,42 @@ def _read(checkpoint: str) -> tuple:
         refuse_missing(found["missing_keys"], spared=MASK_EMBEDDING)
     else:
         model = load_speech_model(checkpoint)
+    return model, _read_extractor(checkpoint)
+
+
+def pretrained_level(checkpoint: str) -> str | None:
+    """What a speech encoder was trained on, by its checkpoint's ``preprocessor_config.json``.
+
+    Returns:
+        ``"unit variance"`` where that says ``do_normalize``; else None, clips as recorded.
+
+    Raises:
+        CorpusError: it is of another kind than wav2vec 2.0's, or of another rate than 16 kHz.
+        OSError: there is none.
+    """
+    return _level(_read_extractor(checkpoint))
+
+
+def _read_extractor(checkpoint: str):
     extractor = AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
     if extractor.sampling_rate != SAMPLING_RATE:
         raise CorpusError(f"it takes {extractor.sampling_rate} Hz; clips here have {SAMPLING_RATE} Hz")
-    return model, extractor
+    return extractor
 
 
-def _of_speech_encoder(model, extractor) -> FrozenEncoder:
-    encoder = SpeechEncoder(model)
+def _level(extractor) -> str | None:
     if not isinstance(extractor, Wav2Vec2FeatureExtractor):
         raise CorpusError(
             f"its preprocessor_config.json names {type(extractor).__name__}, not Wav2Vec2FeatureExtractor"
         )
-    level = "unit variance" if extractor.do_normalize else None
-    return FrozenEncoder(encoder, {"": StatisticsPooling(encoder.size)}, {"kind": "statistics"}, model.config, level)
+    return UNIT_VARIANCE if extractor.do_normalize else None
+
+
+def _of_speech_encoder(model, extractor) -> FrozenEncoder:
+    encoder = SpeechEncoder(model)
+    return FrozenEncoder(
+        encoder, {"": StatisticsPooling(encoder.size)}, {"kind": "statistics"}, model.config, _level(extractor)
+    )
 
 
 def _of_burst2vec(model, extractor) -> FrozenEncoder:

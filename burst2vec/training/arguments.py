@@ -97,7 +97,9 @@ class Burst2VecTrainingArguments(TrainingArguments):
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
     decoupled_weight_decay: bool = _default(
-        True, "AdamW's: weights shrink by weight_decay apart from the gradient; false: it is added there, Adam with L2."
+        True,
+        "AdamW's: weights but biases and norms shrink by weight_decay apart from the gradient; false: it is added to "
+        "the gradient of all weights, torch's Adam with L2.",
     )
     early_stopping_threshold: float = _default(
         0.0, "A validation counts as better only if its score is so much better than the best before."

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from ..errors import RunError
+from ..waveforms import UNIT_VARIANCE
 
 PROCESSES = 256  # more than any machine can use; catches a mistyped number
 COUNT = 10**9
+LEVEL_WORDS = ("off", UNIT_VARIANCE, "checkpoint")  # what target_rms_dbfs may be but a number
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ RANGES = {
     # model; Burst2VecConfig and the encoders check their own
     "target_rms_dbfs": Range(-120, 20),
     "log_variance": Range(-10, 10),
+    "encoder_layer": Range(1, 1000),
     # training
     "per_device_train_batch_size": Range(1, 2**16),
     "per_device_eval_batch_size": Range(1, 2**16),
@@ -123,7 +126,7 @@ def refuse_out_of_range(arguments, ranges: Mapping[str, Range] = RANGES, not_emp
         value, allowed = getattr(arguments, entry.name), ranges.get(entry.name)
         if entry.name in not_empty and isinstance(value, str) and not value.strip():
             raise RunError(f"{entry.name} is empty; fill it in, or null it")
-        if allowed is not None and value not in (None, "off") and not allowed.holds(value):
+        if allowed is not None and value not in (None, *LEVEL_WORDS) and not allowed.holds(value):
             hint = typing.get_type_hints(type(arguments))[entry.name]
             or_null = ", or null" if type(None) in typing.get_args(hint) else ""
             raise RunError(f"{entry.name} must be {allowed}{or_null}, got {value!r}")

@@ -142,6 +142,14 @@ class Burst2VecTrainer(ResumableTrainer):
         )
         return self.accelerator.prepare(loader)
 
+    def get_decay_parameter_names(self, model) -> list[str]:
+        """The weights that weight decay shrinks: AdamW's without biases and norms, as transformers has it; those of
+        torch's Adam all.
+        """
+        if self.args.decoupled_weight_decay:
+            return super().get_decay_parameter_names(model)
+        return [name for name, _ in model.named_parameters()]
+
     def loadable(self, dataset) -> RecordedClips | VectorClips:
         """The clips of a data set; those of one that was seen before are the same."""
         if id(dataset) not in self._clips:

@@ -112,7 +112,10 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         (["--mixup_alpha", "-0.5"], "mixup_alpha must be a number above 0, up to 1000000, or null, got -0.5"),
         (["--speed_perturbation", "0.9", "9"], r"speed_perturbation must be factors in 0.5..2, .* got \[0.9, 9.0\]"),
         (["--target_rms_dbfs", "300"], "target_rms_dbfs must be in -120..20, or null, got 300.0"),
-        (["--target_rms_dbfs", "loud"], "target_rms_dbfs must be in -120..20 dB, or off, got 'loud'"),
+        (
+            ["--target_rms_dbfs", "loud"],
+            "target_rms_dbfs must be in -120..20 dB, or one of off, unit variance, checkpoint, got 'loud'",
+        ),
         (["--submission", "6"], "submission must be in 1..5, got 6"),
         (["--team", "my_team"], "team 'my_team', number 1: a team is A-Z, a-z, 0-9 and '-'"),
         (["--held_out", "1"], "held_out must be a number above 0, below 1, or null, got 1.0"),

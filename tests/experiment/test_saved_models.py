@@ -10,9 +10,12 @@ import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import HubertModel
+from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
+from burst2vec.errors import RunError
+from burst2vec.experiment.building import build_model
 from burst2vec.experiment.execute import main
+from burst2vec.experiment.sections import ModelArguments
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_wav
 
@@ -291,3 +294,29 @@ def test_a_mixture_of_clips_without_labels_is_predicted(place):
     assert predict(place, place / "out_mixed", "mixed", *options) == 0
     found = {name.removeprefix("folder/"): row for name, row in predictions(place / "out_mixed").items()}
     assert found == predictions(place / "run")
+
+
+@pytest.mark.parametrize(("normalised", "level"), [(True, "unit variance"), (False, None)])
+def test_clips_come_to_the_level_that_the_pretrained_encoders_own_settings_say(tmp_path, normalised, level):
+    HubertModel(tiny_encoder_config()).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor(do_normalize=normalised).save_pretrained(tmp_path)
+    model, extractor = build_model(ModelArguments(str(tmp_path), target_rms_dbfs="checkpoint", encoder_layer=1))
+    assert extractor.target_rms_dbfs == level and len(model.encoder.model.encoder.layers) == 1
+    (tmp_path / "preprocessor_config.json").unlink()
+    with pytest.raises(RunError, match="target_rms_dbfs checkpoint: .*; give unit variance, or off"):
+        build_model(ModelArguments(str(tmp_path), target_rms_dbfs="checkpoint"))
+
+
+def test_a_saved_model_keeps_its_level_and_its_recurrent_part(tmp_path):
+    arguments = {
+        "encoder": {"model_type": "hubert", **TINY},
+        "tasks": "avb",
+        "recurrent": {"kind": "lstm", "hidden_size": 8},
+    }
+    model, extractor = build_model(ModelArguments(**arguments, target_rms_dbfs="unit variance"))
+    model.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    again = {"model_path": str(tmp_path), "tasks": "avb", "target_rms_dbfs": "checkpoint"}
+    assert build_model(ModelArguments(**again, recurrent="lstm"))[1].target_rms_dbfs == "unit variance"
+    with pytest.raises(RunError, match=r"was saved with recurrent.hidden_size 8, not 512"):
+        build_model(ModelArguments(**again, recurrent={"kind": "lstm", "hidden_size": 512}))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from transformers import Wav2Vec2FeatureExtractor
 
 from burst2vec import Burst2VecFeatureExtractor
 from burst2vec.errors import WaveformError
@@ -37,6 +38,18 @@ def test_silence_stays_silence():
 def test_no_level_leaves_the_clip_as_it_is():
     clip = np.linspace(-0.2, 0.3, 500, dtype="f")
     np.testing.assert_array_equal(Burst2VecFeatureExtractor(target_rms_dbfs=None)(clip)["input_values"][0], clip)
+
+
+def test_unit_variance_is_that_of_transformers_clip_by_clip_and_leaves_silence_silent(tmp_path):
+    Burst2VecFeatureExtractor(target_rms_dbfs="unit variance").save_pretrained(tmp_path)
+    extract = Burst2VecFeatureExtractor.from_pretrained(tmp_path)
+    clips = [2 + np.random.default_rng(0).normal(size=length).astype("f") for length in (500, 900)]
+    batch = extract([*clips, np.zeros(400, "f")], sampling_rate=16000)["input_values"]
+    theirs = Wav2Vec2FeatureExtractor(do_normalize=True)
+    for row, clip in zip(batch, clips, strict=False):
+        expected = theirs(clip, sampling_rate=16000)["input_values"][0]
+        np.testing.assert_allclose(row[: clip.size], expected, atol=1e-5)
+    assert not batch[0, 500:].any() and not batch[2].any()
 
 
 def test_integers_are_scaled_by_their_range():
