@@ -49,7 +49,7 @@ EXTRAS = {
         "pymdown-extensions>=10,<12",  # 12 breaks mkdocstrings 1.0.6, the last for Python 3.10
     ],
     "dev": [
-        "pytest>=8",
+        "pytest>=8,<9.2",  # 9.2 loses the groups of pytest-xdist 3.8: tests that share what is costly
         "pytest-cov>=5",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",

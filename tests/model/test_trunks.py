@@ -220,7 +220,7 @@ def test_what_is_left_out_is_the_default_of_its_part_and_is_kept():
     }
     assert (made.pooling, made.head) == ({"kind": "mean"}, {"kind": "linear", "dropout": 0.1})
     assert config(trunk={"kind": "shared"}).trunk == config(trunk="shared").trunk
-    assert config(pooling="attentive").pooling == {"kind": "attentive", "attention_size": 128}
+    assert config(pooling="attentive").pooling == {"kind": "attentive", "attention_size": 128, "hops": 1}
 
 
 def test_an_argument_of_a_part_reaches_it():
