@@ -7,6 +7,7 @@ would import burst2vec first.
 
 import ast
 import difflib
+import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 
@@ -50,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(USAGE + command_list())
         return 2 if name is None else 0
     if name == RECIPES:
-        print("\n".join(recipe_list()))
+        try:
+            print("\n".join(recipe_list()), flush=True)
+        except BrokenPipeError:  # who reads has seen enough, as head has; Python would flush once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if name not in SUB_COMMANDS:
         near = difflib.get_close_matches(name, [RECIPES, *SUB_COMMANDS], n=1)

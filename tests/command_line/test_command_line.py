@@ -30,6 +30,16 @@ def test_help_and_the_list_of_recipes_import_nothing_that_takes_seconds(tmp_path
     assert not loaded & {"torch", "transformers", "datasets", "numpy", "burst2vec"}
 
 
+def test_who_reads_the_list_of_recipes_may_leave_early(tmp_path):
+    (tmp_path / "burst2vec_command_line").symlink_to(ROOT / "burst2vec" / "command_line")
+    program = "import burst2vec_command_line as it; raise SystemExit(it.main(['recipes']))"
+    listing = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    listing.stdout.close()  # as head does, when it has its lines
+    assert (listing.stderr.read(), listing.wait(timeout=60)) == ("", 0)
+
+
 def test_every_file_of_examples_is_a_command_and_no_other():
     assert sorted(SUB_COMMANDS.values()) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
