@@ -6,13 +6,16 @@ The first two thirds of the speakers, sorted by id, are the split "train", the r
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from burst2vec.data import load_bursts
 from burst2vec.data.corpus_publishing import upload_corpus, write_parquet_corpus
+from burst2vec.errors import Burst2VecError
+from burst2vec.experiment.execute import refused
 
 
-def main(arguments=None):
+def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", required=True, help="the corpus's repository, or its folder of MP3 files")
     parser.add_argument("--out", required=True, help="new folder to write to; load_dataset(out) reads it")
@@ -22,11 +25,15 @@ def main(arguments=None):
     parser.add_argument("--public", action="store_true", help="its licence, Apache-2.0, allows it")
     args = parser.parse_args(arguments)
 
-    corpus = load_bursts("emogator", data_dir=args.data_dir)
-    write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), args.on_bad_clip, args.num_proc)
-    if args.push_to_hub:
-        print(upload_corpus(args.out, args.push_to_hub, private=not args.public))
+    try:
+        corpus = load_bursts("emogator", data_dir=args.data_dir)
+        write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), args.on_bad_clip, args.num_proc)
+        if args.push_to_hub:
+            print(upload_corpus(args.out, args.push_to_hub, private=not args.public))
+    except Burst2VecError as error:
+        return refused(error)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

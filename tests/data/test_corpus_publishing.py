@@ -1,5 +1,6 @@
 """What leaves this machine: the clips, their labels and a card; no path, and no agreement broken."""
 
+import re
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,6 +175,14 @@ def test_the_emogator_script_writes_what_load_dataset_reads(tmp_path, monkeypatc
     main(["--data_dir", folder, "--out", str(tmp_path / "out2"), "--push_to_hub", "me/emogator"])
     main(["--data_dir", folder, "--out", str(tmp_path / "out3"), "--push_to_hub", "me/emogator", "--public"])
     assert uploads == [{"private": True}, {"private": False}]
+
+
+@pytest.mark.parametrize("name", ["hume_vb", "emogator", "folder", "synthetic"])
+def test_what_a_script_cannot_do_is_told_in_one_line(name, tmp_path, capsys):
+    (tmp_path / "data").write_text("a file")
+    more = ["--recipe", str(tmp_path / "none.yaml")] if name == "folder" else []
+    assert script(name)(["--data_dir", str(tmp_path / "data"), "--out", str(tmp_path / "out"), *more]) == 2
+    assert re.fullmatch(r"error: .+\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", ["hume_vb", "emogator"])
