@@ -71,3 +71,13 @@ def extract():
     """Clips to a batch of tensors at 16 kHz."""
     extractor = Burst2VecFeatureExtractor()
     return lambda clips: extractor(clips, sampling_rate=16000, return_tensors="pt")
+
+
+def learnt_beside_nan_padding(model):
+    """A model's output for frames of two clips, of 3 and of 1, of which the padding is NaN; its gradients are there."""
+    clips = torch.randn(2, 3, 4)
+    clips[1, 1:] = float("nan")
+    model.encoder.forward = lambda values, mask: (clips, torch.tensor([[True] * 3, [True, False, False]]))
+    output = model(clips, labels=exvo_labels(2))
+    output.loss.backward()
+    return output

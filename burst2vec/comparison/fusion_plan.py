@@ -10,7 +10,6 @@
 One of the three.
 """
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numbers import Real
 
 from ..errors import RecipeError, RunError
 from ..experiment.finished import FinishedRun
+from ..experiment.recipe_files import refuse_unknown
 from ..scoring.fusion import even_weights
 from ..tasks import Task
 from .aligning import answering, tasks_of_all
@@ -87,12 +87,7 @@ def read_plan(given, where: str) -> FusionPlan:
     """
     if not isinstance(given, dict):
         raise RecipeError(f"{where}: must be a mapping of {list(KEYS)}, got {given!r}")
-    for key in given:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            raise RecipeError(
-                f"{where}: unknown key {key!r}; {f'did you mean {near[0]!r}? ' if near else ''}known: {list(KEYS)}"
-            )
+    refuse_unknown(given, KEYS, where)
     if ("runs" in given) == ("tasks" in given):
         raise RecipeError(f"{where}: give either runs, for every task, or tasks, with the runs of each")
     way = given.get("way", "mean")

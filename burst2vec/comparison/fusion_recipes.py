@@ -10,7 +10,6 @@ Runs are named by their recipes: shipped ones by name, others by a path from the
 """
 
 import copy
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,15 @@ from pathlib import Path
 from ..command_line.shipped import recipe_names, shipped_recipe
 from ..errors import RecipeError, RunError
 from ..experiment.finished import FinishedRun, read_run
-from ..experiment.recipe_files import names_near, printed_scores, read_yaml, recipe_file, recipes_beside, text_of
+from ..experiment.recipe_files import (
+    names_near,
+    printed_scores,
+    read_yaml,
+    recipe_file,
+    recipes_beside,
+    refuse_unknown,
+    text_of,
+)
 from ..experiment.recipes import FUSE, TEXTS
 from ..experiment.recipes import KEYS as RECIPE_KEYS
 from ..experiment.run_record import RECORD
@@ -71,11 +78,7 @@ def load_fusion(path: str | Path) -> FusionRecipe:
     record = read_yaml(file, KEYS)
     if FUSE not in record:
         raise RecipeError(f"{file}: is no fusion: it has no key {FUSE!r}; train it: burst2vec train {path}")
-    for key in record:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            meant = f"did you mean {near[0]!r}? " if near else ""
-            raise RecipeError(f"{file}: unknown key {key!r}; {meant}known: {list(KEYS)}")
+    refuse_unknown(record, KEYS, str(file))
     plan = read_plan(record[FUSE], f"{file}: {FUSE}")
     files = {name: recipe_file(name, beside=file.parent) for name in plan.runs}
     for name, of_run in files.items():
@@ -111,10 +114,11 @@ def runs_by_seed(
     """
     notes: list[str] = []
     found = _finished(Path(folder), notes)
+    of_recipe = {name: _of_recipe(file, found) for name, file in recipe.files.items()}
+    known = {} if all(of_recipe.values()) else _known(recipe)
     by_name: dict[str, dict[int, FinishedRun]] = {}
-    for name, file in recipe.files.items():
-        runs = _of_recipe(file, found)
-        if not runs and (runs := _of_folder(recipe, file, found, Path(folder))):
+    for name, runs in of_recipe.items():
+        if not runs and (runs := _of_folder(recipe.files[name], found, Path(folder), known)):
             notes.append(f"{name}: {runs[0].folder} is taken by its folder's name; its record says another recipe")
         by_name[name] = _one_per_seed(name, runs)
     if missing := [name for name, runs in by_name.items() if not runs]:
@@ -164,10 +168,15 @@ def _of_recipe(file: Path, found: Sequence[FinishedRun]) -> list[FinishedRun]:
     return [run for run in found if any(said) and said_in(run) == said]
 
 
-def _of_folder(recipe: FusionRecipe, file: Path, found: Sequence[FinishedRun], folder: Path) -> list[FinishedRun]:
+def _known(recipe: FusionRecipe) -> dict[Path, tuple[str | None, ...]]:
+    """What every shipped recipe, and each of the fusion's, says of itself, by its resolved file."""
+    files = [*map(shipped_recipe, recipe_names()), *recipe.files.values()]
+    return {file: said_by(file) for file in {file.resolve() for file in files}}
+
+
+def _of_folder(file: Path, found: Sequence[FinishedRun], folder: Path, known: dict) -> list[FinishedRun]:
     """Runs below a folder of the recipe's name, but for those that say another recipe that is known."""
-    others = [*map(shipped_recipe, recipe_names()), *recipe.files.values()]
-    theirs = {said_by(other) for other in others if other.resolve() != file.resolve()}
+    theirs = {said for other, said in known.items() if other != file.resolve()}
     return [run for run in found if file.stem in run.folder.relative_to(folder).parts and said_in(run) not in theirs]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.trunks import TRUNKS
-from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config
+from tests.conftest import exvo_labels, learnt_beside_nan_padding, noise_clips, tiny_encoder_config
 
 
 def model_of(encoder, trunk="shared_private", **arguments):
@@ -46,11 +46,7 @@ def test_a_clip_gives_the_same_answer_alone_and_among_others(trunk, extract):
 
 def test_what_a_frame_of_padding_holds_moves_no_weight():
     model = model_of({"kind": "vector", "features": 4}, heads_read="frames")
-    clips = torch.randn(2, 3, 4)
-    clips[1, 1:] = float("nan")
-    model.encoder.forward = lambda values, mask: (clips, torch.tensor([[True] * 3, [True, False, False]]))
-    output = model(clips, labels=exvo_labels(2))
-    output.loss.backward()
+    output = learnt_beside_nan_padding(model)
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
     assert torch.isfinite(output.predictions["country"]).all()
 

@@ -6,7 +6,7 @@ import torch
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
 from burst2vec.features import embeddings
 from burst2vec.recurrent import LSTM
-from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config
+from tests.conftest import learnt_beside_nan_padding, noise_clips, tiny_encoder_config
 
 SMALL = {"kind": "lstm", "hidden_size": 12, "num_hidden_layers": 2}
 
@@ -62,11 +62,7 @@ def test_a_clip_gives_the_same_answer_alone_and_in_every_order_of_a_batch(poolin
 
 def test_what_the_padding_holds_moves_no_weight():
     model = recurrent_model({"kind": "vector", "features": 4}, pooling="last")
-    clips = torch.randn(2, 3, 4)
-    clips[1, 1:] = float("nan")
-    model.encoder.forward = lambda values, mask: (clips, torch.tensor([[True] * 3, [True, False, False]]))
-    output = model(clips, labels=exvo_labels(2))
-    output.loss.backward()
+    output = learnt_beside_nan_padding(model)
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
     assert all(torch.isfinite(values).all() for values in output.predictions.values())
 
