@@ -11,6 +11,7 @@ from .configuration_burst2vec import Burst2VecConfig
 from .data import load_bursts
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
+from .personalising import personalise
 from .pipeline_burst2vec import Burst2VecPipeline
 from .tasks import Task
 from .training import Burst2VecTrainer, Burst2VecTrainingArguments
@@ -38,5 +39,6 @@ __all__ = [
     "Task",
     "__version__",
     "load_bursts",
+    "personalise",
     "shipped",
 ]

@@ -98,6 +98,9 @@ class Burst2VecConfig(_StrictConfig):
             ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras.
         log_variance: null, the tasks' losses are added; or a number: they are weighed by variances that are learnt,
             whose logarithms start there, see ``burst2vec.losses.UncertaintyWeights``.
+        bias_and_scale: of a model for one speaker, as ``burst2vec.personalise`` makes it: by task, of regressions,
+            ``{"bias": [...], "scale": [...]}``, one number for each label, by which a prediction p becomes
+            scale · p + bias, in the task's unit. null: as the heads say.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
     ``recurrent``, ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments,
@@ -132,6 +135,7 @@ class Burst2VecConfig(_StrictConfig):
         encoder_layer=None,
         freeze_encoder=None,
         recurrent=None,
+        bias_and_scale=None,
         **kwargs,
     ):
         _refuse_moved(kwargs)
@@ -207,6 +211,8 @@ class Burst2VecConfig(_StrictConfig):
         self.log_variance = log_variance
         self.encoder_layer = encoder_layer
         self.freeze_encoder = freeze_encoder
+        self.bias_and_scale = bias_and_scale
+        _check_bias_and_scale(bias_and_scale, self.task_records)
         super().__init__(**kwargs)
 
     @property
@@ -222,6 +228,22 @@ class Burst2VecConfig(_StrictConfig):
 
 def _is_layer(value) -> bool:
     return type(value) is int and value >= 1
+
+
+def _check_bias_and_scale(described, tasks) -> None:
+    """Refuse what is no bias and scale of each label of regressions among the tasks."""
+    sizes = {task.name: len(task.labels) for task in tasks if task.kind == "regression"}
+    for name, of_task in (described or {}).items():
+        if name not in sizes:
+            raise ValueError(f"bias_and_scale: {name!r} is not one of the regressions {list(sizes)}")
+        if not isinstance(of_task, dict) or sorted(of_task) != ["bias", "scale"]:
+            raise ValueError(f"bias_and_scale of {name!r} must be a mapping with bias and scale, got {of_task!r}")
+        for key, values in of_task.items():
+            if not isinstance(values, list) or len(values) != sizes[name] or not all(map(is_number, values)):
+                raise ValueError(
+                    f"bias_and_scale of {name!r}: {key} must be a list of {sizes[name]} finite numbers, one for each "
+                    f"label, got {values!r}"
+                )
 
 
 def _refuse_moved(given) -> None:

@@ -44,6 +44,10 @@ class RunError(Burst2VecError):
     """A run that cannot start, such as with a setting out of its range, or one that cannot be compared or published."""
 
 
+class SupportError(Burst2VecError):
+    """Clips or labels of a speaker by which a model cannot be made the speaker's own, or an unknown way to do so."""
+
+
 class DivergenceError(Burst2VecError, FloatingPointError):
     """A training whose loss or weights are no longer finite; nothing is saved of it."""
 

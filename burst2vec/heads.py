@@ -1,5 +1,7 @@
 """A view of a clip → a prediction, the predictions a user reads, and the loss of a task on them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -70,11 +72,32 @@ def is_squashed(task: Task) -> bool:
 def read_out(task: Task, outputs: torch.Tensor) -> torch.Tensor:
     """A head's outputs as a user reads them: regressions in the task's unit, classes as probabilities; float32.
 
-    Both keep the head's shape (batch, labels).
+    A squashed regression stays in its span. Both keep the head's shape (batch, labels).
     """
     if task.kind == "classification":
         return outputs.softmax(dim=-1)
-    return task.to_unit(outputs) if is_squashed(task) else outputs
+    return task.to_unit(outputs).clamp(*task.span) if is_squashed(task) else outputs
+
+
+def rescale(task: Task, outputs: torch.Tensor, bias: Sequence[float], scale: Sequence[float]) -> torch.Tensor:
+    """A regression's outputs whose predictions p, in the task's unit, are ``scale`` · p + ``bias``.
+
+    Args:
+        outputs: of the head, (batch, labels).
+        bias: in the task's unit, (labels,).
+        scale: factors, (labels,).
+
+    Returns:
+        The same shape; of a squashed task beyond 0..1 where the prediction leaves the span, which ``read_out`` ends.
+
+    >>> task = Task("pain", kind="regression", labels=("pain",), span=(0.0, 10.0))
+    >>> read_out(task, rescale(task, torch.tensor([[0.25], [0.9]]), bias=[1.0], scale=[2.0])).tolist()
+    [[6.0], [10.0]]
+    """
+    bias, scale = outputs.new_tensor(bias), outputs.new_tensor(scale)
+    if not is_squashed(task):
+        return scale * outputs + bias
+    return task.from_unit(scale * task.to_unit(outputs) + bias)
 
 
 def task_loss(task: Task, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
-from .heads import HEADS, labels_of_frames, read_out, task_loss
+from .heads import HEADS, labels_of_frames, read_out, rescale, task_loss
 from .losses import UncertaintyWeights
 from .parts import build_part, refuse_unknown
 from .pooling import POOLINGS, StatisticsPooling
@@ -207,10 +207,21 @@ class Burst2VecForMultiTask(PreTrainedModel):
         """
         if task is not None and task not in self.tasks:
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
-        names = list(self.tasks) if task is None else [task]
+        frames, frame_mask = self.encoder(input_values, attention_mask)
+        result = self.answer_frames(frames, frame_mask, labels, list(self.tasks) if task is None else [task])
+        return result if return_dict is not False else result.to_tuple()
+
+    def answer_frames(self, frames, frame_mask=None, labels=None, names=None) -> Burst2VecOutput:
+        """What [`Burst2VecForMultiTask.forward`] gives, from an encoder's frames on.
+
+        Args:
+            frames, frame_mask: as the model's encoder gives them.
+            labels: as forward has them.
+            names: the tasks to answer; None: all.
+        """
+        names = list(self.tasks) if names is None else names
         plays = labels is not None and self.trunk.adversary_weight > 0
         seen = list(self.tasks) if plays else names  # Eq. 7 needs the other tasks' own views of the same clips
-        frames, frame_mask = self.encoder(input_values, attention_mask)
         active = self.encoder.activation(frames) if hasattr(self.encoder, "activation") else frames
         if self.recurrent is not None:
             frames = active = self.recurrent(active, frame_mask)
@@ -226,7 +237,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             read = self._pool(active, frame_mask, seen)
         all_views = self.trunk(read, seen)
         views = {name: all_views[name] for name in names}
-        outputs = {name: self.heads[name](views[name].combined) for name in names}
+        outputs = {name: self._answer(name, views[name].combined) for name in names}
         if of_frames and not each_learns:
             outputs = self._pool_answers(outputs, frame_mask)
         loss = parts = None
@@ -235,13 +246,18 @@ class Burst2VecForMultiTask(PreTrainedModel):
         predictions = {name: read_out(self.tasks[name], outputs[name]) for name in names}
         if each_learns:
             predictions = self._pool_answers(predictions, frame_mask)
-        result = Burst2VecOutput(
+        return Burst2VecOutput(
             loss=loss,
             loss_parts=parts,
             predictions=predictions,
             embeddings=self.functionals(frames, frame_mask) if of_frames else self._embed(views),
         )
-        return result if return_dict is not False else result.to_tuple()
+
+    def _answer(self, name, view):
+        """A task's answer to a view, (batch, labels): of its head, with the configured bias and scale of each label."""
+        outputs = self.heads[name](view)
+        changed = (self.config.bias_and_scale or {}).get(name)
+        return outputs if changed is None else rescale(self.tasks[name], outputs, **changed)
 
     def _pool(self, frames, frame_mask, names):
         """One vector per clip, or one for each named task."""
@@ -269,7 +285,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         for name, task in self.tasks.items():
             if name in views:
                 for view_name, view in views[name]._asdict().items():
-                    output = outputs[name] if view_name == "combined" else self.heads[name](view)
+                    output = outputs[name] if view_name == "combined" else self._answer(name, view)
                     parts[f"{name}_{view_name}"] = task_loss(task, output, labels[name])
                     of_task[name] = of_task.get(name, 0.0) + parts[f"{name}_{view_name}"]
         if self.config.log_variance is None:
@@ -299,7 +315,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
     def _adversary_loss(self, views, labels, all_views):
         """Eq. 7: how well a task's head reads its labels from the other tasks' own views, summed over the others."""
         return sum(
-            task_loss(self.tasks[name], self.heads[name](reverse_gradient(other.private)), labels[name])
+            task_loss(self.tasks[name], self._answer(name, reverse_gradient(other.private)), labels[name])
             for name in views
             for other_name, other in all_views.items()
             if other_name != name

@@ -25,7 +25,7 @@ LAYERS = [
     },
     {"encoders", "training"},
     {"modeling_burst2vec"},
-    {"features"},
+    {"features", "personalising"},
     {"pipeline_burst2vec"},
     {"experiment"},
     {"comparison"},
