@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..markdown import markdown_table
-from ..tasks import Task
+from ..tasks import TASK_PRESETS, Task
 from .scores import (
     as_numbers,
     concordance_cc_per_label,
@@ -14,13 +14,15 @@ from .scores import (
 )
 
 PER_LABEL = {"ccc": concordance_cc_per_label, "mae": mean_absolute_error_per_label}
+EXVO_NAMES = {task.name for task in TASK_PRESETS["exvo"]}
 
 
 def score_tasks(tasks, predictions: dict, references: dict) -> dict[str, float]:
     """Every task's score by its name, such as ``emotion_ccc``, ``emotion_ccc/Awe``, ``age_mae`` and ``country_uar``.
 
     Beside the recall of a classification stands its accuracy, the weighted average recall, as ``country_war``.
-    With exactly one task scored by ``ccc``, one by ``uar`` and one by ``mae``, as in ExVo, ``s_mtl`` is among them.
+    ``s_mtl`` is among them where the tasks have ExVo's three names, whatever else they are, or where exactly one is
+    scored by ``ccc``, one by ``uar`` and one by ``mae``.
 
     Args:
         tasks: the :class:`~burst2vec.tasks.Task` records.
@@ -50,8 +52,10 @@ def score_tasks(tasks, predictions: dict, references: dict) -> dict[str, float]:
             raise ValueError(f"task {task.name!r}: {error}") from error
     if not scores:
         raise ValueError(f"nothing to score: no task of {[task.name for task in tasks]} has a valid reference")
+    of_exvo = [task for task in tasks if task.name in EXVO_NAMES]  # A-VB's four may stand beside them
+    counted = of_exvo if len(of_exvo) == len(EXVO_NAMES) else tasks
     parts = {
-        metric: [scores.get(task.score_name) for task in tasks if task.metric == metric]
+        metric: [scores.get(task.score_name) for task in counted if task.metric == metric]
         for metric in ("ccc", "uar", "mae")
     }
     if all(len(found) == 1 and found[0] is not None for found in parts.values()):

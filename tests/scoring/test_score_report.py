@@ -1,5 +1,7 @@
 """Named scores of a task set, its constant baseline, and the table of both."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,12 +87,26 @@ def test_labels_and_tasks_without_references_have_no_key():
     assert not {"country_uar", "country_war"} & score_tasks(EXVO, predictions, references).keys()
 
 
-def test_s_mtl_needs_exactly_one_task_of_each_metric():
+def test_s_mtl_is_of_exvos_three_whatever_is_predicted_beside_them():
+    references = exvo_references(20)
+    predictions = exvo_predictions(references)
+    both = {"pain": np.ones((20, 1)), "high": np.tile(np.linspace(0, 1, 20), (10, 1)).T}
+    tasks = [PAIN, *EXVO, TASK_PRESETS["avb"][0]]
+    scores = score_tasks(tasks, {**predictions, **both}, {**references, **both})
+    assert scores["high_ccc"] == pytest.approx(1) and scores["pain_mae"] == 0
+    assert scores["s_mtl"] == score_tasks(EXVO, predictions, references)["s_mtl"]
+
+
+def test_s_mtl_of_other_tasks_needs_exactly_one_of_each_metric():
     references = exvo_references(20)
     predictions = exvo_predictions(references)
     assert "s_mtl" not in score_tasks(EXVO[:2], predictions, references)
-    both = {"pain": np.ones((20, 1))}
-    assert "s_mtl" not in score_tasks([*EXVO, PAIN], {**predictions, **both}, {**references, **both})
+    both = {"pain": np.ones((20, 1)), "years": references["age"], "origin": references["country"]}
+    emotion, *others = EXVO
+    years, origin = (replace(task, name=name) for task, name in zip(others, ("years", "origin"), strict=True))
+    predictions |= {"pain": np.ones((20, 1)), "years": predictions["age"], "origin": predictions["country"]}
+    assert "s_mtl" in score_tasks([emotion, years, origin], predictions, {**references, **both})
+    assert "s_mtl" not in score_tasks([emotion, years, origin, PAIN], predictions, {**references, **both})
 
 
 def test_an_mae_of_several_labels_is_named_by_label_too():
