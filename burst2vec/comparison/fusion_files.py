@@ -1,4 +1,4 @@
-"""The files of a fusion: predictions, tables, the challenge's submission, and a record like a finished run's."""
+"""The files of a fusion: predictions, tables, the challenges' official files, and a record like a finished run's."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from ..experiment.sections import DataArguments
 from ..experiment.submitting import entered_clips, write_submission
 from ..files import write_json, write_whole
 from ..markdown import markdown_table
-from ..scoring import score_tasks
+from ..scoring import answered_forms, score_tasks
 from .aligning import Split
 from .fusing import CHOOSING, Fusion
 
@@ -32,7 +32,7 @@ def write_fusion(
     data: DataArguments,
     recipe: dict | None = None,
 ) -> str:
-    """``predictions_<split>.csv``, ``fusion.json``, ``fusion.md``, and for ExVo's tasks the submission of test.
+    """``predictions_<split>.csv``, ``fusion.json``, ``fusion.md``, and of test the challenges' official files.
 
     Last ``metrics.json``, so that the folder is a finished run's, which a report shows and another fusion may take.
 
@@ -48,7 +48,7 @@ def write_fusion(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = format_fusion(fusion, {name: len(split.file_ids) for name, split in splits.items()})
-    submission = None
+    submissions = []
     for name, split in splits.items():
         file_ids, fused = [*split.file_ids, *split.partial], fusion.fused[name]
         if split.partial:
@@ -60,11 +60,10 @@ def write_fusion(
         write_predictions(folder / f"predictions_{name}.csv", fusion.tasks, file_ids, fused)
         if name == "test":
             unreadable = _unreadable(systems, split.table, data)
-            submission = write_submission(
-                folder, fusion.tasks, data, (file_ids, fused), split.table, unreadable, split.constant
-            )
-    if submission is not None:
-        text += f"\n\n{submission.summary()}."
+            asked = (fusion.tasks, data, (file_ids, fused), split.table, unreadable, split.constant)
+            written = [write_submission(folder, *asked, form) for form in answered_forms(fusion.tasks)]
+            submissions = [submission for submission in written if submission is not None]
+    text += "".join(f"\n\n{submission.summary()}." for submission in submissions)
     first = next(iter(systems.values())).record
     record = {
         "way": fusion.way,
@@ -81,7 +80,7 @@ def write_fusion(
         "weights": {task: dict(zip(fusion.systems, of_task, strict=True)) for task, of_task in fusion.weights.items()},
         "clips": {name: len(split.file_ids) for name, split in splits.items()},
         "clips_of_some_runs": {name: len(split.partial) for name, split in splits.items()},
-        **({"submission": asdict(submission)} if submission is not None else {}),
+        **({"submissions": [asdict(submission) for submission in submissions]} if submissions else {}),
         "scores": {split: by_system["fused"] for split, by_system in fusion.scores.items()},
         "held_out": {"folds": fusion.folds, "scores": fusion.held_out} if fusion.held_out else None,
         "note": _note(fusion),
@@ -103,7 +102,7 @@ def write_fusion(
         scores=record["scores"],
         baseline={} if constant is None else {name: _guessed(splits[name], fusion.tasks) for name in fusion.scores},
         constant=to_record(constant),
-        submission=record.get("submission"),
+        submissions=record.get("submissions", []),
         versions=record["versions"],
     ).write(folder)
     return text
@@ -128,15 +127,15 @@ def _guessed(split: Split, tasks) -> dict[str, float]:
 
 def _unreadable(systems: dict[str, FinishedRun], table: Sequence[str], data: DataArguments) -> list[str]:
     """The test clips that were unreadable to a run, as the table calls them: those that its record names, or, where it
-    made no submission, as a run of one task makes none, those that it skipped: its predictions lack exactly so many.
+    wrote no official file, as a run of one of ExVo's tasks does not, those that it skipped: its predictions lack
+    exactly so many.
     """
     found: set[str] = set()
     challenge = {clip: table[place] for clip, place in entered_clips(table, data).items()}
     for run in systems.values():
-        if run.record.submission is not None:
-            found |= {
-                challenge[clip] for clip in run.record.submission.get("constant_baseline", []) if clip in challenge
-            }
+        if run.record.submissions:
+            named = {clip for written in run.record.submissions for clip in written.get("constant_baseline", [])}
+            found |= {challenge[clip] for clip in named & challenge.keys()}
             continue
         lacking = set(table) - set(read_predictions(run.predictions_file("test"), run.tasks)[0])
         if len(lacking) == run.record.clips.get("test", {}).get("skipped"):

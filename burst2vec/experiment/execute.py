@@ -184,7 +184,7 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         scores=outcome.scores,
         baseline=outcome.baseline,
         constant=to_record(outcome.constant),
-        submission=outcome.submission,
+        submissions=outcome.submissions,
         versions=versions(),
     )
     if trainer.is_world_process_zero():

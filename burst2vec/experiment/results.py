@@ -15,7 +15,7 @@ from ..data.collating import corpus_labels
 from ..data.sampling import labels_present
 from ..errors import RunError, SubmissionError
 from ..files import write_whole
-from ..scoring import format_report, score_tasks
+from ..scoring import answered_forms, format_report, score_tasks
 from ..tasks import Task
 from ..version import __version__
 from .baseline import Constant
@@ -41,7 +41,7 @@ class Outcome:
         self.scores: dict[str, dict[str, float]] = {}
         self.baseline: dict[str, dict[str, float]] = {}
         self.labelled: dict[str, dict[str, int]] = {}
-        self.submission: dict | None = None
+        self.submissions: list[dict] = []
 
     def add(self, split: str, clips: Clips, predictions: dict, arguments: DataArguments, table: Sequence[str]) -> str:
         """Write the predictions of a split; where it has labels, score and draw them.
@@ -77,17 +77,20 @@ class Outcome:
 
     def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:
         unreadable = [clip.file_id for clip in clips.skipped]
-        try:
-            written = write_submission(
-                self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, self.constant
-            )
-        except SubmissionError as error:  # the trained model and the predictions are kept
-            self.submission = {"problem": str(error)}
-            return [f"no submission is written: {error}"]
-        if written is None:
-            return []
-        self.submission = asdict(written)
-        return [written.summary()]
+        lines = []
+        for form in answered_forms(self.tasks):
+            try:
+                written = write_submission(
+                    self.folder, self.tasks, arguments, (file_ids, predictions), table, unreadable, self.constant, form
+                )
+            except SubmissionError as error:  # the trained model and the predictions are kept
+                self.submissions.append({"form": form, "problem": str(error)})
+                lines.append(f"no {form} file is written: {error}")
+                continue
+            if written is not None:
+                self.submissions.append(asdict(written))
+                lines.append(written.summary())
+        return lines
 
 
 def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequence[str], predictions: dict) -> None:

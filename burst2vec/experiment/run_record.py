@@ -30,7 +30,8 @@ class RunRecord:
         scores: by split and name; none of a split without labels.
         baseline: the scores of the constant baseline, in the same shape.
         constant: the constant baseline's prediction, by task one number per label; None where it is unknown.
-        submission: name and content of the submission file, or the problem why there is none; None where none is due.
+        submissions: name and content of each official file, or its form and the problem why it is not written; empty
+            where none is due.
         versions: of the packages, by name.
     """
 
@@ -46,13 +47,14 @@ class RunRecord:
     scores: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]]
     constant: dict[str, list[float]] | None = None
-    submission: dict | None = None
+    submissions: list[dict] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """As plain data for JSON; without a ``constant`` or a ``submission`` where there is none."""
+        """As plain data for JSON; without ``constant`` and ``submissions`` where there is none."""
         said = asdict(self)
-        return {name: said[name] for name in said if said[name] is not None or name not in ("constant", "submission")}
+        absent = {"constant": None, "submissions": []}
+        return {name: value for name, value in said.items() if name not in absent or value != absent[name]}
 
     def write(self, folder: str | Path) -> None:
         """Write ``metrics.json``, whole or not at all. Call it when everything else of the run is in its place.

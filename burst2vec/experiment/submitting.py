@@ -1,4 +1,4 @@
-"""The challenge's submission file of a run or fusion, with a row for every test clip, else reported as incomplete."""
+"""The challenges' official files of a run or fusion, with a row for every test clip, else reported as incomplete."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.corpora import CORPORA
-from ..scoring import answers_exvo_multi, submission_name, write_exvo_multi
+from ..scoring import answered_forms, submission_name, write_official_file
 from ..tasks import Task
 from .sections import DataArguments
 
@@ -52,8 +52,9 @@ def write_submission(
     table: Sequence[str],
     unreadable: Sequence[str],
     constant: dict | None,
+    form: str = "ExVo-Multi",
 ) -> Submission | None:
-    """Write the official file where tasks and test clips are the challenge's.
+    """Write an official file where tasks and test clips are the challenge's.
 
     What a linear output says beyond its task's span stands there as the span's nearer end: the file knows no intensity
     below 0 or above 1.
@@ -66,6 +67,7 @@ def write_submission(
         table: the ids of all test clips; rows stand in this order.
         unreadable: the ids of the clips that could not be read.
         constant: the constant baseline, by task (1, labels), which these clips get; None: they get no row.
+        form: which official file, see ``burst2vec.scoring.answered_forms``.
 
     Returns:
         What was written; None where there is nothing to submit.
@@ -75,7 +77,7 @@ def write_submission(
     """
     file_ids, values = predictions
     predicted = entered_clips(file_ids, arguments)
-    if not predicted or not answers_exvo_multi(tasks):
+    if not predicted or form not in answered_forms(tasks):
         return None
     filled = set() if constant is None else set(entered_clips(unreadable, arguments)) - set(predicted)
     asked = list(entered_clips(table, arguments))
@@ -87,8 +89,8 @@ def write_submission(
     for task in tasks:
         if task.kind == "regression" and task.output == "linear":
             rows_of[task.name] = np.clip(rows_of[task.name], *task.span)
-    name = submission_name(arguments.team, arguments.submission)
-    write_exvo_multi(Path(folder, name), answered, rows_of, tasks)
+    name = submission_name(arguments.team, arguments.submission, form)
+    write_official_file(Path(folder, name), answered, rows_of, tasks)
     return Submission(name, len(answered), [clip for clip in asked if clip in filled], len(asked) - len(answered))
 
 

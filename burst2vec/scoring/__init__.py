@@ -12,10 +12,11 @@ from .scores import (
     weighted_average_recall,
 )
 from .significance import cochrans_q
-from .submission import answers_exvo_multi, submission_name, validate_exvo_multi, write_exvo_multi
+from .submission import submission_name, validate_official_file, write_official_file
+from .submission_forms import answered_forms
 
 __all__ = [
-    "answers_exvo_multi",
+    "answered_forms",
     "cochrans_q",
     "concordance_cc",
     "concordance_cc_per_label",
@@ -27,7 +28,7 @@ __all__ = [
     "submission_name",
     "baseline_predictions",
     "unweighted_average_recall",
-    "validate_exvo_multi",
+    "validate_official_file",
     "weighted_average_recall",
-    "write_exvo_multi",
+    "write_official_file",
 ]

@@ -16,9 +16,8 @@ from burst2vec.comparison.pictures import plot_fusion
 from burst2vec.errors import RunError
 from burst2vec.experiment.finished import read_predictions, read_run
 from burst2vec.experiment.sections import DataArguments
-from burst2vec.scoring import score_tasks
+from burst2vec.scoring import score_tasks, validate_official_file
 from burst2vec.scoring.fusion import choose_weights, weighted
-from burst2vec.scoring.submission import validate_exvo_multi
 from burst2vec.tasks import TASK_PRESETS
 from tests.comparison.finished_runs import exvo_labels, noisy_predictions, write_run
 
@@ -95,16 +94,17 @@ def test_a_fused_submission_answers_for_every_test_clip(folders, corpus, tmp_pat
         read = [clip for clip in test if clip not in (test[place], test[2])]
         runs.append(write_run(tmp_path / name, {**SPLITS, "test": (read, None)}, seed=place))
         record = json.loads((runs[-1] / "metrics.json").read_text())
-        record["submission"] = {"constant_baseline": [test[place], test[2]]}
+        record["submissions"] = [{"constant_baseline": [test[place], test[2]]}]
         (runs[-1] / "metrics.json").write_text(json.dumps(record))
     systems, splits = labelled(runs)
     fusion = fuse(list(systems), EXVO, splits)
     text = write_fusion(fusion, systems, splits, tmp_path / "out", DataArguments(corpus="hume_vb", team="us"))
-    assert validate_exvo_multi(tmp_path / "out/ExVo-Multi_us_1.csv", test) == 40
+    assert validate_official_file(tmp_path / "out/ExVo-Multi_us_1.csv", test) == 40
     assert "test: 2 of 39 clips were not predicted by all runs" in text
     assert f"unreadable, so answered by the constant baseline: 1 ({test[2]})" in text
     record = json.loads((tmp_path / "out/fusion.json").read_text())
-    assert record["submission"]["constant_baseline"] == [test[2]] and record["submission"]["without_row"] == 0
+    (written,) = record["submissions"]
+    assert written["constant_baseline"] == [test[2]] and written["without_row"] == 0
     assert record["clips_of_some_runs"] == {"validation": 0, "test": 2}
 
 
@@ -163,7 +163,7 @@ def test_three_runs_of_one_task_each_make_one_submission(single_task_runs, corpu
     assert set(fusion.scores["validation"]["age"]) == {"age_mae"}
     text = write_fusion(fusion, systems, splits, tmp_path / "out", DataArguments(corpus="hume_vb", team="us"))
     assert "incomplete: 3 of 40 test clips" in text, "of three clips one task each was not predicted"
-    assert validate_exvo_multi(tmp_path / "out/ExVo-Multi_us_1.csv") == 37
+    assert validate_official_file(tmp_path / "out/ExVo-Multi_us_1.csv") == 37
     for run in systems.values():
         run.record.clips["test"]["skipped"] = 1  # the clip that it lacks was unreadable
     text = write_fusion(fusion, systems, splits, tmp_path / "all", DataArguments(corpus="hume_vb", team="us"))

@@ -12,7 +12,7 @@ import pytest
 from burst2vec.comparison.report import find_runs, rows_of
 from burst2vec.data import load_bursts
 from burst2vec.data.collating import corpus_labels
-from burst2vec.scoring.submission import validate_exvo_multi
+from burst2vec.scoring import validate_official_file
 from burst2vec.tasks import TASK_PRESETS
 from tests.comparison.finished_runs import write_run
 
@@ -78,7 +78,9 @@ def test_two_runs_become_one_with_its_files_and_an_honest_note(fuse, command, wo
         "predictions_test.csv",
         "predictions_validation.csv",
     }
-    assert validate_exvo_multi(tmp_path / "out" / "ExVo-Multi_us_2.csv") == record_of(tmp_path / "out")["clips"]["test"]
+    assert (
+        validate_official_file(tmp_path / "out" / "ExVo-Multi_us_2.csv") == record_of(tmp_path / "out")["clips"]["test"]
+    )
     best = min(system["scores"]["validation"]["age_mae"] for system in record_of(tmp_path / "out")["systems"])
     assert record_of(tmp_path / "out")["scores"]["validation"]["age_mae"] <= best
 

@@ -24,7 +24,7 @@ from burst2vec.experiment.execute import main
 from burst2vec.experiment.publishing import find_secrets, published_files
 from burst2vec.experiment.recipes import load_recipe
 from burst2vec.locks import lock_folder
-from burst2vec.scoring.submission import validate_exvo_multi
+from burst2vec.scoring import validate_official_file
 from tests.conftest import TINY, tiny_encoder_config
 
 pytestmark = pytest.mark.slow  # whole commands and runs
@@ -106,12 +106,12 @@ def test_the_submission_answers_for_every_test_clip_the_unreadable_one_by_the_co
         clips = list(csv.DictReader(table))
     asked = [row["File_ID"].strip("[]") for row in clips if row["Split"] == "Test"]
     submitted = workplace / "run" / "ExVo-Multi_burst2vec_1.csv"
-    assert validate_exvo_multi(submitted, asked) == len(asked) == 12
+    assert validate_official_file(submitted, asked) == len(asked) == 12
     with (workplace / "run" / "predictions_test.csv").open() as table:
         predicted = {row["file_id"]: row for row in csv.DictReader(table)}
     (unreadable,) = set(asked) - predicted.keys()
     record = {"file": submitted.name, "clips": 12, "constant_baseline": [unreadable], "without_row": 0}
-    assert metrics_of(workplace / "run")["submission"] == record
+    assert metrics_of(workplace / "run")["submissions"] == [record]
     with submitted.open() as table:
         rows = {row["File_ID"].strip("[]"): row for row in csv.DictReader(table)}
     train = [row for row in clips if row["Split"] == "Train" and row["File_ID"] != "[00001]"]  # which cannot be read

@@ -9,7 +9,7 @@ import pytest
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.experiment.execute import execute
 from burst2vec.experiment.recipes import parse_run
-from burst2vec.scoring import validate_exvo_multi
+from burst2vec.scoring import validate_official_file
 from tests.data.corpora_on_disk import COLUMNS_16, rows_16, write_vector
 
 pytestmark = pytest.mark.slow  # whole runs
@@ -46,6 +46,6 @@ def test_a_shipped_baseline_runs_whole_and_submits_every_test_clip(handed_out, t
     assert sum(count["used"] for count in record.clips.values()) == CLIPS - 1
     assert {"emotion_ccc", "country_uar", "age_mae", "s_mtl"} <= record.scores["validation"].keys()
     submission = tmp_path / "run" / "ExVo-Multi_burst2vec_1.csv"
-    assert validate_exvo_multi(submission, asked) == len(asked) > 10
+    assert validate_official_file(submission, asked) == len(asked) > 10
     expected = {"file": submission.name, "clips": len(asked), "constant_baseline": [asked[3]], "without_row": 0}
-    assert record.submission == expected
+    assert record.submissions == [expected]

@@ -25,7 +25,7 @@ from burst2vec.experiment.recipes import load_recipe, parse_run
 from burst2vec.experiment.run_record import RunRecord
 from burst2vec.experiment.sections import DataArguments
 from burst2vec.features import FEATURE_SETS, FeatureFamily, FeatureSet, extraction, write_features
-from burst2vec.scoring.submission import validate_exvo_multi
+from burst2vec.scoring import validate_official_file
 from burst2vec.tasks import AGE
 from burst2vec.training import Burst2VecTrainer
 from tests.features.test_embeddings import save_encoder
@@ -179,7 +179,7 @@ def test_a_baselines_losses_write_the_challenges_submission(command, folder, tmp
     execute(parse_run(command(tmp_path / "run", "--tasks", json.dumps(tasks), *SHORT, "--do_predict", "true")))
     with (folder / "data_info.csv").open() as table:
         asked = [row["File_ID"].strip("[]") for row in csv.DictReader(table) if row["Split"] == "Test"]
-    assert validate_exvo_multi(tmp_path / "run/ExVo-Multi_burst2vec_1.csv", asked) == len(asked)
+    assert validate_official_file(tmp_path / "run/ExVo-Multi_burst2vec_1.csv", asked) == len(asked)
 
 
 def test_the_card_says_what_the_model_takes(finished):
@@ -229,7 +229,8 @@ def test_a_clip_without_a_vector_is_skipped_and_counted_or_ends_the_run(command,
     short = ["--max_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"]
     record = execute(parse_run(of_feats(command, feats, tmp_path / "run", *short)))
     assert record.clips["test"] == {"used": 11, "skipped": 1, "scored": 11}
-    assert record.submission["constant_baseline"] == [lost] and record.submission["without_row"] == 0
+    (written,) = record.submissions
+    assert written["constant_baseline"] == [lost] and written["without_row"] == 0
     message = refused(capsys, of_feats(command, feats, tmp_path / "again", *short, "--on_bad_clip", "raise"))
     assert f"eGeMAPS: holds no vector of 1 of the 12 clips of test, the first is '{lost}'" in message
 

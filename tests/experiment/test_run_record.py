@@ -31,7 +31,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 
 def test_what_a_run_did_not_find_is_left_out(tmp_path):
     said = dataclasses.replace(RECORD, constant=None).to_dict()
-    assert "constant" not in said and "submission" not in said and said["step_of_weights"] is None
+    assert "constant" not in said and "submissions" not in said and said["step_of_weights"] is None
     assert list(RECORD.to_dict()) == [
         *("corpora", "recipe", "preprocess", "features", "normalise_per_speaker", "seed", "steps", "step_of_weights"),
         *("clips", "scores", "baseline", "constant", "versions"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from burst2vec.errors import SubmissionError
-from burst2vec.scoring import answers_exvo_multi, submission_name, validate_exvo_multi, write_exvo_multi
+from burst2vec.scoring import answered_forms, submission_name, validate_official_file, write_official_file
 from burst2vec.tasks import EXVO_COUNTRIES, EXVO_EMOTIONS, TASK_PRESETS, Task
 
 HEADER = "File_ID,Country,Age,Awe,Excitement,Amusement,Awkwardness,Fear,Horror,Distress,Triumph,Sadness,Surprise"
@@ -32,8 +32,8 @@ def write_lines(tmp_path, *lines, name=NAME, end="\n"):
 
 def test_what_is_written_is_what_was_predicted(tmp_path):
     given, file_ids = predictions(5), ["00001", "00002", "58712", "4", "5"]
-    path = write_exvo_multi(tmp_path / NAME, file_ids, given)
-    assert path == tmp_path / NAME and validate_exvo_multi(path, file_ids) == 5
+    path = write_official_file(tmp_path / NAME, file_ids, given)
+    assert path == tmp_path / NAME and validate_official_file(path, file_ids) == 5
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert path.read_text().splitlines()[0] == HEADER
@@ -49,10 +49,10 @@ def test_what_is_written_is_what_was_predicted(tmp_path):
 def test_another_span_or_output_of_the_age_writes_the_same_file(tmp_path, change):
     emotion, age, country = TASK_PRESETS["exvo"]
     tasks, given, ids = (emotion, replace(age, **change), country), predictions(4), list("abcd")
-    assert answers_exvo_multi(tasks)
-    official = write_exvo_multi(tmp_path / NAME, ids, given).read_text()
-    changed = write_exvo_multi(tmp_path / "ExVo-Multi_b_2.csv", ids, given, tasks)
-    assert changed.read_text() == official and validate_exvo_multi(changed, ids) == 4
+    assert answered_forms(tasks) == ["ExVo-Multi"]
+    official = write_official_file(tmp_path / NAME, ids, given).read_text()
+    changed = write_official_file(tmp_path / "ExVo-Multi_b_2.csv", ids, given, tasks)
+    assert changed.read_text() == official and validate_official_file(changed, ids) == 4
 
 
 def test_emotions_and_countries_are_matched_by_name_whatever_their_order(tmp_path):
@@ -66,14 +66,14 @@ def test_emotions_and_countries_are_matched_by_name_whatever_their_order(tmp_pat
     order = [EXVO_EMOTIONS.index(name) for name in sorted(EXVO_EMOTIONS)]
     turned = {"emotion": given["emotion"][:, order], "age": given["age"], "country": given["country"][:, ::-1]}
     ids = list("abcdef")
-    official = write_exvo_multi(tmp_path / NAME, ids, given).read_text()
-    assert write_exvo_multi(tmp_path / "ExVo-Multi_b_2.csv", ids, turned, tasks=alphabetical).read_text() == official
+    official = write_official_file(tmp_path / NAME, ids, given).read_text()
+    assert write_official_file(tmp_path / "ExVo-Multi_b_2.csv", ids, turned, tasks=alphabetical).read_text() == official
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: p.pop("age"), r"needs the tasks emotion, age and country; 'age' is not there"),
+        (lambda p: p.pop("age"), r"needs predictions of country, age, emotion; 'age' is not there"),
         (lambda p: p.update(age=p["age"] / 50), r"line 2, column Age: '0\.\d+'; it must be a number in 1..120 years"),
         (
             lambda p: p.update(emotion=p["emotion"] * 100),
@@ -90,22 +90,24 @@ def test_predictions_that_may_not_be_handed_in_are_never_written(tmp_path, chang
     given = predictions(3)
     change(given)
     with pytest.raises(ValueError, match=message):
-        write_exvo_multi(tmp_path / NAME, ["1", "2", "3"], given)
+        write_official_file(tmp_path / NAME, ["1", "2", "3"], given)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_emotions_are_refused_by_name(tmp_path):
     with pytest.raises(SubmissionError, match=r"'emotion' has labels \['Awe', .*needed: \['Awe', .*'Horror'"):
-        write_exvo_multi(
+        write_official_file(
             tmp_path / NAME, ["1"], predictions(1), tasks=(TASK_PRESETS["emogator"][0], *TASK_PRESETS["exvo"][1:])
         )
 
 
 def test_a_wrong_name_and_a_doubled_clip_are_refused_before_writing(tmp_path):
-    with pytest.raises(SubmissionError, match=r"submission.csv: the name must be ExVo-Multi_<team>_<1..5>.csv"):
-        write_exvo_multi(tmp_path / "submission.csv", ["1"], predictions(1))
+    with pytest.raises(
+        SubmissionError, match=r"submission.csv: the name must be <form>_<team>_<1..5>.csv, the form one of ExVo-M"
+    ):
+        write_official_file(tmp_path / "submission.csv", ["1"], predictions(1))
     with pytest.raises(SubmissionError, match=r"line 3, column File_ID: '\[1\]' already stands in line 2"):
-        write_exvo_multi(tmp_path / NAME, ["1", "1"], predictions(2))
+        write_official_file(tmp_path / NAME, ["1", "1"], predictions(2))
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -117,7 +119,7 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        write_exvo_multi(path, ["1"], predictions(1))
+        write_official_file(path, ["1"], predictions(1))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -138,7 +140,7 @@ def test_official_names_are_made():
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_official_example_is_valid(tmp_path, end):
-    assert validate_exvo_multi(write_lines(tmp_path, HEADER, ROW, end=end), ["58712"]) == 1
+    assert validate_official_file(write_lines(tmp_path, HEADER, ROW, end=end), ["58712"]) == 1
 
 
 def replaced(column, value):
@@ -183,7 +185,7 @@ def replaced(column, value):
 )
 def test_a_fault_is_named_by_file_line_column_and_value(tmp_path, lines, message):
     with pytest.raises(SubmissionError, match=message) as refused:
-        validate_exvo_multi(write_lines(tmp_path, *lines))
+        validate_official_file(write_lines(tmp_path, *lines))
     assert all(problem.startswith(NAME) for problem in refused.value.problems)
 
 
@@ -191,27 +193,27 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / NAME
     path.write_bytes(b"\xff\xfe" + HEADER.encode("utf-16-le"))
     with pytest.raises(SubmissionError, match="not a UTF-8 CSV file"):
-        validate_exvo_multi(path)
+        validate_official_file(path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SubmissionError, match="no such file"):
-        validate_exvo_multi(tmp_path / NAME)
+        validate_official_file(tmp_path / NAME)
     with pytest.raises(SubmissionError, match="no such file"):
-        validate_exvo_multi(tmp_path)
+        validate_official_file(tmp_path)
 
 
 def test_a_wrong_file_name_is_a_problem_beside_the_others(tmp_path):
     path = write_lines(tmp_path, HEADER, replaced("Age", "0"), name="ExVo-Multi_team_6.csv")
     with pytest.raises(SubmissionError) as refused:
-        validate_exvo_multi(path)
+        validate_official_file(path)
     assert len(refused.value.problems) == 2 and "the name must be" in refused.value.problems[0]
 
 
 def test_foreign_and_missing_clips_are_named(tmp_path):
     path = write_lines(tmp_path, HEADER, ROW, replaced("File_ID", "[2]"))
     with pytest.raises(SubmissionError) as refused:
-        validate_exvo_multi(path, ["2", "00003", "00004"])
+        validate_official_file(path, ["2", "00003", "00004"])
     assert refused.value.problems == [
         f"{NAME}, line 2, column File_ID: '[58712]' is not among the 3 clips to answer for",
         f"{NAME}: no line for clip '[00003]'",
@@ -221,10 +223,10 @@ def test_foreign_and_missing_clips_are_named(tmp_path):
 
 def test_leading_zeros_are_part_of_an_id(tmp_path):
     with pytest.raises(SubmissionError, match=r"no line for clip '\[058712\]'"):
-        validate_exvo_multi(write_lines(tmp_path, HEADER, ROW), ["058712"])
+        validate_official_file(write_lines(tmp_path, HEADER, ROW), ["058712"])
 
 
 def test_a_long_list_of_problems_is_cut_in_the_message_only(tmp_path):
     with pytest.raises(SubmissionError, match=r"… and 15 more$") as refused:
-        validate_exvo_multi(write_lines(tmp_path, HEADER, ROW), ["58712", *map(str, range(25))])
+        validate_official_file(write_lines(tmp_path, HEADER, ROW), ["58712", *map(str, range(25))])
     assert len(refused.value.problems) == 25
