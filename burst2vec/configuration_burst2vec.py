@@ -81,7 +81,8 @@ class Burst2VecConfig(_StrictConfig):
         trunk: what lies between pooling and heads: ``"shared_private"``, Burst2Vec's extractors with their
             adversaries; ``"shared"``, one small network for all tasks; ``"per_task"``, one for each task;
             ``"identity"``, nothing.
-        head: how a task is predicted from its view: ``"linear"``, or ``"mlp"``, with a hidden layer.
+        head: how a task is predicted from its view: ``"linear"``; ``"mlp"``, with a hidden layer; or ``"chain"``, a
+            classifier chain, where each label of a regression is predicted from the view and the labels before it.
         heads_read: ``"clip"``, the trunk's vector of the pooled clip; or ``"frames"``: trunk and heads read each frame,
             which learns the clip's labels by itself, and a clip's prediction is the mean over its frames' (of a
             classification, over their probabilities). This takes the pooling ``"mean"``. Or ``"frames_then_pooled"``:

@@ -1,4 +1,8 @@
-"""A view of a clip → a prediction, the predictions a user reads, and the loss of a task on them."""
+"""A view of a clip → a prediction, the predictions a user reads, and the loss of a task on them.
+
+Every head is built as ``head(task, input_size, **arguments)``, of which a configuration sets the arguments, and called
+as ``head(view, labels)``: of the batch's labels, if there are any, a head may feed on in training.
+"""
 
 from collections.abc import Sequence
 
@@ -7,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .losses import LOSSES
-from .parts import check_dropout, check_size, split_part
+from .parts import check_dropout, check_size, is_number, split_part
 from .tasks import Task
 
 
@@ -35,7 +39,7 @@ class LinearHead(nn.Module):
         if task.kind == "regression" and not self.squashed:
             self.output.initial_bias = task.to_unit(0.5)  # from 0 years it would take many steps to get to the ages
 
-    def forward(self, view):  # (batch, input_size) → (batch, labels)
+    def forward(self, view, labels=None):  # (batch, input_size) → (batch, labels)
         scores = self.output(self.dropout(view)).float()
         return torch.sigmoid(scores) if self.squashed else scores
 
@@ -57,11 +61,79 @@ class MLPHead(LinearHead):
         super().__init__(task, hidden_size, dropout=dropout)
         self.hidden = nn.Linear(input_size, hidden_size)
 
-    def forward(self, view):  # (batch, input_size) → (batch, labels)
+    def forward(self, view, labels=None):  # (batch, input_size) → (batch, labels)
         return super().forward(F.leaky_relu(self.hidden(view)))
 
 
-HEADS = {"linear": LinearHead, "mlp": MLPHead}
+class ChainHead(LinearHead):
+    """A classifier chain (Read et al., 2011): one label after the other, each from the view and the labels before it.
+
+    Of label i of the order, with v of those before it: y_i = sigmoid(w_i · view + Σ_{j<i} c_ij · v_j + b_i), as Xin et
+    al. (2022, arXiv:2206.10695) predict the emotions of vocal bursts. In training v are labels or the head's own
+    predictions, in evaluation its own predictions, both as fractions of the task's span; gradients flow through them.
+
+    A classification has one answer, and so has a task of one label: their head is [`LinearHead`]'s.
+
+    Args:
+        task, input_size, dropout: as [`LinearHead`] has them; what is fed on is never dropped.
+        order: names of the task's labels, the first to predict first; null: as the task lists them.
+        teacher_forcing: in training, the probability that a label's true value is fed on and not its prediction, drawn
+            for each label of each clip: 1 the true values, 0 the predictions. A label that is missing is predicted. Xin
+            et al.'s code has both, by default the true values, and a probability that falls from epoch to epoch; here
+            it stays as it is.
+
+    Raises:
+        ValueError: an argument out of its range, or an order that does not hold each label of the task once.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        input_size: int,
+        *,
+        order: list | None = None,
+        teacher_forcing: float = 1.0,
+        dropout: float = 0.1,
+    ):
+        super().__init__(task, input_size, dropout=dropout)
+        if not is_number(teacher_forcing) or not 0 <= teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing must be in 0..1, got {teacher_forcing!r}")
+        self.task, self.teacher_forcing = task, teacher_forcing
+        chained = task.labels if task.kind == "regression" else task.labels[:1]
+        if order is not None and len(chained) > 1 and sorted(map(str, order)) != sorted(chained):
+            raise ValueError(
+                f"order must hold each label of the task {task.name!r} once, {list(chained)}, or be null, got {order!r}"
+            )
+        self.order = [task.labels.index(name) for name in (order if order and len(chained) > 1 else chained)]
+        self.links = nn.ModuleList(nn.Linear(before, 1, bias=False) for before in range(1, len(chained)))
+
+    def forward(self, view, labels=None):  # (batch, input_size) → (batch, labels)
+        if not len(self.links):
+            return super().forward(view)
+        scores = self.output(self.dropout(view)).float()
+        known = self._known(labels)
+        outputs, fed = [None] * len(self.order), []
+        for label in self.order:
+            output = scores[:, label]
+            if fed:
+                output = output + self.links[len(fed) - 1](torch.stack(fed, dim=-1).to(view.dtype))[:, 0].float()
+            output = torch.sigmoid(output) if self.squashed else output
+            outputs[label] = output
+            fraction = output if self.squashed else self.task.from_unit(output)
+            fed.append(fraction if known is None else torch.where(known[:, label].isnan(), fraction, known[:, label]))
+        return torch.stack(outputs, dim=-1)
+
+    def _known(self, labels):
+        """What is fed on of the labels, as fractions of the span; NaN where the prediction is, None where all are."""
+        if labels is None or not self.training or self.teacher_forcing == 0:
+            return None
+        known = self.task.from_unit(labels.float())
+        if self.teacher_forcing < 1:
+            known = known.masked_fill(torch.rand_like(known) >= self.teacher_forcing, float("nan"))
+        return known
+
+
+HEADS = {"linear": LinearHead, "mlp": MLPHead, "chain": ChainHead}
 
 
 def is_squashed(task: Task) -> bool:

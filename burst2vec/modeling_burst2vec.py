@@ -231,13 +231,14 @@ class Burst2VecForMultiTask(PreTrainedModel):
             if frame_mask is None:
                 frame_mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
             read = active.masked_fill(~frame_mask[..., None], 0.0).flatten(0, 1)
-            if labels and each_learns:
-                labels = {name: labels_of_frames(values, frame_mask) for name, values in labels.items()}
+            told = {name: labels_of_frames(values, frame_mask) for name, values in (labels or {}).items()}
+            labels = told if labels and each_learns else labels
         else:
+            told = labels or {}
             read = self._pool(active, frame_mask, seen)
         all_views = self.trunk(read, seen)
         views = {name: all_views[name] for name in names}
-        outputs = {name: self._answer(name, views[name].combined) for name in names}
+        outputs = {name: self._answer(name, views[name].combined, told.get(name)) for name in names}
         if of_frames and not each_learns:
             outputs = self._pool_answers(outputs, frame_mask)
         loss = parts = None
@@ -253,9 +254,9 @@ class Burst2VecForMultiTask(PreTrainedModel):
             embeddings=self.functionals(frames, frame_mask) if of_frames else self._embed(views),
         )
 
-    def _answer(self, name, view):
+    def _answer(self, name, view, labels=None):
         """A task's answer to a view, (batch, labels): of its head, with the configured bias and scale of each label."""
-        outputs = self.heads[name](view)
+        outputs = self.heads[name](view, labels)
         changed = (self.config.bias_and_scale or {}).get(name)
         return outputs if changed is None else rescale(self.tasks[name], outputs, **changed)
 
@@ -285,7 +286,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         for name, task in self.tasks.items():
             if name in views:
                 for view_name, view in views[name]._asdict().items():
-                    output = outputs[name] if view_name == "combined" else self._answer(name, view)
+                    output = outputs[name] if view_name == "combined" else self._answer(name, view, labels[name])
                     parts[f"{name}_{view_name}"] = task_loss(task, output, labels[name])
                     of_task[name] = of_task.get(name, 0.0) + parts[f"{name}_{view_name}"]
         if self.config.log_variance is None:
@@ -315,7 +316,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
     def _adversary_loss(self, views, labels, all_views):
         """Eq. 7: how well a task's head reads its labels from the other tasks' own views, summed over the others."""
         return sum(
-            task_loss(self.tasks[name], self._answer(name, reverse_gradient(other.private)), labels[name])
+            task_loss(self.tasks[name], self._answer(name, reverse_gradient(other.private), labels[name]), labels[name])
             for name in views
             for other_name, other in all_views.items()
             if other_name != name

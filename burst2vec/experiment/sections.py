@@ -166,7 +166,9 @@ class ModelArguments:
         "identity (nothing); such as {kind: shared, hidden_sizes: [128, 64]}.",
     )
     head: dict | str | None = _key(
-        None, "What predicts a task of its vector: {kind: linear, dropout: 0.1}, or mlp, with a hidden layer."
+        None,
+        "What predicts a task of its vector: {kind: linear, dropout: 0.1}; mlp, with a hidden layer; or chain, each "
+        "label from the vector and the labels before it: {kind: chain, teacher_forcing: 1.0}.",
     )
     heads_read: str | None = _key(
         None,
