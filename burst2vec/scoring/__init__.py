@@ -1,6 +1,7 @@
 """From predictions to numbers, with numpy only: scores, their constant baselines, reports and submission files."""
 
 from .constant_baseline import baseline_predictions
+from .generated import frechet_distance, heep, s_gen, s_gen_overall
 from .score_report import format_report, score_tasks
 from .scores import (
     concordance_cc,
@@ -21,8 +22,12 @@ __all__ = [
     "concordance_cc",
     "concordance_cc_per_label",
     "format_report",
+    "frechet_distance",
+    "heep",
     "mean_absolute_error",
     "mean_absolute_error_per_label",
+    "s_gen",
+    "s_gen_overall",
     "s_mtl",
     "score_tasks",
     "submission_name",
