@@ -23,6 +23,7 @@ SUB_COMMANDS = {
     "fuse": "fuse.py",
     "report": "report.py",
     "compare": "compare_runs.py",
+    "score-generated": "score_generated.py",
     "plot-filters": "plot_frequency_response.py",
 }
 RECIPES = "recipes"  # the one sub-command that is no file: it needs nothing but the names

@@ -142,8 +142,8 @@ def heep(ratings, targets) -> float:
     Raises:
         ValueError: shapes that differ, a rating or target outside 0..1 or not finite (its row is named).
 
-    Two clips for two emotions, one rated (0.5, 0), one (0.5, 1): the targets' deviations are ±1/2, the ratings' 0, −1/2,
-    0 and 1/2; (0 + 1/4 + 0 + 1/4) / √(1 · 1/2).
+    Two clips for two emotions, rated (0.5, 0) and (0.5, 1): the targets' deviations are ±1/2, the ratings' 0, −1/2, 0
+    and 1/2; (0 + 1/4 + 0 + 1/4) / √(1 · 1/2).
 
     >>> round(heep([[0.5, 0.0], [0.5, 1.0]], [[1, 0], [0, 1]]), 4)
     0.7071

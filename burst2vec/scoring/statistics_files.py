@@ -1,4 +1,4 @@
-"""Statistics of real clips from a file: ``{"mu": (features,), "sigma": (features, features)}``, as ExVo's organisers do.
+"""Statistics of real clips from a file: ``{"mu": (features,), "sigma": (features, features)}``, as the organisers do.
 
 Their files are pickles, and a pickle is a program. So it is read by a reader that calls nothing but the two classes
 below, which hold what the file says of an array; the arrays are then made of these bytes here. Converted once, the

@@ -28,9 +28,9 @@ LAYERS = [
     {"features", "personalising"},
     {"pipeline_burst2vec"},
     {"experiment"},
-    {"comparison"},
+    {"comparison", "generation"},
 ]
-ROOMS = {"command_line", "audio", "scoring", "data", "training", "features", "experiment", "comparison"}
+ROOMS = {"command_line", "audio", "scoring", "data", "training", "features", "experiment", "comparison", "generation"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec"}

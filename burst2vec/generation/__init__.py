@@ -1,0 +1,1 @@
+"""Bursts from noise, and whether they are like real ones."""
