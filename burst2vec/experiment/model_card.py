@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..data.corpora import corpus_named
 from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
-from ..scoring.score_report import war_name
+from ..scoring.score_report import BESIDE, beside_name
 from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
 from .inputs import HELD_OUT
@@ -29,6 +29,7 @@ LANGUAGE = "zxx"  # ISO 639: no linguistic content; a burst is no speech
 METRIC_NAMES = {
     "ccc": "concordance correlation coefficient",
     "mae": "mean absolute error",
+    "pearson": "Pearson's correlation coefficient",
     "uar": "unweighted average recall",
     "war": "weighted average recall, the accuracy",
 }
@@ -112,8 +113,8 @@ def eval_results(record: RunRecord, tasks: tuple[Task, ...]) -> list[EvalResult]
     """
     titles = {task.score_name: (task.metric, f"{task.name} {METRIC_NAMES[task.metric]}") for task in tasks}
     for task in tasks:
-        if task.kind == "classification":
-            titles[war_name(task)] = ("war", f"{task.name} {METRIC_NAMES['war']}")
+        if (name := beside_name(task)) is not None:
+            titles[name] = (BESIDE[task.metric], f"{task.name} {METRIC_NAMES[BESIDE[task.metric]]}")
     titles["s_mtl"] = ("s_mtl", "S_MTL, the harmonic mean of CCC, UAR and 1/MAE")
     return [
         EvalResult(

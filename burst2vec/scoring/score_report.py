@@ -8,19 +8,26 @@ from .scores import (
     as_numbers,
     concordance_cc_per_label,
     mean_absolute_error_per_label,
+    pearson_correlation_per_label,
     s_mtl,
     unweighted_average_recall,
     weighted_average_recall,
 )
 
-PER_LABEL = {"ccc": concordance_cc_per_label, "mae": mean_absolute_error_per_label}
+PER_LABEL = {
+    "ccc": concordance_cc_per_label,
+    "mae": mean_absolute_error_per_label,
+    "pearson": pearson_correlation_per_label,
+}
+BESIDE = {"ccc": "pearson", "uar": "war"}  # by a task's metric, what is reported beside it
 EXVO_NAMES = {task.name for task in TASK_PRESETS["exvo"]}
 
 
 def score_tasks(tasks, predictions: dict, references: dict) -> dict[str, float]:
     """Every task's score by its name, such as ``emotion_ccc``, ``emotion_ccc/Awe``, ``age_mae`` and ``country_uar``.
 
-    Beside the recall of a classification stands its accuracy, the weighted average recall, as ``country_war``.
+    Beside the recall of a classification stands its accuracy, the weighted average recall, as ``country_war``; beside a
+    ``ccc`` Pearson's correlation, as ``emotion_pearson`` and ``emotion_pearson/Awe``.
     ``s_mtl`` is among them where the tasks have ExVo's three names, whatever else they are, or where exactly one is
     scored by ``ccc``, one by ``uar`` and one by ``mae``.
 
@@ -76,31 +83,36 @@ def _score_task(task: Task, predictions, references) -> dict[str, float]:
             return {}
         return {
             task.score_name: unweighted_average_recall(predictions, references),
-            war_name(task): weighted_average_recall(predictions, references),
+            beside_name(task): weighted_average_recall(predictions, references),
         }
     if references.ndim == 1 and len(task.labels) == 1:
         references = references[:, None]
     if np.isnan(references).all():
         return {}
-    per_label = PER_LABEL[task.metric](predictions, references)
-    scores = {task.score_name: float(np.nanmean(per_label))}
-    if len(task.labels) > 1:
-        named = zip(task.labels, per_label.tolist(), strict=True)
-        scores.update({f"{task.score_name}/{label}": score for label, score in named if not np.isnan(score)})
+    scores = {}
+    for metric in filter(None, (task.metric, BESIDE.get(task.metric))):
+        per_label = PER_LABEL[metric](predictions, references)
+        scores[f"{task.name}_{metric}"] = float(np.nanmean(per_label))
+        if len(task.labels) > 1:
+            named = zip(task.labels, per_label.tolist(), strict=True)
+            scores.update({f"{task.name}_{metric}/{label}": score for label, score in named if not np.isnan(score)})
     return scores
 
 
-def war_name(task: Task) -> str:
-    """Key of a classification's second score, its weighted average recall.
+def beside_name(task: Task) -> str | None:
+    """Key of a task's second score: the weighted average recall beside a UAR, Pearson's correlation beside a CCC; None
+    where there is none.
 
-    >>> war_name(Task("sex", kind="classification", labels=("f", "m"), loss="cross_entropy", metric="uar"))
-    'sex_war'
+    >>> [beside_name(task) for task in TASK_PRESETS["exvo"]]
+    ['emotion_pearson', None, 'country_war']
     """
-    return f"{task.name}_war"
+    return f"{task.name}_{BESIDE[task.metric]}" if task.metric in BESIDE else None
 
 
 def format_report(tasks, scores: dict, baseline_scores: dict, clips: int | None = None) -> str:
     """A Markdown table, aligned for the console, of each score beside that of the constant baseline.
+
+    Pearson's correlation stands there as its mean over labels; ``scores`` has each label's.
 
     Args:
         tasks: the :class:`~burst2vec.tasks.Task` records; they give the order of the rows and the units.
@@ -124,7 +136,7 @@ def format_report(tasks, scores: dict, baseline_scores: dict, clips: int | None 
     for task in tasks:
         unit = f" ({task.unit})" if task.metric == "mae" and task.unit else ""
         better = "lower" if task.metric == "mae" else "higher"
-        keys = [task.score_name, war_name(task)] + [f"{task.score_name}/{label}" for label in task.labels]
+        keys = [task.score_name, beside_name(task)] + [f"{task.score_name}/{label}" for label in task.labels]
         for key in keys:
             if key in scores or key == task.score_name:
                 guess = "" if "/" in key else guesses[task.metric]

@@ -1,11 +1,12 @@
-"""The scores of the ExVo challenge, in numpy.
+"""The scores of the ExVo and A-VB challenges, in numpy.
 
 What a formula leaves undefined is settled here, once:
 
 - A reference that is NaN (a class of -1) is missing: its pair is left out. A label without any reference has no score
   and is left out of the mean over labels; nothing to score at all is an error.
 - A prediction that is NaN or infinite is always an error, also where its reference is missing: no model may give one.
-- A series that is constant shows no concordance: CCC 0.0, even where predictions and references are the same constant.
+- A series that is constant shows no concordance and no correlation: CCC and Pearson's correlation are 0.0, even where
+  predictions and references are the same constant.
 - A class without references is left out of UAR; predicting it is an error like any other.
 - MAE 0 makes 1/MAE infinite, and S_MTL tends to 3 / (1/CCC + 1/UAR): that is its value. A CCC or UAR of 0 or less makes
   S_MTL 0.0.
@@ -50,6 +51,44 @@ def concordance_cc_per_label(predictions, references) -> np.ndarray:
     [0.5714, 1.0]
     """
     return _score_each_label(_concordance, predictions, references)
+
+
+def pearson_correlation(predictions, references) -> float:
+    r"""Pearson's correlation coefficient, the mean over labels.
+
+    .. math:: r = \frac{cov(p, r)}{\sqrt{var(p) \, var(r)}}
+
+    A-VB asks for it beside the CCC (Baird et al. 2022, arXiv 2207.03572). Level and scale of the predictions do not
+    count: the CCC is this times a factor in 0..1 that is 1 where both agree (Lin 1989).
+
+    Args:
+        predictions: shape (n,) or (n, labels), finite.
+        references: the same shape; NaN where a label is missing, and the pair is left out.
+
+    Returns:
+        A number in -1..1; 1 for a rising line, 0.0 where either series is constant.
+
+    Raises:
+        ValueError: shapes that disagree, a prediction that is not finite (its row is named), or no valid reference.
+
+    The means are 2 and 3; deviations -1, 0, 1 and -1, -1, 2: 3 / sqrt(2 · 6).
+
+    >>> round(pearson_correlation([1, 2, 3], [2, 2, 5]), 4)
+    0.866
+    """
+    return float(np.nanmean(pearson_correlation_per_label(predictions, references)))
+
+
+def pearson_correlation_per_label(predictions, references) -> np.ndarray:
+    """Pearson's correlation of each label by itself, see :func:`pearson_correlation`.
+
+    Returns:
+        float64, shape (labels,), or (1,) for one series; NaN for a label without valid references.
+
+    >>> pearson_correlation_per_label([[1, 0], [2, 1], [3, 0]], [[2, 0], [3, -1], [4, 0]]).tolist()
+    [1.0, -1.0]
+    """
+    return _score_each_label(_correlation, predictions, references)
 
 
 def mean_absolute_error(predictions, references) -> float:
@@ -169,6 +208,14 @@ def _concordance(predicted: np.ndarray, true: np.ndarray) -> float:
     predicted_mean, true_mean = predicted.mean(), true.mean()
     covariance = ((predicted - predicted_mean) * (true - true_mean)).mean()
     ratio = 2.0 * covariance / (predicted.var() + true.var() + (predicted_mean - true_mean) ** 2)
+    return float(np.clip(ratio, -1.0, 1.0))  # rounding may overstep by one part in 1e16
+
+
+def _correlation(predicted: np.ndarray, true: np.ndarray) -> float:
+    if np.ptp(predicted) == 0 or np.ptp(true) == 0:  # 0/0, or noise: the mean of a constant is rounded
+        return 0.0
+    one, other = ((values - values.mean()) / np.ptp(values) for values in (predicted, true))  # no square underflows
+    ratio = (one @ other) / np.sqrt((one @ one) * (other @ other))
     return float(np.clip(ratio, -1.0, 1.0))  # rounding may overstep by one part in 1e16
 
 

@@ -14,7 +14,7 @@ from transformers.training_args import OptimizerNames, trainer_log_levels
 
 from ..data.processes import bf16_is_native, usable_cores
 from ..errors import RunError
-from ..scoring.score_report import war_name
+from ..scoring.score_report import beside_name
 from .ranges import Range, refuse_out_of_range
 
 # "gradient_" until transformers 5.20, the last for Python 3.10; later releases deprecate that name.
@@ -251,8 +251,9 @@ def check_selection(args, tasks) -> None:
         return
     known = ["loss", "s_mtl"]
     for task in tasks:
-        known += [task.score_name, *(f"{task.score_name}/{label}" for label in task.labels)]
-        known += [war_name(task)] if task.kind == "classification" else []
+        labels = task.labels if task.kind == "regression" and len(task.labels) > 1 else ()
+        for score in filter(None, (task.score_name, beside_name(task))):
+            known += [score, *(f"{score}/{label}" for label in labels)]
     for key in ("metric_for_best_model", "plateau_metric"):
         name = (getattr(args, key) or "loss").removeprefix("eval_")
         if name not in known and not any(name.endswith(f"_{score}") for score in known):  # eval sets: <set>_<score>

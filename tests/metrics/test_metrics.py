@@ -7,7 +7,7 @@ import evaluate
 import numpy as np
 import pytest
 
-from burst2vec.scoring import concordance_cc, mean_absolute_error, s_mtl, unweighted_average_recall
+from burst2vec.scoring import concordance_cc, mean_absolute_error, pearson_correlation, s_mtl, unweighted_average_recall
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(path for path in (ROOT / "metrics").glob("*") if path.is_dir() and path.name != "__pycache__")
@@ -46,7 +46,7 @@ def expected_of(batch):
 
 
 def test_there_are_metrics():
-    assert {"ccc", "s_mtl"} <= {folder.name for folder in FOLDERS}
+    assert {"ccc", "pearson", "s_mtl"} <= {folder.name for folder in FOLDERS}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -67,16 +67,17 @@ def test_the_calls_of_the_card_and_of_the_docstring_are_true(folder):
     assert doctest.DocTestRunner().run(example).failed == 0 and example.examples
 
 
+@pytest.mark.parametrize(("name", "score"), [("ccc", concordance_cc), ("pearson", pearson_correlation)])
 @pytest.mark.parametrize("shape", [(29,), (29, 3)])
-def test_ccc_equals_scoring_at_once_and_in_ragged_batches(shape):
+def test_ccc_and_pearson_equal_scoring_at_once_and_in_ragged_batches(name, score, shape):
     predictions, references = np.random.default_rng(0).uniform(size=(2, *shape))
     references[4] = np.nan
-    ccc = evaluate.load("metrics/ccc")
-    expected = {"ccc": concordance_cc(predictions, references)}
-    assert ccc.compute(predictions=predictions, references=references) == expected
+    metric = evaluate.load(f"metrics/{name}")
+    expected = {name: score(predictions, references)}
+    assert metric.compute(predictions=predictions, references=references) == expected
     for rows in RAGGED:
-        ccc.add_batch(predictions=predictions[rows], references=references[rows])
-    assert ccc.compute() == expected
+        metric.add_batch(predictions=predictions[rows], references=references[rows])
+    assert metric.compute() == expected
 
 
 def test_ccc_takes_one_clip_at_a_time_and_none_for_missing():

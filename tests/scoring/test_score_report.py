@@ -10,6 +10,7 @@ from burst2vec.scoring import (
     concordance_cc,
     format_report,
     mean_absolute_error,
+    pearson_correlation,
     s_mtl,
     score_tasks,
     unweighted_average_recall,
@@ -49,6 +50,8 @@ def test_every_score_has_its_name_and_is_the_formula_on_its_columns():
     assert list(scores) == [
         "emotion_ccc",
         *(f"emotion_ccc/{emotion}" for emotion in EXVO_EMOTIONS),
+        "emotion_pearson",
+        *(f"emotion_pearson/{emotion}" for emotion in EXVO_EMOTIONS),
         "age_mae",
         "country_uar",
         "country_war",
@@ -57,6 +60,10 @@ def test_every_score_has_its_name_and_is_the_formula_on_its_columns():
     assert all(type(score) is float for score in scores.values())
     assert scores["emotion_ccc"] == concordance_cc(predictions["emotion"], references["emotion"])
     assert scores["emotion_ccc/Fear"] == concordance_cc(predictions["emotion"][:, 4], references["emotion"][:, 4])
+    assert scores["emotion_pearson"] == pearson_correlation(predictions["emotion"], references["emotion"])
+    assert scores["emotion_pearson/Awe"] == pearson_correlation(
+        predictions["emotion"][:, 0], references["emotion"][:, 0]
+    )
     assert scores["age_mae"] == mean_absolute_error(predictions["age"], references["age"])
     assert scores["country_uar"] == unweighted_average_recall(predictions["country"], references["country"])
     assert scores["country_war"] == weighted_average_recall(predictions["country"], references["country"])
@@ -221,6 +228,24 @@ def test_the_accuracy_of_a_classification_has_a_row_of_its_own():
     scores = {"country_uar": 0.676, "country_war": 0.7}
     lines = format_report(EXVO[2:], scores, {"country_uar": 0.25, "country_war": 0.4}).splitlines()
     assert lines[3].split("|")[1:6] == [" country_war ", " 0.700 ", "    0.400 ", " higher ", " most frequent class "]
+
+
+def test_pearsons_correlation_has_a_row_beside_the_ccc_and_that_of_a_constant_is_zero():
+    (two,) = [task for task in TASK_PRESETS["avb"] if task.name == "two"]
+    references = {"two": np.array([[0.2, 0.1], [0.2, 0.3], [0.5, 0.2]])}
+    scores = score_tasks([two], {"two": np.array([[0.1, 0.1], [0.2, 0.3], [0.3, 0.2]])}, references)
+    assert scores["two_pearson/Valence"] == pytest.approx(3 / 12**0.5) and scores["two_pearson/Arousal"] == 1.0
+    baseline = score_tasks([two], baseline_predictions([two], references, 3), references)
+    assert {baseline[name] for name in scores} == {0.0}
+    lines = format_report([two], scores, baseline).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == [
+        "two_ccc",
+        "two_pearson",
+        "two_ccc/Valence",
+        "two_ccc/Arousal",
+    ]
+    cells = [cell.strip() for cell in lines[1].split("|")[1:6]]
+    assert cells == ["two_pearson", "0.933", "0.000", "higher", "mean of each label"]
 
 
 def test_a_score_that_is_not_defined_is_shown_as_a_dash():

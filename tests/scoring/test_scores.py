@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr
 from sklearn.metrics import recall_score
 
 from burst2vec.scoring import (
@@ -11,6 +12,8 @@ from burst2vec.scoring import (
     concordance_cc_per_label,
     mean_absolute_error,
     mean_absolute_error_per_label,
+    pearson_correlation,
+    pearson_correlation_per_label,
     s_mtl,
     unweighted_average_recall,
     weighted_average_recall,
@@ -182,6 +185,58 @@ def test_an_absent_class_is_left_out_of_the_mean_but_predicting_it_is_wrong():
 def test_a_missing_class_leaves_its_clip_out(missing):
     assert unweighted_average_recall([0, 1, 1], [0, missing, 1]) == 1.0
     assert unweighted_average_recall(np.eye(2)[[0, 1, 1]], [0, missing, 1]) == 1.0
+
+
+# Pearson
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "expected"),
+    [
+        ([1, 2, 3], [2, 2, 5], 3 / math.sqrt(12)),  # deviations -1, 0, 1 and -1, -1, 2
+        ([0, 2], [0, 1], 1.0),  # where the CCC is 2/3
+        ([1, 2, 3], [9, 6, 3], -1.0),
+        ([0, 0, 1, 1], [0, 1, 0, 1], 0.0),
+    ],
+)
+def test_pearson_equals_numbers_worked_by_hand(predictions, references, expected):
+    assert pearson_correlation(predictions, references) == pytest.approx(expected, abs=1e-15)
+
+
+def test_pearson_equals_scipys_label_by_label_and_leaves_missing_pairs_out():
+    random = np.random.default_rng(0)
+    references = random.uniform(size=(50, 4))
+    predictions = 0.2 * references + random.normal(size=(50, 4)) / 10
+    references[:7, 1] = NAN
+    valid = ~np.isnan(references)
+    oracle = [pearsonr(p[kept], r[kept])[0] for p, r, kept in zip(predictions.T, references.T, valid.T, strict=True)]
+    found = pearson_correlation_per_label(predictions, references)
+    assert found == pytest.approx(oracle, abs=1e-14) and pearson_correlation(predictions, references) == found.mean()
+    assert (abs(concordance_cc_per_label(predictions, references)) < abs(found)).all()
+
+
+def test_pearson_takes_no_notice_of_level_and_scale_however_small():
+    predictions, references = np.random.default_rng(0).uniform(size=(2, 30))
+    expected = pearson_correlation(predictions, references)
+    assert pearson_correlation(1e-200 * predictions, 7 - 3 * references) == pytest.approx(-expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references"),
+    [([0.1] * 3, [0.1, 0.5, 0.9]), ([0.1, 0.5, 0.9], [0.1] * 3), ([0.1] * 3, [0.1] * 3), ([0.4], [0.6])],
+)
+def test_pearson_of_a_constant_series_is_zero(predictions, references):
+    assert pearson_correlation(predictions, references) == 0.0
+
+
+def test_pearson_refuses_what_the_ccc_refuses():
+    for predictions, references, message in [
+        ([1.0, NAN], [1.0, 2.0], "row 1: the prediction is nan"),
+        ([1.0], [NAN], "nothing to score"),
+        ([1.0], [1.0, 2.0], r"predictions have shape \(1,\) and references \(2,\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            pearson_correlation(predictions, references)
 
 
 # MAE

@@ -2,6 +2,7 @@
 
 import typing
 
+import numpy as np
 import pytest
 import torch
 from transformers import EarlyStoppingCallback, HfArgumentParser
@@ -9,7 +10,9 @@ from transformers import EarlyStoppingCallback, HfArgumentParser
 from burst2vec.errors import RunError
 from burst2vec.experiment import corpus_keys
 from burst2vec.experiment.recipes import SECTIONS
-from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native
+from burst2vec.scoring import score_tasks
+from burst2vec.tasks import TASK_PRESETS
+from burst2vec.training.arguments import Burst2VecTrainingArguments, bf16_is_native, check_selection
 from burst2vec.training.ranges import RANGES
 from tests.training.tiny_run import tiny_trainer
 
@@ -72,6 +75,19 @@ def test_an_error_is_better_when_smaller(tmp_path):
     for metric, greater in (("age_mae", False), ("loss", False), ("s_mtl", True), ("emotion_ccc/Awe", True)):
         arguments = Burst2VecTrainingArguments(output_dir=str(tmp_path), metric_for_best_model=metric)
         assert arguments.greater_is_better is greater
+
+
+def test_every_score_that_a_validation_gives_may_choose_and_no_other(tmp_path):
+    exvo = TASK_PRESETS["exvo"]
+    labels = {"emotion": np.eye(10), "age": np.arange(10.0)[:, None], "country": np.arange(10) % 4}
+    scores = score_tasks(exvo, {**labels, "country": np.eye(4)[labels["country"]]}, labels)
+    assert "emotion_pearson/Awe" in scores
+    for name in scores:
+        check_selection(Burst2VecTrainingArguments(output_dir=str(tmp_path), metric_for_best_model=name), exvo)
+    for name in ("country_uar/China", "age_mae/age", "age_pearson"):
+        arguments = Burst2VecTrainingArguments(output_dir=str(tmp_path), metric_for_best_model=name)
+        with pytest.raises(RunError, match=f"{name!r} is not a score of this task set"):
+            check_selection(arguments, exvo)
 
 
 def test_without_validation_the_last_model_is_the_result(tmp_path):
