@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from .scores import as_numbers
+from .scores import as_numbers, pearson_correlation
 
 EMOTIONS_OF_EXVO = 10  # over which S_GEN is averaged
 _ROUNDING = np.finfo(np.float64).eps
@@ -157,10 +157,7 @@ def heep(ratings, targets) -> float:
         if ((values < 0) | (values > 1)).any():
             row, column = np.argwhere((values < 0) | (values > 1))[0]
             raise ValueError(f"row {row}, column {column}: the {name} is {values[row, column]:g}; it must be in 0..1")
-    if np.ptp(ratings) == 0 or np.ptp(targets) == 0:
-        return 0.0
-    rated, wanted = ratings - ratings.mean(), targets - targets.mean()
-    return float(np.clip((rated * wanted).sum() / np.sqrt(np.square(rated).sum() * np.square(wanted).sum()), -1, 1))
+    return pearson_correlation(ratings.ravel(), targets.ravel())
 
 
 def s_gen(fid: float, heep: float) -> float:
