@@ -11,6 +11,7 @@ from .configuration_burst2vec import Burst2VecConfig
 from .data import load_bursts
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
+from .msg_gan import BurstGenerator, BurstGeneratorConfig
 from .personalising import personalise
 from .pipeline_burst2vec import Burst2VecPipeline
 from .tasks import Task
@@ -20,6 +21,8 @@ from .version import __version__
 AutoConfig.register("burst2vec", Burst2VecConfig)
 AutoModel.register(Burst2VecConfig, Burst2VecForMultiTask)
 AutoFeatureExtractor.register(Burst2VecConfig, Burst2VecFeatureExtractor)
+AutoConfig.register("burst2vec_generator", BurstGeneratorConfig)
+AutoModel.register(BurstGeneratorConfig, BurstGenerator)
 PIPELINE_REGISTRY.register_pipeline(
     "vocal-burst-analysis", pipeline_class=Burst2VecPipeline, pt_model=AutoModel, type="audio"
 )
@@ -28,6 +31,8 @@ PIPELINE_REGISTRY.register_pipeline(
 Burst2VecConfig.register_for_auto_class()
 Burst2VecForMultiTask.register_for_auto_class("AutoModel")
 Burst2VecFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
+BurstGeneratorConfig.register_for_auto_class()
+BurstGenerator.register_for_auto_class("AutoModel")
 
 __all__ = [
     "Burst2VecConfig",
@@ -36,6 +41,8 @@ __all__ = [
     "Burst2VecPipeline",
     "Burst2VecTrainer",
     "Burst2VecTrainingArguments",
+    "BurstGenerator",
+    "BurstGeneratorConfig",
     "Task",
     "__version__",
     "load_bursts",

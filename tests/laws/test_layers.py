@@ -12,7 +12,7 @@ PACKAGE = ROOT / "burst2vec"
 LAYERS = [
     {"version", "errors", "parts", "losses", "command_line"},
     {"files", "locks", "tasks", "__main__"},
-    {"waveforms", "drawing", "markdown", "weights"},
+    {"waveforms", "drawing", "markdown", "weights", "msg_gan"},
     {"frontends", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {
         "configuration_burst2vec",
@@ -33,7 +33,7 @@ LAYERS = [
 ROOMS = {"command_line", "audio", "scoring", "data", "training", "features", "experiment", "comparison", "generation"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
-TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec"}
+TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec", "msg_gan"}
 
 
 def imports(path):
