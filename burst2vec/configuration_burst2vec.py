@@ -96,7 +96,8 @@ class Burst2VecConfig(_StrictConfig):
         freeze_encoder: ``"all"``, or the number of a speech encoder's layers, from the first on, that keep their
             weights, and so does all below them. null: all layers learn.
         initializer_range: standard deviation of the linear layers' initial weights, which are normal; or
-            ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras.
+            ``"glorot_uniform"``, those of Glorot and Bengio (2010) and of Keras; or ``"kaiming_uniform"``, those of He
+            et al. (2015), uniform in ±√(6 / inputs).
         log_variance: null, the tasks' losses are added; or a number: they are weighed by variances that are learnt,
             whose logarithms start there, see ``burst2vec.losses.UncertaintyWeights``.
         bias_and_scale: of a model for one speaker, as ``burst2vec.personalise`` makes it: by task, of regressions,
@@ -156,8 +157,8 @@ class Burst2VecConfig(_StrictConfig):
             (
                 "initializer_range",
                 initializer_range,
-                "a number above 0, up to 100, or 'glorot_uniform'",
-                initializer_range == "glorot_uniform"
+                "a number above 0, up to 100, 'glorot_uniform' or 'kaiming_uniform'",
+                initializer_range in ("glorot_uniform", "kaiming_uniform")
                 or (is_number(initializer_range) and 0 < initializer_range <= 100),
             ),
             ("heads_read", heads_read, "'clip', 'frames' or 'frames_then_pooled'", heads_read in HEADS_READ),

@@ -15,6 +15,7 @@ from transformers import initialization as init
 
 from .configuration_burst2vec import OwnEncoderConfig
 from .conformer import ConformerEncoder
+from .frame_cnn import FrameCNN
 from .parts import build_part
 from .spectrogram_cnn import SpectrogramCNN
 from .speech_encoder import SpeechEncoder
@@ -87,6 +88,7 @@ class VectorEncoder(nn.Module):
 
 ENCODERS = {
     "conformer": ConformerEncoder,
+    "frame_cnn": FrameCNN,
     "spectrogram_cnn": SpectrogramCNN,
     "vector": VectorEncoder,
     "waveform_cnn": WaveformCNN,

@@ -5,7 +5,16 @@ from transformers import BatchFeature
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 
 from .errors import WaveformError
-from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, UNIT_VARIANCE, check_waveform, normalise_level, unit_variance
+from .waveforms import (
+    PEAK,
+    SAMPLING_RATE,
+    TARGET_RMS_DBFS,
+    UNIT_VARIANCE,
+    check_waveform,
+    normalise_level,
+    unit_peak,
+    unit_variance,
+)
 
 
 class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
@@ -15,7 +24,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: of the clips, Hz; resample before (``burst2vec.audio.load_audio`` does).
         target_rms_dbfs: root-mean-square level in dB of full scale that every clip is brought to, never clipped;
             None leaves levels as they are; ``"unit variance"`` brings each clip to mean 0 and variance 1, as many
-            pretrained encoders are fed.
+            pretrained encoders are fed; ``"peak"`` divides each clip by its greatest absolute sample.
         preprocess: what was done to the clips before this, in training: transforms, as
             ``burst2vec.audio.read_transforms`` takes them. They are recorded here and not done here: they need the
             package, which does not travel with the weights. The pipeline does them; elsewhere,
@@ -93,6 +102,8 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         waveforms = [check_waveform(clip, name) for clip, name in zip(clips, names, strict=True)]
         if self.target_rms_dbfs == UNIT_VARIANCE:
             waveforms = [unit_variance(waveform) for waveform in waveforms]
+        elif self.target_rms_dbfs == PEAK:
+            waveforms = [unit_peak(waveform) for waveform in waveforms]
         elif self.target_rms_dbfs is not None:
             waveforms = [normalise_level(waveform, self.target_rms_dbfs) for waveform in waveforms]
         longest = max(waveform.size for waveform in waveforms)

@@ -25,18 +25,19 @@ class LinearHead(nn.Module):
         task: what the head predicts.
         input_size: features of a view.
         dropout: probability in front of the layer.
+        centred: a linear output starts at the middle of its task's span; False: at 0 of its unit.
 
     Raises:
         ValueError: a dropout out of its range.
     """
 
-    def __init__(self, task: Task, input_size: int, *, dropout: float = 0.1):
+    def __init__(self, task: Task, input_size: int, *, dropout: float = 0.1, centred: bool = True):
         super().__init__()
         check_dropout("dropout", dropout)
         self.squashed = is_squashed(task)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(input_size, len(task.labels))
-        if task.kind == "regression" and not self.squashed:
+        if centred and task.kind == "regression" and not self.squashed:
             self.output.initial_bias = task.to_unit(0.5)  # from 0 years it would take many steps to get to the ages
 
     def forward(self, view, labels=None):  # (batch, input_size) → (batch, labels)
@@ -48,7 +49,7 @@ class MLPHead(LinearHead):
     """A hidden layer with a leaky ReLU (slope 0.01) before [`LinearHead`]'s, as in the ExVo challenge's own baseline.
 
     Args:
-        task, input_size: as [`LinearHead`] has them.
+        task, input_size, centred: as [`LinearHead`] has them.
         hidden_size: units of the hidden layer.
         dropout: probability between the two layers.
 
@@ -56,9 +57,11 @@ class MLPHead(LinearHead):
         ValueError: an argument out of its range, by name.
     """
 
-    def __init__(self, task: Task, input_size: int, *, hidden_size: int = 32, dropout: float = 0.1):
+    def __init__(
+        self, task: Task, input_size: int, *, hidden_size: int = 32, dropout: float = 0.1, centred: bool = True
+    ):
         check_size("hidden_size", hidden_size)
-        super().__init__(task, hidden_size, dropout=dropout)
+        super().__init__(task, hidden_size, dropout=dropout, centred=centred)
         self.hidden = nn.Linear(input_size, hidden_size)
 
     def forward(self, view, labels=None):  # (batch, input_size) → (batch, labels)

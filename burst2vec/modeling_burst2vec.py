@@ -175,6 +175,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
         elif isinstance(module, nn.Linear):
             if self.config.initializer_range == "glorot_uniform":
                 init.xavier_uniform_(module.weight)
+            elif self.config.initializer_range == "kaiming_uniform":
+                init.kaiming_uniform_(module.weight)
             else:
                 init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             if module.bias is not None:

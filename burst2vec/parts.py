@@ -104,6 +104,18 @@ def check_sizes(name: str, values, instead: str) -> None:
         )
 
 
+def check_layers(**layers) -> None:
+    """Refuse what are no lists, by name, of one positive whole number for each of the same layers."""
+    for name, values in layers.items():
+        if not isinstance(values, (list, tuple)) or not all(type(value) is int and value > 0 for value in values):
+            raise ValueError(f"{name} must be a list of positive whole numbers, one for each layer, got {values!r}")
+    counts = [len(values) for values in layers.values()]
+    if len(set(counts)) > 1 or not counts[0]:
+        *others, last = layers
+        given = ", ".join(f"{count} {name}" for count, name in zip(counts, layers, strict=True))
+        raise ValueError(f"each layer has one of {', '.join(others)} and {last}; got {given}")
+
+
 def check_dropout(name: str, value) -> None:
     """Refuse what is no probability below 1."""
     if not is_number(value) or not 0 <= value < 1:

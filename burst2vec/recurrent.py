@@ -15,13 +15,13 @@ from transformers import initialization as init
 from .parts import check_size
 
 MOST_LAYERS = 64
+INITIALIZERS = ("uniform", "kaiming_uniform")
 
 
 class LSTM(nn.Module):
     """Layers of long short-term memory (Hochreiter and Schmidhuber, 1997), torch's own, in float32.
 
-    The clips of a batch are packed: each ends at its own last frame with sound. Weights begin as torch's,
-    uniform in ±1/√``hidden_size``.
+    The clips of a batch are packed: each ends at its own last frame with sound.
 
     Args:
         input_size: features of a frame.
@@ -29,6 +29,8 @@ class LSTM(nn.Module):
         num_hidden_layers: layers, one over the other.
         bidirectional: a second LSTM in each layer reads the clip from its end; a frame then has both, one after the
             other.
+        initializer: how weights begin: ``"uniform"``, all in ±1/√``hidden_size``, as torch's own; or
+            ``"kaiming_uniform"``, each matrix in ±√(6 / its inputs), He et al. (2015), and every bias 0.
 
     Raises:
         ValueError: an argument out of its range, by name.
@@ -38,20 +40,25 @@ class LSTM(nn.Module):
     """
 
     def __init__(
-        self, input_size: int, *, hidden_size: int = 512, num_hidden_layers: int = 2, bidirectional: bool = False
+        self,
+        input_size: int,
+        *,
+        hidden_size: int = 512,
+        num_hidden_layers: int = 2,
+        bidirectional: bool = False,
+        initializer: str = "uniform",
     ):
         super().__init__()
         check_size("hidden_size", hidden_size)
         if not 1 <= num_hidden_layers <= MOST_LAYERS:
             raise ValueError(f"num_hidden_layers must be in 1..{MOST_LAYERS}, got {num_hidden_layers}")
-        self.layers = nn.LSTM(input_size, hidden_size, num_hidden_layers, batch_first=True, bidirectional=bidirectional)
+        if initializer not in INITIALIZERS:
+            raise ValueError(f"initializer must be one of {list(INITIALIZERS)}, got {initializer!r}")
+        self.layers = LSTMLayers(
+            input_size, hidden_size, num_hidden_layers, batch_first=True, bidirectional=bidirectional
+        )
+        self.layers.initializer = initializer
         self.output_size = hidden_size * (2 if bidirectional else 1)
-
-    def initialise(self) -> None:
-        """Weights as torch draws them for a new ``nn.LSTM``."""
-        bound = 1.0 / math.sqrt(self.layers.hidden_size)
-        for parameter in self.layers.parameters():
-            init.uniform_(parameter, -bound, bound)
 
     def forward(self, frames, frame_mask=None):
         """``frames`` (batch, frames, input_size) → (batch, frames, output_size), 0 in the padding.
@@ -68,6 +75,23 @@ class LSTM(nn.Module):
             frames = frames.masked_fill(~frame_mask[..., None], 0.0)
             packed = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
             return pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=frames.shape[1])[0]
+
+
+class LSTMLayers(nn.LSTM):
+    """torch's layers. They begin themselves: transformers passes over a module that has no weights of its own."""
+
+    initializer = "uniform"
+
+    def initialise(self) -> None:
+        """Weights and biases as ``initializer`` says."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            if self.initializer == "uniform":
+                init.uniform_(parameter, -bound, bound)
+            elif parameter.ndim > 1:
+                init.kaiming_uniform_(parameter)
+            else:
+                init.zeros_(parameter)
 
 
 RECURRENT = {"lstm": LSTM}

@@ -8,7 +8,8 @@ from torch import nn
 from transformers import initialization as init
 
 from .frontends import valid_lengths
-from .waveforms import MAX_SAMPLES, SAMPLING_RATE
+from .parts import check_layers
+from .waveforms import SAMPLING_RATE, check_samples_of
 
 MAX_PASSES = 100  # over each clip
 
@@ -67,11 +68,11 @@ class WaveformCNN(nn.Module):
         hidden_size: int = 10,
     ):
         super().__init__()
-        _check_layers(conv_dim=conv_dim, conv_kernel=conv_kernel, conv_stride=conv_stride, pools=pools)
+        check_layers(conv_dim=conv_dim, conv_kernel=conv_kernel, conv_stride=conv_stride, pools=pools)
         if type(hidden_size) is not int or hidden_size < 1:
             raise ValueError(f"hidden_size is {hidden_size!r}; it must be a whole number from 1")
         self.pools = tuple(pools)
-        self.window_samples = _samples("window_seconds", window_seconds)
+        self.window_samples = check_samples_of("window_seconds", window_seconds)
         self.step_samples = 1
         self.window_steps = self.window_samples
         for layer, (kernel, stride, pool) in enumerate(zip(conv_kernel, conv_stride, pools, strict=True), start=1):
@@ -83,7 +84,7 @@ class WaveformCNN(nn.Module):
                     f"{list(conv_kernel)}, conv_stride {list(conv_stride)} and pools {list(pools)}; give a longer "
                     "window_seconds, or smaller ones"
                 )
-        self.hop_samples = self.step_samples if hop_seconds is None else _samples("hop_seconds", hop_seconds)
+        self.hop_samples = self.step_samples if hop_seconds is None else check_samples_of("hop_seconds", hop_seconds)
         self.passes = math.lcm(self.hop_samples, self.step_samples) // self.hop_samples
         if self.passes > MAX_PASSES:
             raise ValueError(
@@ -163,19 +164,3 @@ class GlorotLinear(nn.Linear):
         """Weights of Glorot and Bengio (2010), Eq. 16; biases 0."""
         init.xavier_uniform_(self.weight)
         init.zeros_(self.bias)
-
-
-def _samples(name: str, seconds: float) -> int:
-    samples = round(seconds * SAMPLING_RATE)
-    if not 1 <= samples <= MAX_SAMPLES:
-        raise ValueError(f"{name} is {seconds:g}; it must be in 1/{SAMPLING_RATE} to {MAX_SAMPLES // SAMPLING_RATE} s")
-    return samples
-
-
-def _check_layers(**layers) -> None:
-    for name, values in layers.items():
-        if not isinstance(values, (list, tuple)) or not all(type(value) is int and value > 0 for value in values):
-            raise ValueError(f"{name} must be a list of positive whole numbers, one for each layer, got {values!r}")
-    if len({len(values) for values in layers.values()}) > 1 or not layers["conv_dim"]:
-        counts = ", ".join(f"{len(values)} {name}" for name, values in layers.items())
-        raise ValueError(f"each convolution has one of conv_dim, conv_kernel, conv_stride and pools; got {counts}")

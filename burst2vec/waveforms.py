@@ -12,7 +12,8 @@ SAMPLING_RATE = 16_000  # Hz, of every encoder this package drives
 MIN_SAMPLES = 400  # 25 ms: the receptive field of the encoders' convolutions; below it they have no frame
 MAX_SAMPLES = 60 * SAMPLING_RATE  # 60 s; attention grows with the square of the length, and no burst is longer
 TARGET_RMS_DBFS = -3.0  # Burst2Vec, section 4.1
-UNIT_VARIANCE = "unit variance"  # instead of a level: see the function
+UNIT_VARIANCE = "unit variance"  # instead of a level: see the functions
+PEAK = "peak"
 
 
 def check_waveform(waveform, name: str = "waveform") -> np.ndarray:
@@ -91,3 +92,21 @@ def unit_variance(waveform: np.ndarray) -> np.ndarray:
     """
     exact = waveform.astype(np.float64)
     return ((exact - exact.mean()) / np.sqrt(exact.var() + 1e-7)).astype(np.float32)
+
+
+def unit_peak(waveform: np.ndarray) -> np.ndarray:
+    """x / max |x|, as the ExVo challenge's few-shot baseline is fed; silence stays silence.
+
+    >>> unit_peak(np.array([0.25, -0.5], np.float32)).tolist()
+    [0.5, -1.0]
+    """
+    exact = waveform.astype(np.float64)  # the inverse of a denormal peak is beyond float32
+    return (exact / (np.abs(exact).max(initial=0.0) or 1.0)).astype(np.float32)
+
+
+def check_samples_of(name: str, seconds: float) -> int:
+    """Samples in ``seconds``, to the nearest; refuses what is none, or more than a clip may have, by ``name``."""
+    samples = round(seconds * SAMPLING_RATE)
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise ValueError(f"{name} is {seconds:g}; it must be in 1/{SAMPLING_RATE} to {MAX_SAMPLES // SAMPLING_RATE} s")
+    return samples

@@ -178,7 +178,7 @@ def _line(table: PaperTable, printed: PaperRow, group: dict[str, Row], marks: Ma
             marked = printed.marked.get(name, ()) if split == MARKED_SPLIT else ()
             of_paper = "".join(f" {table.marks[other]}" for other in marked)
             cells.append("" if printed.recipe is None and not printed.printed else _number(value) + of_paper)
-            ours = "" if measured is None else _ours(measured.scores.get(name), best)
+            ours = "" if measured is None else _ours((measured.scores | measured.of_labels).get(name), best)
             cells.append(ours + (f" {marks[key]}" if (key := (*_key(measured), name)) in marks else ""))
     one = next(iter(group.values()), None)
     return [*cells, one.measured_on if one else "", ", ".join(map(str, one.seeds)) if one else ""]

@@ -35,8 +35,9 @@ class Row:
         name: the row of the paper's table, or the recipe's description, and what distinguishes it from similar rows.
         corpora, clips: what it was measured on: names, and how many clips of the split.
         scores: by score name, one number per run.
+        of_labels: the same of each label's own score, such as ``emotion_ccc/Awe``.
         baseline: the same of the constant baseline.
-        printed: by score name, what the paper printed of this split.
+        printed: by score name, what the paper printed of this split; labels' own scores left out.
         runs, seeds: of each run, in the order of the scores.
         split: of the scores.
         group: what the runs have in common but for their seeds, as text; the same in every split.
@@ -49,6 +50,7 @@ class Row:
     clips: int
     printed: dict[str, float]
     scores: dict[str, list[float]] = field(default_factory=dict)
+    of_labels: dict[str, list[float]] = field(default_factory=dict)
     baseline: dict[str, list[float]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
@@ -75,10 +77,11 @@ class Row:
         self.runs.append(name)
         self.finished.append(run)
         self.seeds.append(run.record.seed)
-        for given, kept in ((run.record.scores, self.scores), (run.record.baseline, self.baseline)):
-            for score, value in given.get(self.split, {}).items():
-                if "/" not in score:
-                    kept.setdefault(score, []).append(value)
+        for score, value in run.record.scores.get(self.split, {}).items():
+            (self.of_labels if "/" in score else self.scores).setdefault(score, []).append(value)
+        for score, value in run.record.baseline.get(self.split, {}).items():
+            if "/" not in score:
+                self.baseline.setdefault(score, []).append(value)
 
 
 def find_runs(folders: Sequence[str | Path]) -> tuple[dict[str, FinishedRun], dict[str, str]]:
@@ -132,7 +135,8 @@ def rows_of(runs: dict[str, FinishedRun], order: dict[tuple, int] | None = None)
     for (paper, label), (identity, group) in zip(labels, groups.items(), strict=True):
         record = next(iter(group.values())).record
         for split in record.scores:
-            printed = record.recipe.get("reported_scores", {}).get(split, {})
+            reported = record.recipe.get("reported_scores", {}).get(split, {})
+            printed = {score: value for score, value in reported.items() if "/" not in score}
             counts = record.clips.get(split, {})
             corpora, clips = tuple(record.corpora), counts.get("scored", counts.get("used", 0))
             row = Row(paper, label, corpora, clips, printed, split=split, group=identity)

@@ -147,8 +147,9 @@ class ModelArguments:
     model_path: str | None = _key(None, "A saved Burst2Vec model to start from, or to evaluate with --do_train false.")
     target_rms_dbfs: float | str | None = _key(
         None,
-        "Root-mean-square level that every clip is brought to; unit variance: mean 0 and variance 1; off: levels stay "
-        "as they are; checkpoint: one of these two, as the pretrained encoder's preprocessor_config.json says.",
+        "Root-mean-square level that every clip is brought to; unit variance: mean 0 and variance 1; peak: divided by "
+        "the greatest absolute sample; off: levels stay as they are; checkpoint: unit variance or off, as the "
+        "pretrained encoder's preprocessor_config.json says.",
     )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
     recurrent: dict | str | None = _key(
@@ -183,7 +184,9 @@ class ModelArguments:
         None, "So many layers of a speech encoder, from the first on, keep their weights, and all below; or all."
     )
     initializer_range: float | str | None = _key(
-        None, "Standard deviation of the linear layers' initial weights; or glorot_uniform, as Keras has them."
+        None,
+        "Standard deviation of the linear layers' initial weights; or glorot_uniform, as Keras has them; or "
+        "kaiming_uniform, those of He et al. (2015).",
     )
     log_variance: float | None = _key(
         None, "Weigh the tasks' losses by learnt variances (Kendall et al. 2018), whose logarithms start at it."

@@ -62,7 +62,7 @@ class FrozenEncoder(nn.Module):
             with, "" where there is one.
         pooling: their kind and arguments, as ``Burst2VecConfig`` keeps them.
         config: the encoder's, for the digest.
-        level: ``"unit variance"``, or a root-mean-square level in dB of full scale; None: as recorded.
+        level: ``"unit variance"``, ``"peak"``, or a root-mean-square level in dB of full scale; None: as recorded.
         steps: of preprocessing, before that.
 
     Attributes:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from ..errors import RunError
-from ..waveforms import UNIT_VARIANCE
+from ..waveforms import PEAK, UNIT_VARIANCE
 
 PROCESSES = 256  # more than any machine can use; catches a mistyped number
 COUNT = 10**9
-LEVEL_WORDS = ("off", UNIT_VARIANCE, "checkpoint")  # what target_rms_dbfs may be but a number
+LEVEL_WORDS = ("off", UNIT_VARIANCE, PEAK, "checkpoint")  # what target_rms_dbfs may be but a number
 
 
 @dataclass(frozen=True)

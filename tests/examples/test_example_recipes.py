@@ -41,6 +41,7 @@ SMALL = {
         "intermediate_size": 8,
         "conv_depthwise_kernel_size": 3,
     },
+    "frame_cnn": {"conv_dim": [4, 4, 6]},
     "spectrogram_cnn": {"channels": 16, "width": 2},
     "vector": {},
     "waveform_cnn": {
@@ -281,6 +282,7 @@ def test_what_a_recipe_reports_are_scores_of_its_tasks(path):
     tasks = resolve_tasks(recipe.model["tasks"])
     known = {"s_mtl", *(task.score_name for task in tasks)}
     known |= {war_name(task) for task in tasks if task.kind == "classification"}
+    known |= {f"{task.score_name}/{label}" for task in tasks if task.kind == "regression" for label in task.labels}
     assert {name for scores in recipe.reported_scores.values() for name in scores} <= known
 
 

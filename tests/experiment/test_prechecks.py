@@ -114,7 +114,7 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         (["--target_rms_dbfs", "300"], "target_rms_dbfs must be in -120..20, or null, got 300.0"),
         (
             ["--target_rms_dbfs", "loud"],
-            "target_rms_dbfs must be in -120..20 dB, or one of off, unit variance, checkpoint, got 'loud'",
+            "target_rms_dbfs must be in -120..20 dB, or one of off, unit variance, peak, checkpoint, got 'loud'",
         ),
         (["--submission", "6"], "submission must be in 1..5, got 6"),
         (["--team", "my_team"], "team 'my_team', number 1: a team is A-Z, a-z, 0-9 and '-'"),
@@ -148,7 +148,7 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         ),
         (
             ["--initializer_range", "0"],
-            "initializer_range must be a number above 0, up to 100, or 'glorot_uniform', got 0.0",
+            "initializer_range must be a number above 0, up to 100, 'glorot_uniform' or 'kaiming_uniform', got 0.0",
         ),
         (["--trunk", PRIVATE % "adversary_weight: -1"], "adversary_weight must be 0 or more, .* got -1"),
         (["--pooling", "median"], "pooling 'median' is not one of"),

@@ -18,6 +18,7 @@ LAYERS = [
         "configuration_burst2vec",
         "speech_encoder",
         "conformer",
+        "frame_cnn",
         "spectrogram_cnn",
         "waveform_cnn",
         "feature_extraction_burst2vec",

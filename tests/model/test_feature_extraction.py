@@ -52,6 +52,14 @@ def test_unit_variance_is_that_of_transformers_clip_by_clip_and_leaves_silence_s
     assert not batch[0, 500:].any() and not batch[2].any()
 
 
+def test_peak_divides_each_clip_by_its_greatest_absolute_sample_and_leaves_silence_silent():
+    clips = [np.linspace(-0.5, 0.2, 500, dtype="f"), np.full(400, 1e-39, "f"), np.zeros(600, "f")]
+    batch = Burst2VecFeatureExtractor(target_rms_dbfs="peak")(clips, sampling_rate=16000)["input_values"]
+    np.testing.assert_allclose(batch[0, :500], clips[0] / 0.5, rtol=1e-6)
+    np.testing.assert_allclose(batch[1, :400], 1.0)
+    assert not batch[2].any()
+
+
 def test_integers_are_scaled_by_their_range():
     assert check_waveform(np.full(400, -32768, dtype=np.int16))[0] == -1.0
 

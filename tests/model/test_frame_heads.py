@@ -99,7 +99,7 @@ def test_with_a_sigmoid_at_each_frame_the_mean_of_the_answers_is_another():
         ),
         ({"heads_read": "windows"}, "heads_read must be 'clip', 'frames' or 'frames_then_pooled', got 'windows'"),
         ({"heads_read": "frames", "pooling": "statistics"}, "pooling must be 'mean' where heads_read is 'frames'"),
-        ({"initializer_range": "glorot"}, "up to 100, or 'glorot_uniform', got 'glorot'"),
+        ({"initializer_range": "glorot"}, "up to 100, 'glorot_uniform' or 'kaiming_uniform', got 'glorot'"),
     ],
 )
 def test_what_no_head_can_read_is_refused(arguments, message):

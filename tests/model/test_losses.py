@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
+from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.heads import LinearHead, read_out, task_loss
 from burst2vec.losses import LOSSES, absolute_loss, class_loss, concordance_loss, squared_loss
 from burst2vec.scoring import concordance_cc
@@ -94,6 +95,15 @@ def test_a_linear_output_is_in_the_tasks_unit_and_so_is_its_loss():
     outputs = head(torch.tensor([[15.0, 4.0], [0.5, -1.0]]))
     assert read_out(age, outputs).tolist() == [[31.0], [-3.0]]  # years, of which none is cut off
     assert float(task_loss(age, outputs, torch.tensor([[30.0], [float("nan")]]))) == 1.0
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_a_linear_output_starts_at_the_middle_of_its_span_or_at_0(head):
+    tasks = [{"preset": "exvo", "name": "age", "output": "linear"}]
+    for centred, start in ((True, 30.0), (False, 0.0)):
+        encoder, part = {"kind": "vector", "features": 2}, {"kind": head, "centred": centred}
+        model = Burst2VecForMultiTask(Burst2VecConfig(encoder, tasks=tasks, trunk="identity", head=part))
+        assert model.heads["age"].output.bias.tolist() == [start]
 
 
 def test_a_task_weight_multiplies_its_loss():

@@ -70,16 +70,26 @@ def test_what_the_padding_holds_moves_no_weight():
 def test_the_paper_s_part_has_torchs_weights_and_they_begin_as_torchs():
     part = LSTM(1024)
     assert sum(parameter.numel() for parameter in part.parameters()) == 4 * 512 * (1024 + 512 + 2 + 512 + 512 + 2)
-    part.initialise()
+    part.layers.initialise()
     bound = 512**-0.5
     assert all(bound * 0.9 < parameter.abs().max() <= bound for parameter in part.parameters())
+
+
+def test_weights_of_it_that_a_checkpoint_lacks_begin_as_in_a_new_model(tmp_path):
+    model = recurrent_model({"kind": "vector", "features": 4}, pooling="last")
+    kept = {name: values for name, values in model.state_dict().items() if not name.startswith("recurrent.")}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    again, told = Burst2VecForMultiTask.from_pretrained(tmp_path, output_loading_info=True)
+    lacking = {name: values for name, values in again.named_parameters() if name.startswith("recurrent.")}
+    assert set(told["missing_keys"]) == set(lacking)
+    assert all(0.8 * 12**-0.5 < values.abs().max() <= 12**-0.5 for values in lacking.values())
 
 
 def test_a_model_with_it_is_saved_and_loads_and_one_without_it_has_no_weight_of_it(tmp_path):
     model = recurrent_model()
     model.save_pretrained(tmp_path)
     again = Burst2VecForMultiTask.from_pretrained(tmp_path)
-    assert again.config.recurrent == {**SMALL, "bidirectional": False}
+    assert again.config.recurrent == {**SMALL, "bidirectional": False, "initializer": "uniform"}
     for name, values in model.state_dict().items():
         assert torch.equal(values, again.state_dict()[name])
     without = recurrent_model(recurrent=None)
@@ -106,6 +116,7 @@ def test_the_embedding_of_a_saved_model_is_of_its_recurrent_frames(tmp_path, mon
         ("rnn", "recurrent 'rnn' is not one of"),
         ({"kind": "lstm", "hidden_size": 0}, "hidden_size must be a whole number in 1..65536, got 0"),
         ({"kind": "lstm", "num_hidden_layers": 0}, "num_hidden_layers must be in 1..64, got 0"),
+        ({"kind": "lstm", "initializer": "he"}, "initializer must be one of"),
         ({"kind": "lstm", "layers": 2}, "recurrent 'lstm' does not know 'layers'"),
     ],
 )
