@@ -14,6 +14,7 @@ from .modeling_burst2vec import Burst2VecForMultiTask
 from .msg_gan import BurstGenerator, BurstGeneratorConfig
 from .personalising import personalise
 from .pipeline_burst2vec import Burst2VecPipeline
+from .prediction import predict
 from .tasks import Task
 from .training import Burst2VecTrainer, Burst2VecTrainingArguments
 from .version import __version__
@@ -47,5 +48,6 @@ __all__ = [
     "__version__",
     "load_bursts",
     "personalise",
+    "predict",
     "shipped",
 ]

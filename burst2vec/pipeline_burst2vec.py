@@ -24,7 +24,7 @@ from .weights import refuse_not_finite
 logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip", "nan")
-_CLIP_FAULTS = (AudioError, WaveformError, TransformError)
+CLIP_FAULTS = (AudioError, WaveformError, TransformError)
 _GIVE_SPEAKERS = (
     "{}, and this model takes vectors centred and scaled by their speaker's own mean and deviation, over all clips of "
     "the speaker at once; give a list of the clips with their speakers, [{{'path': 'a.wav', 'speaker': 'S1'}}, …], or "
@@ -124,23 +124,23 @@ class Burst2VecPipeline(Pipeline):
             clip, place = clip.clip, clip.place
         if self.feature_extractor.normalise_per_speaker and not isinstance(clip, _OfSpeaker):
             raise ValueError(_GIVE_SPEAKERS.format("a clip was given alone"))
-        sets = self._sets(features) if self.feature_extractor.features else None
+        sets = self.feature_sets(features) if self.feature_extractor.features else None
         try:
             if isinstance(clip, _OfSpeaker):
                 if clip.fault is not None:
                     raise clip.fault
                 values, name = clip.vector, clip.name
             else:
-                values, name = self._values(clip, place, sets)
+                values, name = self.values_of(clip, place, sets)
             rate = {} if sets else {"sampling_rate": self.feature_extractor.sampling_rate}
             return {**self.feature_extractor(values, names=[name], return_tensors="pt", **rate), "error": ""}
-        except _CLIP_FAULTS as fault:
+        except CLIP_FAULTS as fault:
             if on_error == "raise":
                 raise
             size = self.feature_extractor.feature_size if sets else MIN_SAMPLES
             return {**self.feature_extractor(np.zeros(size, np.float32), return_tensors="pt"), "error": str(fault)}
 
-    def _values(self, clip, place: int | None, sets: list[FeatureSet] | None) -> tuple[np.ndarray, str]:
+    def values_of(self, clip, place: int | None, sets: list[FeatureSet] | None) -> tuple[np.ndarray, str]:
         """The waveform of a clip, or its vector where there are feature sets; and what to call it in an error."""
         wanted = self.feature_extractor.sampling_rate
         name = "clip" if place is None else f"clip {place} (counted from 0)"
@@ -162,12 +162,12 @@ class Burst2VecPipeline(Pipeline):
         for place, clip in enumerate(clips):
             if not isinstance(clip, dict) or not isinstance(clip.get("speaker"), str) or not clip["speaker"].strip():
                 raise ValueError(_GIVE_SPEAKERS.format(f"clip {place} (counted from 0) has no speaker"))
-        sets = self._sets(features)
+        sets = self.feature_sets(features)
         prepared = []
         for place, clip in enumerate(clips):
             try:
-                prepared.append(_OfSpeaker(*self._values(clip, place, sets)))
-            except _CLIP_FAULTS as fault:
+                prepared.append(_OfSpeaker(*self.values_of(clip, place, sets)))
+            except CLIP_FAULTS as fault:
                 if on_error == "raise":
                     raise
                 prepared.append(_OfSpeaker(fault=fault))
@@ -179,7 +179,7 @@ class Burst2VecPipeline(Pipeline):
                 prepared[place] = replace(prepared[place], vector=vector)
         return prepared
 
-    def _sets(self, features: list[str] | None) -> list[FeatureSet]:
+    def feature_sets(self, features: list[str] | None) -> list[FeatureSet]:
         """The feature sets whose vectors, one after the other, the model takes of a clip."""
         recorded = self.feature_extractor.features
         if features is not None and list(map(public_name, features)) != recorded:

@@ -190,6 +190,18 @@ TASK_PRESETS: dict[str, tuple[Task, ...]] = {
 }
 
 
+def prediction_columns(task: Task) -> list[str]:
+    """The columns of a task's numbers in a table of predictions; a classification has one more, of its class.
+
+    >>> prediction_columns(AGE)
+    ['age']
+    >>> prediction_columns(Task("kind", "classification", ("Laugh", "Cry"), loss="cross_entropy", metric="uar"))
+    ['kind/Laugh', 'kind/Cry']
+    """
+    single = task.kind == "regression" and len(task.labels) == 1
+    return [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
+
+
 def resolve_tasks(tasks) -> tuple[Task, ...]:
     """The records behind a preset's name, a list of records, or a list of dictionaries.
 

@@ -91,7 +91,7 @@ def _read(path_or_bytes, name: str | None) -> tuple[np.ndarray, int, str]:
     else:
         path = os.fspath(path_or_bytes)
         name = name or path
-        with _open_regular(path, name) as file:
+        with open_regular(path, name) as file:
             waveform, rate = _decode(file, os.fstat(file.fileno()).st_size, name)
 
     if waveform.size * SAMPLING_RATE < MIN_SAMPLES * rate:
@@ -108,7 +108,7 @@ def _check_finite(resampled: np.ndarray, decoded: np.ndarray, name: str):
         raise AudioError(f"{name}: sample {where} is {decoded[where]}; every sample must be a finite number")
 
 
-def _open_regular(path, name):
+def open_regular(path, name):
     """Open a file for reading, if it is one: a FIFO would hang for ever, and a device has no end."""
     try:
         mode = os.stat(path).st_mode
@@ -131,7 +131,7 @@ def _decode(file, size: int, name: str) -> tuple[np.ndarray, int]:
     head = file.read(12)
     file.seek(0)
     container_format = "matroska" if head[:4] == b"\x1aE\xdf\xa3" else "mp4" if head[4:8] == b"ftyp" else None
-    pyav = container_format and _import_pyav(name)
+    pyav = container_format and import_pyav(name)
     try:
         if pyav:
             return _decode_with_pyav(pyav, file, container_format, name)
@@ -224,7 +224,7 @@ def _read_mono(audio, channels: int, frames: int) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.float32), *parts])
 
 
-def _import_pyav(name: str):
+def import_pyav(name: str):
     try:
         import av
     except ImportError as error:

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..data.cells import from_cell
 from ..errors import RunError
-from ..tasks import Task, resolve_tasks
-from .results import prediction_columns
+from ..tasks import Task, prediction_columns, resolve_tasks
 from .run_record import RunRecord
 
 

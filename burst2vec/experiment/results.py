@@ -16,7 +16,7 @@ from ..data.sampling import labels_present
 from ..errors import RunError, SubmissionError
 from ..files import write_whole
 from ..scoring import answered_forms, format_report, score_tasks
-from ..tasks import Task
+from ..tasks import Task, prediction_columns
 from ..version import __version__
 from .baseline import Constant
 from .inputs import Clips
@@ -122,17 +122,6 @@ def write_predictions(path: str | Path, tasks: Sequence[Task], file_ids: Sequenc
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
     write_whole(path, table.getvalue())
-
-
-def prediction_columns(task: Task) -> list[str]:
-    """The columns of a task's numbers in a file of predictions.
-
-    >>> from burst2vec.tasks import AGE
-    >>> prediction_columns(AGE)
-    ['age']
-    """
-    single = task.kind == "regression" and len(task.labels) == 1
-    return [task.name] if single else [f"{task.name}/{label}" for label in task.labels]
 
 
 def versions() -> dict[str, str]:

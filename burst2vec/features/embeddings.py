@@ -77,7 +77,7 @@ class FrozenEncoder(nn.Module):
         self.beginnings = list(poolings)
         self.pooling, self.level, self.steps = pooling, level, read_transforms(steps)
         self.size = sum(pooling.output_size for pooling in self.poolings)
-        self.digest = _digest(self, config)
+        self.digest = digest_of(self, config)
         self.extractor = Burst2VecFeatureExtractor(target_rms_dbfs=level)
         self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         self.in_bf16 = bf16_is_native()
@@ -265,7 +265,8 @@ def _of_burst2vec(model, extractor) -> FrozenEncoder:
     return FrozenEncoder(encoder, poolings, pooling, config, extractor.target_rms_dbfs, extractor.preprocess)
 
 
-def _digest(module: nn.Module, config) -> str:
+def digest_of(module: nn.Module, config) -> str:
+    """Of weights and configuration, 32 hexadecimal digits; where they lie is no part of it."""
     digest = xxhash.xxh3_128()
     decisive = {
         key: value for key, value in config.to_diff_dict().items() if key not in _NO_PART and not key.startswith("_")
@@ -274,5 +275,5 @@ def _digest(module: nn.Module, config) -> str:
     for name, tensor in sorted(module.state_dict().items()):
         if not name.endswith(MASK_EMBEDDING):
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -28,10 +28,11 @@ LAYERS = [
     {"modeling_burst2vec"},
     {"features", "personalising"},
     {"pipeline_burst2vec"},
-    {"experiment"},
+    {"experiment", "prediction"},
     {"comparison", "generation"},
 ]
-ROOMS = {"command_line", "audio", "scoring", "data", "training", "features", "experiment", "comparison", "generation"}
+ROOMS = {"command_line", "audio", "scoring", "data", "training", "features"}
+ROOMS |= {"experiment", "prediction", "comparison", "generation"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec", "msg_gan"}

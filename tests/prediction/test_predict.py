@@ -1,0 +1,184 @@
+"""burst2vec predict: a row per clip, the pipeline's own answers, and the same table whatever stopped it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from datasets import Audio, Dataset
+
+from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask, Burst2VecPipeline
+from burst2vec.errors import AudioError, CorpusError, RunError
+from burst2vec.features import FEATURE_SETS, FeatureSet
+from burst2vec.prediction import finished_parts, predict
+from burst2vec.prediction.predicting import _Predictor
+from tests.conftest import noise_clips, tiny_model
+
+LENGTHS = (8_000, 3_000, 12_345, 400, 5_000, 9_999, 700)
+
+
+@pytest.fixture(scope="module")
+def analyse():
+    return Burst2VecPipeline(model=tiny_model(), feature_extractor=Burst2VecFeatureExtractor())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Seven clips of several lengths, one file that is no recording, and one that is no audio file by its name."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "sub").mkdir()
+    for place, clip in enumerate(noise_clips(*LENGTHS)):
+        soundfile.write(folder / ("sub" if place % 2 else "") / f"{place}.wav", clip / 8, 16_000, subtype="FLOAT")
+    (folder / "broken.mp3").write_bytes(b"no recording at all")
+    (folder / "notes.txt").write_text("no clip")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(finished_parts, "CLIPS_PER_PART", 3)
+
+
+def test_every_audio_file_has_a_row_and_a_bad_one_its_reason(analyse, folder, tmp_path):
+    table = predict(folder, analyse, tmp_path / "table.csv", num_proc=0)
+    assert list(table["file"]) == sorted(table["file"]) and len(table) == 8
+    assert {"broken.mp3", "sub/1.wav"} <= set(table["file"])
+    bad = table[table["problem"] != ""]
+    assert list(bad["file"]) == ["broken.mp3"] and bad["problem"].item().startswith("broken, or not audio")
+    assert bad["emotion/Awe"].isna().all() and bad["country"].item() is None
+    assert not (tmp_path / "table.csv.parts").exists()
+    written = pd.read_csv(tmp_path / "table.csv", keep_default_na=False, na_values=[""])
+    assert list(written.columns) == list(table.columns)
+    np.testing.assert_allclose(written["age"], table["age"], atol=1e-5)
+
+
+@pytest.mark.parametrize("num_proc", [0, 2])
+def test_answers_are_those_of_the_pipeline_whatever_the_batch(analyse, folder, num_proc):
+    table = predict(folder, analyse, num_proc=num_proc, batch_size=3, on_bad_clip="skip")
+    assert len(table) == 7 and (table["problem"] == "").all()
+    for row in table.to_dict("records"):
+        alone = analyse(str(folder / row["file"]))
+        assert row["age"] == pytest.approx(alone["age"], abs=1e-3)
+        assert row["emotion/Fear"] == pytest.approx(alone["emotion"]["Fear"], abs=1e-5)
+        assert row["country"] == alone["country"]["label"]
+        assert row["country/China"] == pytest.approx(alone["country"]["probabilities"]["China"], abs=1e-5)
+
+
+def test_killed_and_resumed_it_is_the_same_table_and_nothing_is_predicted_twice(analyse, folder, tmp_path, monkeypatch):
+    whole = predict(folder, analyse, tmp_path / "whole.csv", num_proc=0)
+    made = []
+    rows_of = _Predictor.rows_of
+
+    def second_fails(self, job):
+        made.append([place for place, *_ in job])
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return rows_of(self, job)
+
+    monkeypatch.setattr(_Predictor, "rows_of", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        predict(folder, analyse, tmp_path / "table.csv", num_proc=0)
+    assert not (tmp_path / "table.csv").exists()
+    predict(folder, analyse, tmp_path / "table.csv", num_proc=0)
+    assert made == [[0, 1, 2], [3, 4, 5], [3, 4, 5], [6, 7]]
+    assert (tmp_path / "table.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert len(whole) == 8 and not (tmp_path / "table.csv.parts").exists()
+
+
+def test_parts_of_another_model_or_of_other_clips_are_never_mixed_in(analyse, folder, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_Predictor, "rows_of", stop)
+        predict(folder, analyse, tmp_path / "table.csv", num_proc=0)
+    other = Burst2VecPipeline(model=tiny_model(seed=1), feature_extractor=Burst2VecFeatureExtractor())
+    with pytest.raises(RunError, match=r"table\.csv\.parts: was begun with another model; resume that one, delete"):
+        predict(folder, other, tmp_path / "table.csv", num_proc=0)
+    with pytest.raises(RunError, match="was begun with another clips"):
+        predict(folder / "sub", analyse, tmp_path / "table.csv", num_proc=0)
+
+
+def test_lists_and_datasets_are_predicted_like_folders(analyse, folder):
+    paths = [str(folder / "0.wav"), str(folder / "2.wav")]
+    wanted = predict(paths, analyse, num_proc=0)
+    assert list(wanted["file"]) == paths
+    waveforms = [soundfile.read(path, dtype="float32")[0] for path in paths]
+    dataset = Dataset.from_dict({"file_id": ["a", "b"], "audio": paths}).cast_column("audio", Audio())
+    forms = [waveforms, [{"raw": clip, "sampling_rate": 16_000} for clip in waveforms], dataset]
+    for given, names in zip(forms, (["clip 0", "clip 1"], ["clip 0", "clip 1"], ["a", "b"]), strict=True):
+        table = predict(given, analyse, num_proc=0)
+        assert list(table["file"]) == names
+        np.testing.assert_allclose(table["age"], wanted["age"], atol=1e-3)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "json"])
+def test_parquet_and_json_hold_the_same_numbers(analyse, folder, tmp_path, ending):
+    path = tmp_path / f"table.{ending}"
+    table = predict(folder, analyse, path, num_proc=0)
+    written = pd.read_parquet(path) if ending == "parquet" else pd.DataFrame(json.loads(path.read_text()))
+    np.testing.assert_allclose(written["age"].astype(float), table["age"], atol=1e-5)
+    assert list(written["problem"]) == list(table["problem"])
+    assert list(written["country"]) == list(table["country"])
+
+
+def test_a_table_that_is_there_is_kept_unless_it_may_be_replaced(analyse, folder, tmp_path):
+    (tmp_path / "mine.csv").write_text("years of work")
+    with pytest.raises(RunError, match="is there already; give another table, or --overwrite"):
+        predict(folder, analyse, tmp_path / "mine.csv")
+    assert (tmp_path / "mine.csv").read_text() == "years of work"
+    predict([folder / "0.wav"], analyse, tmp_path / "mine.csv", overwrite=True, num_proc=0)
+    assert "emotion/Awe" in (tmp_path / "mine.csv").read_text()
+
+
+def test_the_first_bad_clip_stops_where_that_is_asked_for(analyse, folder):
+    with pytest.raises(AudioError, match=r"broken\.mp3: broken, or not audio.*on_bad_clip='report' or 'skip'"):
+        predict(folder, analyse, on_bad_clip="raise", num_proc=0)
+
+
+@pytest.mark.parametrize(
+    "given, out, error, said",
+    [
+        ([], None, CorpusError, "no clips to predict"),
+        (3, None, CorpusError, "clips is int; give a folder"),
+        ("tests/laws", None, CorpusError, "holds no audio file"),
+        ("tests/laws", "table.xls", RunError, "a table ends in .csv"),
+        ("tests/laws", "no/such/table.csv", RunError, "there is no folder"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused_in_a_sentence(analyse, given, out, error, said):
+    with pytest.raises(error, match=said):
+        predict(given, analyse, out)
+
+
+def test_a_model_that_is_none_of_ours_is_refused_by_name(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(RunError, match="is a bert, not a model that burst2vec has trained"):
+        predict(["a.wav"], tmp_path)
+    with pytest.raises(RunError, match="the model .*nowhere cannot be loaded"):
+        predict(["a.wav"], tmp_path / "nowhere")
+
+
+def test_a_model_on_its_speakers_scale_takes_a_folder_with_a_table_of_speakers(folder, tmp_path, monkeypatch):
+    def vector(waveform):
+        return np.array([waveform.std(), waveform.max(), waveform.min()], np.float32), ""
+
+    mine = FeatureSet(3, vector, lambda: ("a", "b", "c"), lambda: {"test": 1})
+    monkeypatch.setitem(FEATURE_SETS, "mine", mine)
+    torch.manual_seed(0)
+    config = Burst2VecConfig(
+        encoder_config={"kind": "vector", "features": 3}, trunk={"kind": "shared", "hidden_sizes": [8]}
+    )
+    extractor = Burst2VecFeatureExtractor(features=["mine"], feature_size=3, normalise_per_speaker=True)
+    analyse = Burst2VecPipeline(model=Burst2VecForMultiTask(config).eval(), feature_extractor=extractor)
+    with pytest.raises(CorpusError, match=r"0\.wav: has no speaker, and this model"):
+        predict([folder / "0.wav"], analyse)
+    for name in ("0.wav", "2.wav", "4.wav"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "metadata.csv").write_text("file,speaker\n0.wav,A\n2.wav,A\n4.wav,A\n")
+    table = predict(tmp_path, analyse, tmp_path / "table.parquet", num_proc=0)
+    clips = [{"path": str(tmp_path / name), "speaker": "A"} for name in table["file"]]
+    np.testing.assert_allclose(table["age"], [answer["age"] for answer in analyse(clips)], rtol=1e-5)
+    assert table["age"].nunique() == 3
