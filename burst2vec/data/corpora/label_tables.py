@@ -6,6 +6,7 @@ the file, the line, the column, the value and what is allowed.
 """
 
 import csv
+import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -135,4 +136,10 @@ def _check_header(path: str, header: list[str], columns: Sequence[str]):
         raise TableError(f"{path}, line 1: column {twice[0]!r} stands there {header.count(twice[0])} times")
     missing = [name for name in columns if name not in header]
     if missing:
-        raise TableError(f"{path}, line 1: no column {', '.join(missing)}; found: {', '.join(header) or 'no header'}")
+        spare = {name.lower(): name for name in header if name not in columns}
+        near = {name: difflib.get_close_matches(name.lower(), spare, n=1, cutoff=0.8) for name in missing}
+        rename = "".join(f"; rename {spare[found[0]]!r} to {name!r}" for name, found in near.items() if found)
+        raise TableError(
+            f"{path}, line 1: no column {', '.join(missing)}; found: {', '.join(header) or 'no header'}{rename}; "
+            "columns may stand in any order, named letter for letter"
+        )

@@ -6,6 +6,7 @@ import pytest
 from burst2vec import load_bursts
 from burst2vec.data.corpora.hume_vb import read_hume_vb
 from burst2vec.errors import CorpusError, TableError
+from burst2vec.scoring.submission_forms import FORMS
 from burst2vec.tasks import AVB_CULTURES, AVB_TYPES
 
 from ..corpora_on_disk import AVB_COLUMNS, AVB_ROWS, ROWS, with_field, write_avb, write_hume_vb
@@ -56,13 +57,29 @@ def test_all_labels_of_both_challenges_stand_side_by_side(tmp_path):
         assert str(rows.select_columns(avb[split].column_names)[:]) == str(avb[split][:])
 
 
-def test_columns_are_matched_by_name_in_any_order(tmp_path):
-    plain = clips_of(write_avb(tmp_path))
-    order = np.random.default_rng(0).permutation(40)
-    rows = [[*row[:2], *(row[2:][place] for place in order)] for row in AVB_ROWS["culture"]]
-    columns = {**AVB_COLUMNS, "culture": [AVB_CULTURES[place] for place in order]}
-    shuffled = clips_of(write_avb(tmp_path, {**AVB_ROWS, "culture": rows[::-1]}, columns))
-    assert str(shuffled) == str(plain)
+@pytest.mark.parametrize("name", AVB_COLUMNS)
+def test_columns_are_matched_by_name_in_any_order(tmp_path, name):
+    numbered = [["[00001]", "Train", *(f"0.{number:02d}" for number in range(len(AVB_COLUMNS[name])))]]
+    rows = {**AVB_ROWS, name: AVB_ROWS[name] if name == "type" else [*numbered, *AVB_ROWS[name][1:]]}
+    plain = clips_of(write_avb(tmp_path, rows))
+    table = tmp_path / "labels" / f"{name}_info.csv"
+    header, *lines = (line.split(",") for line in table.read_text().splitlines())
+    order = np.random.default_rng(0).permutation(len(header))  # File_ID and Split among them
+    shuffled = [[fields[place] for place in order] for fields in (header, *lines[::-1])]
+    assert shuffled[0] != header
+    table.write_text("".join(",".join(fields) + "\n" for fields in shuffled))
+    again = clips_of(tmp_path)
+    assert {clip: str(again[clip]) for clip in plain} == {clip: str(row) for clip, row in plain.items()}
+    assert name == "type" or plain["00001"][name] == pytest.approx([float(text) for text in numbered[0][2:]])
+
+
+def test_the_published_order_of_cultures_labels_is_read(tmp_path):
+    published = [column.label for column in FORMS["A-VB-Culture"].columns]
+    by_label = {label: f"0.{place:02d}" for place, label in enumerate(AVB_CULTURES)}
+    rows = {"culture": [["[00001]", "Train", *(by_label[label] for label in published)]]}
+    (clip,) = clips_of(write_avb(tmp_path, rows, {"culture": published})).values()
+    assert published[9] == "United States_Awe" and published[-4] == "China_Surprise"
+    assert clip["culture"] == pytest.approx([place / 100 for place in range(40)])
 
 
 def test_clips_stand_in_the_order_of_the_first_table_or_of_data_info(tmp_path):
@@ -166,8 +183,16 @@ def test_a_clip_that_data_info_does_not_have_is_refused(tmp_path, labels):
 @pytest.mark.parametrize("name", AVB_COLUMNS)
 def test_a_missing_column_is_named(tmp_path, name):
     columns = {**AVB_COLUMNS, name: ["Weird", *AVB_COLUMNS[name][1:]]}
-    with pytest.raises(TableError, match=f"{name}_info.csv, line 1: no column {AVB_COLUMNS[name][0]}; found: "):
+    missing = AVB_COLUMNS[name][0]
+    with pytest.raises(TableError, match=f"{name}_info.csv, line 1: no column {missing}; found: File_ID, Split, Weird"):
         read_hume_vb(write_avb(tmp_path, columns=columns), labels="avb")
+
+
+def test_a_column_of_nearly_the_right_name_is_shown(tmp_path):
+    columns = [label.replace("South Africa_Sadness", "SouthAfrica_Sadness") for label in AVB_CULTURES]
+    hint = "; rename 'SouthAfrica_Sadness' to 'South Africa_Sadness'; columns may stand in any order, named letter for"
+    with pytest.raises(TableError, match="no column South Africa_Sadness; found: .*" + hint):
+        read_hume_vb(write_avb(tmp_path, columns={**AVB_COLUMNS, "culture": columns}), labels="avb")
 
 
 def test_the_other_labels_are_named_where_those_asked_for_are_not_there(tmp_path):

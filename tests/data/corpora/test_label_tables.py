@@ -57,9 +57,12 @@ def test_a_quoted_field_may_span_lines_and_lines_are_still_counted(tmp_path):
     [
         ("", "line 1: no column id, age; found: no header"),
         ("id,age\n", "has no rows below its header"),
-        ("id;age\na;1\n", "line 1: no column id, age; found: id;age"),
-        ("id,Age\na,1\n", "line 1: no column age; found: id, Age"),
-        ("id,age \na,1\n", "line 1: no column age; found: id, age "),
+        ("id;age\na;1\n", "line 1: no column id, age; found: id;age; "),
+        (
+            "id,Age\na,1\n",
+            "line 1: no column age; found: id, Age; rename 'Age' to 'age'; columns may stand in any order",
+        ),
+        ("id,age \na,1\n", "line 1: no column age; found: id, age ; rename 'age ' to 'age'; columns"),
         ("id,age,id\na,1,b\n", "line 1: column 'id' stands there 2 times"),
         ("id,age\na,1\nb,2,\n", "line 3: 3 fields where the header has 2"),
         ("id,age\na,1,\nb,2\n", "line 3: 2 fields where the header has 2; the rows before it have 3: end all rows"),
