@@ -55,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
         "--data_dir", nargs="+", default=[], help="the corpus's folder; for a mixture NAME=FOLDER each"
     )
     options.add_argument("--cache_dir", help="where datasets keeps its cache")
-    options.add_argument("--team", help="team in the submission file's name; default the first run's")
-    options.add_argument("--submission", type=int, help="number in the submission file's name, 1 to 5")
+    options.add_argument("--team", help="team in the submission files' names; default the first run's")
+    options.add_argument("--submission", type=int, help="number in the submission files' names, 1 to 5")
     return options
 
 

@@ -88,8 +88,8 @@ class DataArguments(CorpusArguments):
     max_predict_samples: int | None = _key(None, "Predict so many test clips.")
     on_bad_clip: Literal["skip", "raise"] = _key("skip", "An unreadable clip is skipped and counted, or ends the run.")
     preprocessing_num_workers: int | None = _key(None, "Processes that read and check the clips.")
-    team: str = _key("burst2vec", "Team in the submission file's name.")
-    submission: int = _key(1, "Number in the submission file's name, 1 to 5.")
+    team: str = _key("burst2vec", "Team in the submission files' names.")
+    submission: int = _key(1, "Number in the submission files' names, 1 to 5.")
 
     def __post_init__(self):
         super().__post_init__()

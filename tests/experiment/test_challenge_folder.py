@@ -10,7 +10,8 @@ from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.experiment.execute import execute
 from burst2vec.experiment.recipes import parse_run
 from burst2vec.scoring import validate_official_file
-from tests.data.corpora_on_disk import COLUMNS_16, rows_16, write_vector
+from burst2vec.tasks import AVB_TYPES
+from tests.data.corpora_on_disk import AVB_COLUMNS, COLUMNS_16, rows_16, write_avb, write_vector
 
 pytestmark = pytest.mark.slow  # whole runs
 
@@ -49,3 +50,34 @@ def test_a_shipped_baseline_runs_whole_and_submits_every_test_clip(handed_out, t
     assert validate_official_file(submission, asked) == len(asked) > 10
     expected = {"file": submission.name, "clips": len(asked), "constant_baseline": [asked[3]], "without_row": 0}
     assert record.submissions == [expected]
+
+
+def test_a_run_of_avbs_four_tasks_writes_all_four_files(handed_out, tmp_path):
+    folder, _, rows, asked = handed_out
+    chance = np.random.default_rng(1)
+    tables = {}
+    for name, columns in AVB_COLUMNS.items():
+        said = [[AVB_TYPES[chance.integers(8)]] if name == "type" else chance.random(len(columns)) for _ in rows]
+        blank = [""] * len(columns)
+        tables[name] = [
+            [*row[:2], *(blank if row[1] == "Test" else labels)] for row, labels in zip(rows, said, strict=True)
+        ]
+    write_avb(folder, tables)
+    places = ["--data_dir", folder, "--features_dir", folder / "feats", "--cache_dir", tmp_path / "cache"]
+    options = ["--output_dir", tmp_path / "run", "--num_train_epochs", "1", "--tasks", "avb"]
+    record = execute(parse_run(list(map(str, ["avb_baselines/egemaps_high", *places, *options]))))
+    forms = ["A-VB-High", "A-VB-Two", "A-VB-Culture", "A-VB-Type"]
+    assert [written["file"] for written in record.submissions] == [f"{form}_burst2vec_1.csv" for form in forms]
+    for written in record.submissions:
+        assert validate_official_file(tmp_path / "run" / written["file"], asked) == len(asked)
+        assert written["constant_baseline"] == [asked[3]]
+    scores = record.scores["validation"]
+    assert {"high_pearson", "two_pearson/Valence", "culture_pearson/Venezuela_Surprise", "type_war"} <= scores.keys()
+    assert "| culture_pearson " in (tmp_path / "run" / "README.md").read_text()
+    with (tmp_path / "run" / "predictions_test.csv").open(newline="") as table:
+        predicted = {row["file_id"]: row for row in csv.DictReader(table)}
+    with (tmp_path / "run" / "A-VB-Culture_burst2vec_1.csv").open(newline="") as table:
+        for row in csv.DictReader(table):
+            if (clip := row["File_ID"].strip("[]")) in predicted:
+                assert row["South Africa_Surprise"] == predicted[clip]["culture/South Africa_Surprise"]
+                assert row["SouthAfrica_Sadness"] == predicted[clip]["culture/South Africa_Sadness"]
