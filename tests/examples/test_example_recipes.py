@@ -21,7 +21,7 @@ from burst2vec.experiment.execute import execute
 from burst2vec.experiment.recipes import load_recipe, parse_run
 from burst2vec.features import FEATURE_SETS
 from burst2vec.scoring import s_mtl
-from burst2vec.scoring.score_report import war_name
+from burst2vec.scoring.score_report import beside_name
 from burst2vec.tasks import AVB_TYPES, resolve_tasks
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import AVB_COLUMNS, write_vector, write_webm
@@ -281,7 +281,7 @@ def test_what_a_recipe_reports_are_scores_of_its_tasks(path):
     recipe = load_recipe(path)
     tasks = resolve_tasks(recipe.model["tasks"])
     known = {"s_mtl", *(task.score_name for task in tasks)}
-    known |= {war_name(task) for task in tasks if task.kind == "classification"}
+    known |= {beside_name(task) for task in tasks}
     known |= {f"{task.score_name}/{label}" for task in tasks if task.kind == "regression" for label in task.labels}
     assert {name for scores in recipe.reported_scores.values() for name in scores} <= known
 

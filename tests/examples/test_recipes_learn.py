@@ -41,6 +41,12 @@ KINDS = {
     },
     "emogator/log_mel_cnn": {"encoder": {"channels": 20, "width": 4}, "corpus": "synthetic", "tasks": "exvo"},
     "exvo_baselines/compare": {"features": '["log_mel"]'},
+    "exvo_baselines/fewshot_64": {
+        "encoder": {"conv_dim": [8, 16, 32]},
+        "recurrent": {"hidden_size": 32},
+        "tasks": "exvo",
+        "learning_rate": 5e-3,
+    },
 }
 NARROW = {"conv_dim": [16, 32, 64, 64]}  # an eighth of the published widths
 
