@@ -7,17 +7,25 @@ its frames are computed once.
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from .data.collating import label_array
-from .errors import Burst2VecError, SupportError
+from .errors import Burst2VecError, DivergenceError, SupportError
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
+from .parts import is_number
 from .tasks import Task
+from .weights import weights_not_finite
 
 BIAS_AND_SCALE = "bias_and_scale"
+TUNED_PARTS = {"head": "heads", "trunk": "trunk", "recurrent": "recurrent"}  # as ``tune`` names them, and the model
+MOST_STEPS = 10_000
+STEPS = 20
+LEARNING_RATE = 1e-3
 SCALE_DEVIATION = 0.25  # of speakers' scales about 1, by which the estimate of one is drawn to 1; our choice
 
 
@@ -27,6 +35,8 @@ def personalise(
     support_clips: Sequence,
     support_labels: Mapping[str, Sequence],
     tune: str | Sequence[str] = BIAS_AND_SCALE,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
 ) -> Burst2VecForMultiTask:
     """A model for the speaker of the support clips.
 
@@ -37,25 +47,91 @@ def personalise(
             with ``features``, vectors (features,), on the speaker's scale where it says ``normalise_per_speaker``.
         support_labels: by task, for as many tasks as there are labels of: a regression's in its unit, (clips, labels)
             in the order of ``task.labels``; of a classification the index of the class, (clips,).
-        tune: ``"bias_and_scale"``: see [`fit_bias_and_scale`]; classifications answer as before.
+        tune: ``"bias_and_scale"``: see [`fit_bias_and_scale`]; classifications answer as before. Or which weights are
+            tuned: ``"head"``, ``"trunk"``, ``"recurrent"``, or several in a list; see [`tune_parts`].
+        steps: of tuning, 1 or more.
+        learning_rate: of tuning, above 0 and up to 1.
 
     Returns:
         A model of its own, in evaluation mode, which is saved, loaded and put into a pipeline as any other.
 
     Raises:
         SupportError: no clips; labels that are missing, out of the task's span, of another shape or of a task that the
-            model does not have; no label of a regression for ``"bias_and_scale"``.
+            model does not have; no label of a regression for ``"bias_and_scale"``; a part that is unknown or that the
+            model has no weights of; steps or a rate out of their range.
+        DivergenceError: weights that are no longer finite after tuning.
         WaveformError: a clip that the extractor refuses; it is called "support clip 0" and so on.
     """
-    if tune != BIAS_AND_SCALE:
-        raise SupportError(f"tune {tune!r} is not {BIAS_AND_SCALE!r}")
+    tuning = Tuning(tune, steps, learning_rate)
+    tuning.refuse_for(model)
     labels = check_support(model.tasks, support_clips, support_labels)
     personal = copy.deepcopy(model).eval()
     inputs = support_batch(personal, extractor, support_clips)
     with torch.no_grad():
         frames = personal.encoder(inputs["input_values"], inputs.get("attention_mask"))
-    set_bias_and_scale(personal, *frames, labels)
+    tuning.apply(personal, *frames, labels)
     return personal
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a model is made a speaker's own; the arguments are [`personalise`]'s."""
+
+    tune: str | Sequence[str] = BIAS_AND_SCALE
+    steps: int = STEPS
+    learning_rate: float = LEARNING_RATE
+
+    def __post_init__(self):
+        allowed = f"{BIAS_AND_SCALE!r}, or one or more of {list(TUNED_PARTS)}"
+        if self.tune != BIAS_AND_SCALE:
+            if not self.parts or len(set(self.parts)) < len(self.parts) or not set(self.parts) <= set(TUNED_PARTS):
+                raise SupportError(f"tune must be {allowed}, got {self.tune!r}")
+        if type(self.steps) is not int or not 1 <= self.steps <= MOST_STEPS:
+            raise SupportError(f"steps must be a whole number in 1..{MOST_STEPS}, got {self.steps!r}")
+        if not is_number(self.learning_rate) or not 0 < self.learning_rate <= 1:
+            raise SupportError(f"learning_rate must be above 0, up to 1, got {self.learning_rate!r}")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts whose weights are tuned; none of a bias and a scale."""
+        if self.tune == BIAS_AND_SCALE:
+            return ()
+        return (self.tune,) if isinstance(self.tune, str) else tuple(self.tune)
+
+    def refuse_for(self, model: Burst2VecForMultiTask) -> None:
+        """
+        Raises:
+            SupportError: a part that the model has no weights of.
+        """
+        for part in self.parts:
+            if not part_weights(model, part):
+                having = [other for other in TUNED_PARTS if part_weights(model, other)]
+                raise SupportError(f"tune {part!r}: the model has no weights there; it has some of {having}")
+
+    def apply(self, model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping[str, np.ndarray]) -> None:
+        """Change ``model``, which is in evaluation mode, by a speaker's frames and their labels.
+
+        Args:
+            frames, frame_mask: of the support clips, as the model's encoder gives them.
+            labels: as [`check_support`] gives them.
+        """
+        if self.parts:
+            tune_parts(model, frames, frame_mask, labels, self)
+        else:
+            set_bias_and_scale(model, frames, frame_mask, labels)
+
+    def personal_copy(
+        self, model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping[str, np.ndarray]
+    ) -> Burst2VecForMultiTask:
+        """A model of the speaker that has the encoder of ``model`` for its own; for many speakers, one after the other.
+
+        Args:
+            model: in evaluation mode; it stays as it is.
+            frames, frame_mask, labels: as [`Tuning.apply`] has them.
+        """
+        personal = copy.deepcopy(model, {id(model.encoder): model.encoder})
+        self.apply(personal, frames, frame_mask, labels)
+        return personal
 
 
 def fit_bias_and_scale(predictions, labels) -> tuple[np.ndarray, np.ndarray]:
@@ -173,3 +249,66 @@ def set_bias_and_scale(model: Burst2VecForMultiTask, frames, frame_mask, labels:
         bias, scale = fit_bias_and_scale(predictions[name].float().cpu().numpy(), labels[name])
         fitted[name] = {"bias": bias.tolist(), "scale": scale.tolist()}
     model.config.bias_and_scale = fitted
+
+
+def tune_parts(model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping[str, np.ndarray], how: Tuning) -> None:
+    """Tune some of a model's weights on a speaker's frames, in place.
+
+    Adam takes ``how.steps`` steps, each on all support clips, down the squared error of regressions, as fractions of
+    their span, and the cross-entropy of classifications, added with the tasks' loss weights. It is not the loss of
+    training: two clips have no concordance to speak of. Everything is in evaluation mode, dropout and batch norm too,
+    so nothing is drawn and two calls give the same weights. That the model's own weights are tuned on two clips of the
+    speaker is what Baird et al. (2022, section 3.3) ask of ExVo-FewShot, and their baseline tunes the recurrent part
+    and the head; they state neither steps nor a rate for it.
+
+    Args:
+        model: in evaluation mode.
+        frames, frame_mask: of the support clips, as the model's encoder gives them.
+        labels: as [`check_support`] gives them.
+
+    Raises:
+        DivergenceError: a weight that is no longer finite.
+    """
+    weights = [weight for part in how.parts for weight in part_weights(model, part)]
+    learns = [weight.requires_grad for weight in weights]
+    targets = {name: torch.from_numpy(values).to(frames.device) for name, values in labels.items()}
+    # cuDNN differentiates a recurrent layer in training mode alone; torch's own kernels do in both.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        for weight in weights:
+            weight.requires_grad_(True)
+        optimizer = torch.optim.Adam(weights, lr=how.learning_rate)
+        for _ in range(how.steps):
+            answers = model.answer_frames(frames, frame_mask, names=list(labels)).predictions
+            loss = sum(support_loss(model.tasks[name], answers[name], targets[name]) for name in labels)
+            gradients = torch.autograd.grad(loss, weights, allow_unused=True)  # of other tasks' heads there are none
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient
+            optimizer.step()
+    for weight, did in zip(weights, learns, strict=True):
+        weight.grad = None
+        weight.requires_grad_(did)
+    if wrong := weights_not_finite(model):
+        raise DivergenceError(
+            f"after {how.steps} steps at the rate {how.learning_rate:g} {wrong[0]} is not finite; tune with fewer "
+            "steps, or at a lower rate"
+        )
+
+
+def support_loss(task: Task, predictions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Squared error as a fraction of the span, or cross-entropy, the mean over clips, times the task's loss weight.
+
+    >>> task = Task("pain", kind="regression", labels=("pain",), span=(0.0, 10.0))
+    >>> round(float(support_loss(task, torch.tensor([[4.0]]), torch.tensor([[6.0]]))), 4)
+    0.04
+    """
+    if task.kind == "classification":
+        loss = F.nll_loss(predictions.clamp(min=1e-12).log(), labels)
+    else:
+        loss = (task.from_unit(predictions) - task.from_unit(labels)).square().mean()
+    return task.loss_weight * loss
+
+
+def part_weights(model: Burst2VecForMultiTask, part: str) -> list[torch.nn.Parameter]:
+    """The weights of one of ``TUNED_PARTS``; none where the model does not have it."""
+    module = getattr(model, TUNED_PARTS[part])
+    return [] if module is None else list(module.parameters())

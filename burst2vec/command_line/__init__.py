@@ -24,6 +24,7 @@ SUB_COMMANDS = {
     "fuse": "fuse.py",
     "report": "report.py",
     "compare": "compare_runs.py",
+    "fewshot": "run_fewshot.py",
     "score-generated": "score_generated.py",
     "plot-filters": "plot_frequency_response.py",
 }

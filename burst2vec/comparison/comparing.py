@@ -94,7 +94,7 @@ def compare_pair(task: Task, split: Split, names: Sequence[str], first: str, sec
     known = references >= 0 if classes else np.isfinite(references).all(axis=1)
     if known.sum() < 2:
         raise RunError(f"task {task.name!r}: {known.sum()} labelled clips are too few to compare systems on")
-    errors = [_errors(task, values[known], references[known]) for values in predictions]
+    errors = [clip_errors(task, values[known], references[known]) for values in predictions]
     of_paper = (
         cochrans_q(np.stack(errors, axis=1))
         if classes
@@ -106,7 +106,7 @@ def compare_pair(task: Task, split: Split, names: Sequence[str], first: str, sec
     return Tested(task, first, second, of_paper, compare_paired(*means), len(means[0]))
 
 
-def _errors(task: Task, predicted: np.ndarray, references: np.ndarray) -> np.ndarray:
+def clip_errors(task: Task, predicted: np.ndarray, references: np.ndarray) -> np.ndarray:
     """One number per clip: 1.0 where the class is right, else 0.0; of a regression its error, the mean over labels."""
     if task.kind == "classification":
         return (predicted.argmax(axis=1) == references).astype(np.float64)
@@ -118,7 +118,7 @@ def all_at_once(task: Task, split: Split) -> Comparison:
     """Cochran's Q of all systems together, of a classification."""
     references = split.references[task.name]
     known = references >= 0
-    right = [_errors(task, own[task.name][known], references[known]) for own in split.predictions]
+    right = [clip_errors(task, own[task.name][known], references[known]) for own in split.predictions]
     return cochrans_q(np.stack(right, axis=1))
 
 
@@ -169,19 +169,20 @@ def format_tested(tested: Sequence[Tested]) -> str:
                 one.task.score_name,
                 TESTS[one.task.kind],
                 f"{one.of_paper.statistic:.2f}",
-                _p(one.of_paper.p),
+                p_value_text(one.of_paper.p),
                 f"{PAIRED[one.task.metric]}, {one.speakers:,} speakers",
                 f"{difference:+.4f} ({low:+.4f} to {high:+.4f})",
-                _p(paired_p),
-                _p(p),
+                p_value_text(paired_p),
+                p_value_text(p),
             ]
         )
     return markdown_table(rows, "<<<<>><>>>", aligned=False)
 
 
-def _p(value: float) -> str:
-    """
-    >>> _p(0.0123), _p(0.00001), _p(float("nan"))
+def p_value_text(value: float) -> str:
+    """A p-value as a table has it.
+
+    >>> p_value_text(0.0123), p_value_text(0.00001), p_value_text(float("nan"))
     ('0.012', '< 0.001', '-')
     """
     return "-" if np.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -199,7 +200,7 @@ def write_comparison(
     first = tested[0].first
     lines = [f"# {markdown_text(first)} and others, {split}, {clips:,} clips", format_tested(tested), ABOUT]
     for task, (statistic, p) in together.items():
-        lines.insert(2, f"{task}: Cochran's Q of all systems together is {statistic:.2f}, p {_p(p)}.")
+        lines.insert(2, f"{task}: Cochran's Q of all systems together is {statistic:.2f}, p {p_value_text(p)}.")
     text = "\n\n".join(lines)
     record = {
         "split": split,

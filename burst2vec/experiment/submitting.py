@@ -11,6 +11,7 @@ from ..scoring import answered_forms, submission_name, write_official_file
 from ..tasks import Task
 from .sections import DataArguments
 
+FEW_SHOT = "ExVo-Few"
 NAMED = 10  # clips named on the console; the record names all
 
 
@@ -77,7 +78,7 @@ def write_submission(
     """
     file_ids, values = predictions
     predicted = entered_clips(file_ids, arguments)
-    if not predicted or form not in answered_forms(tasks):
+    if not predicted or form not in answered_forms(tasks, personal=form == FEW_SHOT):
         return None
     filled = set() if constant is None else set(entered_clips(unreadable, arguments)) - set(predicted)
     asked = list(entered_clips(table, arguments))

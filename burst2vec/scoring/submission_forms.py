@@ -1,8 +1,8 @@
 """The challenges' official prediction files: what each is called, and what stands in its columns.
 
-``ExVo-Multi`` is of ExVo-MultiTask (Baird et al. 2022, arXiv 2205.01780), the others of A-VB's four tasks (Baird et al.
-2022, arXiv 2207.03572), with the headers that their organisers published: github.com/HumeAI/competitions,
-A-VB2022/README.md.
+``ExVo-Multi`` is of ExVo-MultiTask and ``ExVo-Few`` of ExVo-FewShot (Baird et al. 2022, arXiv 2205.01780), the others
+of A-VB's four tasks (Baird et al. 2022, arXiv 2207.03572), with the headers that their organisers published:
+github.com/HumeAI/competitions, A-VB2022/README.md.
 
 >>> FORMS["A-VB-Two"].header
 ('File_ID', 'Valence', 'Arousal')
@@ -68,10 +68,12 @@ class Form:
     Attributes:
         name: what the file's name begins with.
         columns: those behind File_ID, in their order.
+        personal: whether its predictions are of models personalised on each speaker's support clips.
     """
 
     name: str
     columns: tuple[Column, ...]
+    personal: bool = False
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -113,19 +115,24 @@ def _forms() -> dict[str, Form]:
             Column("Age", age, "age", AGE_YEARS),
             *(Column(label, emotion, label) for label in EXVO_EMOTIONS),
         ],
+        "ExVo-Few": [Column(label, emotion, label) for label in EXVO_EMOTIONS],
         "A-VB-High": [Column(label, high, label) for label in EXVO_EMOTIONS],
         "A-VB-Two": [Column(label, two, label) for label in ("Valence", "Arousal")],
         "A-VB-Culture": _culture_columns(culture),
         "A-VB-Type": [Column("Voc_Type", voc_type, classes=voc_type.labels)],
     }
-    return {name: Form(name, tuple(of_form)) for name, of_form in columns.items()}
+    return {name: Form(name, tuple(of_form), personal=name == "ExVo-Few") for name, of_form in columns.items()}
 
 
 FORMS = _forms()
 
 
-def answered_forms(tasks) -> list[str]:
+def answered_forms(tasks, personal: bool = False) -> list[str]:
     """The official files that the predictions of a task set fill, however they were trained.
+
+    Args:
+        tasks: as ``resolve_tasks`` takes them.
+        personal: those that take predictions of models personalised on each speaker; else the others.
 
     Compared are names, kinds, labels in any order, and units (an age in years); losses, weights, spans and metrics are
     not, and there may be further tasks.
@@ -136,9 +143,11 @@ def answered_forms(tasks) -> list[str]:
     >>> squared = [{"preset": "exvo", "name": name, "loss": "mse"} for name in ("emotion", "age")]
     >>> answered_forms([*squared, {"preset": "exvo", "name": "country"}])
     ['ExVo-Multi']
+    >>> answered_forms("exvo", personal=True)
+    ['ExVo-Few']
     """
     given = _meanings(resolve_tasks(tasks))
-    return [name for name, form in FORMS.items() if _meanings(form.tasks) <= given]
+    return [name for name, form in FORMS.items() if form.personal is personal and _meanings(form.tasks) <= given]
 
 
 def _meanings(tasks) -> set[tuple]:

@@ -8,8 +8,8 @@ import torch
 from transformers import pipeline
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask, personalise
-from burst2vec.errors import SupportError, WaveformError
-from burst2vec.personalising import fit_bias_and_scale
+from burst2vec.errors import DivergenceError, SupportError, WaveformError
+from burst2vec.personalising import Tuning, fit_bias_and_scale
 from tests.conftest import noise_clips, tiny_model
 
 EXTRACTOR = Burst2VecFeatureExtractor()
@@ -153,3 +153,100 @@ def test_support_clips_that_cannot_be_are_refused():
 def test_a_configuration_refuses_what_is_no_bias_and_scale(described, message):
     with pytest.raises(ValueError, match=message):
         Burst2VecConfig(bias_and_scale=described)
+
+
+LSTM = {"recurrent": {"kind": "lstm", "hidden_size": 8, "num_hidden_layers": 2}, "pooling": "last"}
+
+
+def tuned(model, tune, labels=None, **how):
+    return personalise(model, EXTRACTOR, CLIPS, labels or {"emotion": np.full((2, 10), 0.9)}, tune, **how)
+
+
+@pytest.mark.parametrize("tune", ["head", ["trunk"], ["recurrent", "head"], ["head", "trunk", "recurrent"]])
+@pytest.mark.parametrize("training", [True, False])
+def test_only_what_is_tuned_changes_and_the_given_model_does_not(tune, training):
+    model = tiny_model(**LSTM, head={"kind": "linear", "dropout": 0.5}).train(training)
+    before, flags = copy.deepcopy(model.state_dict()), {n: p.requires_grad for n, p in model.named_parameters()}
+    personal = tuned(model, tune, steps=2)
+    changed = {name for name, values in personal.state_dict().items() if not torch.equal(values, before[name])}
+    wanted = {{"head": "heads"}.get(part, part) for part in ([tune] if isinstance(tune, str) else tune)}
+    assert {name.split(".")[0] for name in changed} == wanted
+    assert not [name for name in changed if ".age." in name or ".country." in name]  # tasks without support labels
+    assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())
+    assert model.training is training and not personal.training
+    assert {n: p.requires_grad for n, p in personal.named_parameters()} == flags
+    assert all(parameter.grad is None for each in (model, personal) for parameter in each.parameters())
+
+
+def test_batch_norm_and_dropout_stay_in_evaluation_mode_and_nothing_is_drawn():
+    encoder = {"kind": "spectrogram_cnn", "width": 4}
+    torch.manual_seed(0)
+    model = Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder, trunk="shared", tasks="exvo")).train()
+    first, second = (tuned(model, ["head", "trunk"]) for _ in range(2))
+    for (name, values), (_, again) in zip(first.state_dict().items(), second.state_dict().items(), strict=True):
+        assert torch.equal(values, again), name
+    running = [name for name in first.state_dict() if "running_" in name or "num_batches" in name]
+    assert running and all(torch.equal(first.state_dict()[name], model.state_dict()[name]) for name in running)
+
+
+def test_tuning_brings_the_answers_nearer_to_the_support_labels():
+    model = tiny_model(**LSTM)
+    labels = {"emotion": np.full((2, 10), 0.9), "country": [3, 3], "age": [[40.0], [40.0]]}
+    personal = answers(tuned(model, ["head", "recurrent"], labels, steps=20, learning_rate=0.01))
+    before = answers(model)
+    assert (personal["emotion"] - 0.9).square().mean() < (before["emotion"] - 0.9).square().mean()
+    assert (personal["age"] - 40).abs().mean() < (before["age"] - 40).abs().mean()
+    assert (personal["country"][:, 3] > before["country"][:, 3]).all()
+
+
+def test_a_tuned_model_is_saved_as_any_other(tmp_path):
+    personal = tuned(tiny_model(), "head", steps=2)
+    personal.save_pretrained(tmp_path)
+    again = Burst2VecForMultiTask.from_pretrained(tmp_path)
+    assert all(torch.equal(values, again.state_dict()[name]) for name, values in personal.state_dict().items())
+
+
+@pytest.mark.parametrize("tune", ["bias_and_scale", "head"])
+def test_a_copy_with_the_same_encoder_answers_as_one_of_its_own(tune):
+    model = tiny_model()
+    labels = {"emotion": np.full((2, 10), 0.9, np.float32)}
+    with torch.no_grad():
+        frames = model.encoder(**{"waveforms" if k == "input_values" else k: v for k, v in batch_of(CLIPS).items()})
+    personal = Tuning(tune, steps=2).personal_copy(model, *frames, labels)
+    assert personal.encoder is model.encoder and personal.heads is not model.heads
+    for name, values in answers(tuned(model, tune, steps=2)).items():
+        torch.testing.assert_close(answers(personal)[name], values)
+
+
+def batch_of(clips):
+    return EXTRACTOR(clips, sampling_rate=16000, return_tensors="pt")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"tune": "encoder"}, r"tune must be 'bias_and_scale', or one or more of .*, got 'encoder'"),
+        ({"tune": ["head", "head"]}, r"got \['head', 'head'\]"),
+        ({"tune": []}, r"got \[\]"),
+        ({"tune": ["head", "bias_and_scale"]}, r"got \['head', 'bias_and_scale'\]"),
+        (
+            {"tune": "recurrent"},
+            r"tune 'recurrent': the model has no weights there; it has some of \['head', 'trunk'\]",
+        ),
+        ({"tune": "head", "steps": 0}, r"steps must be a whole number in 1..10000, got 0"),
+        ({"tune": "head", "steps": True}, r"steps must be .*, got True"),
+        ({"tune": "head", "learning_rate": 0.0}, r"learning_rate must be above 0, up to 1, got 0.0"),
+        ({"tune": "head", "learning_rate": float("nan")}, r"learning_rate must be .*, got nan"),
+    ],
+)
+def test_a_way_of_tuning_that_does_not_exist_is_refused(how, message):
+    with pytest.raises(SupportError, match=message):
+        tuned(tiny_model(), **how)
+
+
+def test_weights_that_are_no_longer_finite_are_refused():
+    model = tiny_model(tasks=[{"preset": "exvo", "name": "age", "output": "linear"}])
+    with torch.no_grad():
+        model.heads["age"].output.bias.fill_(float("inf"))
+    with pytest.raises(DivergenceError, match=r"after 3 steps at the rate 1 .* is not finite; tune with fewer"):
+        tuned(model, "head", {"age": [[30.0], [30.0]]}, steps=3, learning_rate=1.0)

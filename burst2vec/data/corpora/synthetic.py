@@ -55,7 +55,7 @@ KINSHIP = {
     ("Sadness", "Awe"): 0.3,
 }
 
-_SPEAKER, _CLIP = 0, 1  # streams of chance
+_SPEAKER, _CLIP, _OFFSET = 0, 1, 2  # streams of chance
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,29 @@ def draw_speaker(speaker: int, seed: int) -> tuple[str, Voice]:
     return SPLITS[speaker // countries % len(SPLITS)], invent_voice(EXVO_COUNTRIES[speaker % countries], age_years, rng)
 
 
-def draw_clip(index: int, speakers: int, seed: int) -> tuple[Clip, np.ndarray]:
-    """Row and waveform of a clip: a function of its place, the number of speakers and the seed, of nothing else."""
+def rated(intensities: np.ndarray, speaker: int, seed: int, speaker_offset: float) -> np.ndarray:
+    """The intensities of a speaker's clip as its labels have them: each emotion moved by the speaker's own offset.
+
+    The offsets are normal, of standard deviation ``speaker_offset``, and the labels stay in 0..1. The sound does not
+    tell them: they are what only labelled clips of the speaker can.
+    """
+    offsets = np.random.default_rng([seed, _OFFSET, speaker]).normal(0.0, speaker_offset, intensities.shape)
+    return np.clip(intensities + offsets, 0.0, 1.0).round(4)
+
+
+def draw_clip(index: int, speakers: int, seed: int, speaker_offset: float = 0.0) -> tuple[Clip, np.ndarray]:
+    """Row and waveform of a clip: a function of its place and of the other arguments, of nothing else."""
     speaker = index % speakers
     split, voice = draw_speaker(speaker, seed)
     rng = np.random.default_rng([seed, _CLIP, index])
     intensities = draw_intensities(rng)
-    return Clip(index + 1, speaker, split, voice, intensities), synthesise_burst(voice, intensities, rng)
+    labels = rated(intensities, speaker, seed, speaker_offset)
+    return Clip(index + 1, speaker, split, voice, labels), synthesise_burst(voice, intensities, rng)
 
 
-def write_clip(index: int, folder: Path, speakers: int, seed: int) -> list:
+def write_clip(index: int, folder: Path, speakers: int, seed: int, speaker_offset: float = 0.0) -> list:
     """Write one wav file and return its row of ``data_info.csv``."""
-    clip, waveform = draw_clip(index, speakers, seed)
+    clip, waveform = draw_clip(index, speakers, seed, speaker_offset)
     recording = io.BytesIO()
     with wave.open(recording, "wb") as file:
         file.setnchannels(1)
@@ -131,7 +142,12 @@ def write_clip(index: int, folder: Path, speakers: int, seed: int) -> list:
 
 
 def write_synthetic_corpus(
-    folder, clips: int = 2000, speakers: int = 200, seed: int = 0, num_proc: int | None = None
+    folder,
+    clips: int = 2000,
+    speakers: int = 200,
+    seed: int = 0,
+    num_proc: int | None = None,
+    speaker_offset: float = 0.0,
 ) -> Path:
     """Write the corpus, or find it written already.
 
@@ -141,13 +157,15 @@ def write_synthetic_corpus(
         speakers: how many, 12 or more; of each country about 60 % train, 20 % validate and 20 % test.
         seed: another seed, other speakers and other clips. The bytes written depend on the arguments above alone.
         num_proc: processes to write with; None is this one.
+        speaker_offset: standard deviation of an offset that each speaker has in the label of each emotion, 0 or more;
+            see [`rated`]. 0: the labels are what the sound was made of.
 
     Returns:
         ``folder``, to be read by ``load_bursts("synthetic", data_dir=folder)``. A folder written before with the same
         arguments is returned as it is; one whose writing was interrupted is written again.
 
     Raises:
-        CorpusError: too few speakers or clips, a negative seed, or more clips than five digits can name.
+        CorpusError: too few speakers or clips, a negative seed or offset, or more clips than five digits can name.
         CorpusError: the folder holds something else, or a corpus of other arguments.
     """
     folder = Path(folder)
@@ -157,14 +175,20 @@ def write_synthetic_corpus(
         raise CorpusError(f"clips={clips}: give one clip per speaker ({speakers}) to 99999, what five digits can name")
     if seed < 0:
         raise CorpusError(f"seed={seed}: give 0 or more")
+    if not 0 <= speaker_offset <= 1:
+        raise CorpusError(f"speaker_offset={speaker_offset}: give a standard deviation in 0..1, as the labels are")
     arguments = {"version": VERSION, "clips": clips, "speakers": speakers, "seed": seed}
+    if speaker_offset:
+        arguments["speaker_offset"] = speaker_offset
     if _is_finished(folder, arguments):
         return folder
 
     (folder / "wav").mkdir(parents=True, exist_ok=True)
     remove_drafts(folder / "wav")  # of a call that was killed
     _write_marker(folder, arguments, finished=False)
-    write_one = functools.partial(write_clip, folder=folder, speakers=speakers, seed=seed)
+    write_one = functools.partial(
+        write_clip, folder=folder, speakers=speakers, seed=seed, speaker_offset=speaker_offset
+    )
     progress = functools.partial(tqdm, total=clips, desc="Writing synthetic bursts", unit=" clips", mininterval=0.5)
     if num_proc is None or num_proc == 1:
         rows = list(progress(map(write_one, range(clips))))
@@ -227,6 +251,13 @@ class SyntheticSettings:
         "Seed of the synthetic corpus; the training has its own.",
         key="synthetic_seed",
         within=(0, 2**32 - 1),
+    )
+    speaker_offset: float | None = setting(
+        None,
+        "Standard deviation of an offset in the label of each emotion that every speaker of the synthetic corpus has, "
+        "and that the sound does not tell: for personalisation; 0 by default.",
+        key="synthetic_speaker_offset",
+        within=(0.0, 1.0),
     )
 
 

@@ -478,3 +478,23 @@ def test_length_and_level_alone_tell_no_country_and_no_age(corpus):
         *([row["Country"] == c for row in rows] for c in EXVO_COUNTRIES),
     ):
         assert np.abs(np.corrcoef(np.column_stack([facts, np.array(labels, float)]).T)[:2, 2]).max() < 0.12
+
+
+def test_speakers_may_have_offsets_in_their_labels_that_the_sound_does_not_tell(tmp_path):
+    plain, moved = (
+        [draw_clip(index, speakers=12, seed=1, speaker_offset=deviation) for index in range(48)]
+        for deviation in (0.0, 0.3)
+    )
+    for (_, sound), (_, same) in zip(plain, moved, strict=True):
+        np.testing.assert_array_equal(sound, same)
+    shifts = np.stack([m.intensities - p.intensities for (p, _), (m, _) in zip(plain, moved, strict=True)])
+    inside = np.stack([(0 < clip.intensities) & (clip.intensities < 1) for clip, _ in moved])
+    offsets = [np.median(shifts[s::12][inside[s::12]]) for s in range(12)]
+    assert 0.02 < np.std(offsets) and np.abs(shifts).max() > 0.3
+    for speaker, emotion in np.ndindex(12, 10):
+        of_label = shifts[speaker::12, emotion][inside[speaker::12, emotion]]
+        assert np.ptp(of_label) < 1e-6 if of_label.size else True
+    folder = write_synthetic_corpus(tmp_path, clips=12, speakers=12, speaker_offset=0.3)
+    assert json.loads((folder / "synthetic.json").read_text())["speaker_offset"] == 0.3
+    with pytest.raises(CorpusError, match="speaker_offset=2: give a standard deviation in 0..1"):
+        write_synthetic_corpus(tmp_path, clips=12, speakers=12, speaker_offset=2)
