@@ -30,7 +30,7 @@ class Column:
             stands there.
         span: of a regression: the least and the largest number, in the task's unit.
         classes: of a classification: how the task's labels are written, in their order.
-        also_read: another heading that a file may have there, "" where there is none.
+        also_read: other headings that a file may have there.
     """
 
     heading: str
@@ -38,7 +38,7 @@ class Column:
     label: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
     classes: tuple[str, ...] = ()
-    also_read: str = ""
+    also_read: tuple[str, ...] = ()
 
     def texts(self, values: np.ndarray) -> list[str]:
         """What stands there for predictions of shape (clips, labels), in the order of ``task.labels``."""
@@ -87,7 +87,7 @@ class Form:
 
     def is_header(self, fields: list[str]) -> bool:
         """Whether the first line of a file is this form's."""
-        read = [("File_ID",), *((column.heading, column.also_read) for column in self.columns)]
+        read = [("File_ID",), *((column.heading, *column.also_read) for column in self.columns)]
         return len(fields) == len(read) and all(found in one for found, one in zip(fields, read, strict=True))
 
 
@@ -100,10 +100,7 @@ def _culture_columns(task: Task) -> list[Column]:
     labels = [f"{country}_{emotion}" for country in countries for emotion in emotions]
     labels += [f"{country}_{last}" for country in countries]
     as_published = {"South Africa_Sadness": "SouthAfrica_Sadness"}
-    return [
-        Column(as_published.get(label, label), task, label, also_read=label if label in as_published else "")
-        for label in labels
-    ]
+    return [Column(as_published.get(label, label), task, label, also_read=(label,)) for label in labels]
 
 
 def _forms() -> dict[str, Form]:

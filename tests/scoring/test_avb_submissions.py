@@ -91,6 +91,8 @@ def test_the_label_tables_spelling_of_the_column_published_without_its_blank_is_
         ("A-VB-High", "Awe,Excitement", "Excitement,Awe", r"A-VB-High_us_1.csv, line 1: the header is 'File_ID,Exc"),
         ("A-VB-Two", "File_ID,Valence", "File_ID,Split,Valence", r"line 1: the header is .*must be 'File_ID,Valence,A"),
         ("A-VB-Culture", ",Venezuela_Surprise", "", "line 1: the header is 'File_ID,China_Awe"),
+        ("A-VB-Culture", "China_Horror", "", "line 1: the header is 'File_ID,China_Awe"),
+        ("A-VB-High", "Awe", "", "line 1: the header is 'File_ID,,Excitement"),
         ("A-VB-Two", "[3],", "[10119],", r"line 4, column File_ID: '\[10119\]' already stands in line 2"),
         ("A-VB-Two", "[3],", "[4],", r"'\[4\]' is not among the 3 clips to answer for\n.*no line for clip '\[3\]'"),
         ("A-VB-Two", "[3],", "[3],0.5,", r"line 4: 4 fields; there must be 3: File_ID,Valence,Arousal"),
