@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from .bias_and_scale import adapt, query_labels
 from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
-from .heads import HEADS, labels_of_frames, read_out, rescale, task_loss
+from .heads import HEADS, is_squashed, labels_of_frames, read_out, rescale, task_loss
 from .losses import UncertaintyWeights
 from .parts import build_part, refuse_unknown
 from .pooling import POOLINGS, StatisticsPooling
@@ -193,7 +194,9 @@ class Burst2VecForMultiTask(PreTrainedModel):
                 init.ones_(module.running_var)
                 init.zeros_(module.num_batches_tracked)
 
-    def forward(self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, **kwargs):
+    def forward(
+        self, input_values, attention_mask=None, labels=None, task=None, return_dict=None, episode=None, **kwargs
+    ):
         """Predict a batch of bursts; with labels, also its loss.
 
         Args:
@@ -203,22 +206,30 @@ class Burst2VecForMultiTask(PreTrainedModel):
             labels: for each task, as the corpus has them: a regression in its unit, float (batch, labels), NaN where
                 missing; a classification as indices (batch,), −1 where missing.
             task: the one task that this batch trains (the paper's schedule); None: all of them (joint).
+            episode: of a batch of several speakers with support and query clips: ``speaker``, whose clip each is,
+                integers from 0 on, (batch,), and ``support``, boolean (batch,). The loss is then of the query alone,
+                and of regressions with the bias and the scale that their speaker's support clips give, see
+                ``burst2vec.bias_and_scale``; predictions are as without. Not where ``heads_read`` is ``"frames"``.
 
         Raises:
-            ValueError: a clip of under 400 samples or over 60 s; a task that the model does not have.
+            ValueError: a clip of under 400 samples or over 60 s; a task that the model does not have; an episode where
+                the heads answer frames.
         """
         if task is not None and task not in self.tasks:
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
+        if episode is not None and self.config.heads_read == "frames":
+            raise ValueError("heads_read 'frames': each frame learns by itself, and an episode is of clips' answers")
         frames, frame_mask = self.encoder(input_values, attention_mask)
-        result = self.answer_frames(frames, frame_mask, labels, list(self.tasks) if task is None else [task])
+        names = list(self.tasks) if task is None else [task]
+        result = self.answer_frames(frames, frame_mask, labels, names, episode)
         return result if return_dict is not False else result.to_tuple()
 
-    def answer_frames(self, frames, frame_mask=None, labels=None, names=None) -> Burst2VecOutput:
+    def answer_frames(self, frames, frame_mask=None, labels=None, names=None, episode=None) -> Burst2VecOutput:
         """What [`Burst2VecForMultiTask.forward`] gives, from an encoder's frames on.
 
         Args:
             frames, frame_mask: as the model's encoder gives them.
-            labels: as forward has them.
+            labels, episode: as forward has them.
             names: the tasks to answer; None: all.
         """
         names = list(self.tasks) if names is None else names
@@ -245,7 +256,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             outputs = self._pool_answers(outputs, frame_mask)
         loss = parts = None
         if labels is not None:
-            loss, parts = self._losses(views, outputs, labels, all_views)
+            loss, parts = self._losses(views, outputs, labels, all_views, episode)
         predictions = {name: read_out(self.tasks[name], outputs[name]) for name in names}
         if each_learns:
             predictions = self._pool_answers(predictions, frame_mask)
@@ -277,18 +288,24 @@ class Burst2VecForMultiTask(PreTrainedModel):
         distinct = {id(view.embedding): view.embedding.float() for view in views.values()}  # tasks may share one
         return torch.cat(list(distinct.values()), dim=-1)
 
-    def _losses(self, views, outputs, labels, all_views):
+    def _losses(self, views, outputs, labels, all_views, episode=None):
         """Eq. 8 and its parts, summed over the tasks in ``views``: a joint batch is one of each task, added.
 
-        Where task weights are learnt, they weigh each task's sum of Eq. 5.
+        Where task weights are learnt, they weigh each task's sum of Eq. 5. Of an episode all of them are losses of the
+        query; those of Eq. 5 after the support.
 
         The adversarial parts are added: the gradient reversal makes the equation's minus.
         """
-        parts, of_task = {}, {}
+        parts, of_task, told = {}, {}, labels
+        if episode is not None:
+            labels = {name: query_labels(values, episode["support"]) for name, values in labels.items()}
         for name, task in self.tasks.items():
             if name in views:
                 for view_name, view in views[name]._asdict().items():
-                    output = outputs[name] if view_name == "combined" else self._answer(name, view, labels[name])
+                    output = outputs[name] if view_name == "combined" else self._answer(name, view, told[name])
+                    if episode is not None and task.kind == "regression":
+                        known = task.from_unit(told[name]) if is_squashed(task) else told[name]
+                        output = adapt(output, known, **episode)
                     parts[f"{name}_{view_name}"] = task_loss(task, output, labels[name])
                     of_task[name] = of_task.get(name, 0.0) + parts[f"{name}_{view_name}"]
         if self.config.log_variance is None:

@@ -6,6 +6,7 @@
 - ``drawn(crop_samples)``: the torch dataset that training takes ``Draw``s from;
 - ``lengths``: the samples of each clip, which decide what is batched together; None where they are not known;
 - ``labels``: of all clips, by task, see ``corpus_labels``;
+- ``speakers``: of all clips, None where the corpus does not say;
 - ``identity``: columns that differ where the clips differ, for the fingerprint of a run.
 """
 
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset
 from ..errors import RunError
 from ..tasks import Task
 from .clips import check_clips
-from .collating import DrawnClips, corpus_labels
+from .collating import DrawnClips, corpus_labels, episode_of
 from .sampling import Draw
 from .vectors import has_vectors, vectors_of
 
@@ -51,7 +52,7 @@ class RecordedClips(Dataset):
     """
 
     def __init__(self, corpus, tasks: Sequence[Task]):
-        self.corpus, self.labels = corpus, corpus_labels(corpus, tasks)
+        self.corpus, self.labels, self.speakers = corpus, corpus_labels(corpus, tasks), speakers_of(corpus)
 
     def __len__(self) -> int:
         return len(self.corpus)
@@ -87,7 +88,8 @@ class VectorClips(Dataset):
         tasks: the task records.
 
     Asked for several clips by rows or ``Draw``s, it gives what ``BurstCollator`` gives of recordings, without
-    ``attention_mask``: ``input_values`` float32 (batch, features), ``labels``, and the ``task`` that was drawn.
+    ``attention_mask``: ``input_values`` float32 (batch, features), ``labels``, and the ``task`` and the ``episode``
+    that were drawn.
 
     Raises:
         CorpusError: labels out of range, or vectors of several lengths.
@@ -99,7 +101,7 @@ class VectorClips(Dataset):
             self.vectors = torch.from_numpy(vectors_of(corpus))
         self.labels = corpus_labels(corpus, tasks)
         self._labels = {name: torch.from_numpy(values) for name, values in self.labels.items()}
-        self._names = _names(corpus)
+        self._names, self.speakers = _names(corpus), speakers_of(corpus)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -116,6 +118,8 @@ class VectorClips(Dataset):
         }
         if drawn and draws[0].task is not None:
             batch["task"] = draws[0].task
+        if drawn and draws[0].speaker is not None:
+            batch["episode"] = episode_of(draws)
         return batch
 
     def refuse_settings(self, args) -> None:
@@ -153,6 +157,12 @@ def refuse_for_vectors(args, vectors: str = "vectors") -> None:
             raise RunError(
                 f"{key} {getattr(args, key)}: only recordings can be {done}, and the model takes {vectors}; give null"
             )
+
+
+def speakers_of(corpus) -> list[str | None]:
+    """Who speaks in each clip of a corpus; None where it does not say."""
+    known = "speaker" in getattr(corpus, "column_names", ())
+    return list(corpus["speaker"][:]) if known else [None] * len(corpus)
 
 
 def _names(corpus) -> list[str]:

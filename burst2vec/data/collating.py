@@ -35,6 +35,8 @@ class DrawnClips(Dataset):
         drawn = [{**row, "task": draw.task, "speed": draw.speed} for row, draw in zip(rows, draws, strict=True)]
         if self.crop_samples is not None:
             drawn = [{**row, "crop": (draw.place, self.crop_samples)} for row, draw in zip(drawn, draws, strict=True)]
+        if draws[0].speaker is not None:
+            drawn = [{**row, "episode": draw} for row, draw in zip(drawn, draws, strict=True)]
         return drawn
 
 
@@ -46,14 +48,15 @@ class BurstCollator:
         tasks: the task set, as ``resolve_tasks`` takes it.
 
     Called with rows that hold ``file_id``, ``audio`` (``{"bytes", "path"}``, not decoded), a column for each task,
-    ``task`` where the batch trains one, ``speed`` where a clip is to be played faster or slower, and ``crop`` where a
-    part of it is to be taken (see :func:`cropped`), once the whole clip has its level. A batch that is ready, as
-    ``VectorClips`` gives it, passes as it is. Returns
+    ``task`` where the batch trains one, ``speed`` where a clip is to be played faster or slower, ``crop`` where a part
+    of it is to be taken (see :func:`cropped`), once the whole clip has its level, and ``episode``, its draw, where the
+    batch is one. A batch that is ready, as ``VectorClips`` gives it, passes as it is. Returns
 
     - ``input_values`` float32 (batch, samples) and ``attention_mask`` int64 (batch, samples);
     - ``labels``: for every task, also where no clip has a label: float32 (batch, labels) in the task's unit, NaN where
       missing, or int64 (batch,), -1 where missing;
-    - ``task``: the name of the one task that the batch trains; absent for all of them.
+    - ``task``: the name of the one task that the batch trains; absent for all of them;
+    - ``episode``: of an episode, see :func:`episode_of`.
 
     Raises:
         Burst2VecError: a clip that cannot be read or decoded, a label out of range, or rows of different tasks; the
@@ -84,7 +87,17 @@ class BurstCollator:
             raise CorpusError(f"a batch trains one task, or all; its rows are drawn for {sorted(map(str, trained))}")
         if None not in trained:
             batch["task"] = trained.pop()
+        if "episode" in rows[0]:
+            batch["episode"] = episode_of([row["episode"] for row in rows])
         return batch
+
+
+def episode_of(draws: Sequence[Draw]) -> dict[str, torch.Tensor]:
+    """Of an episode, whose clip each is, ``speaker``, int64 (batch,), and which are ``support``, boolean (batch,)."""
+    return {
+        "speaker": torch.tensor([draw.speaker for draw in draws]),
+        "support": torch.tensor([draw.support for draw in draws]),
+    }
 
 
 def cropped(inputs, crops: Sequence[tuple[float, int]], padding_value: float = 0.0) -> dict:

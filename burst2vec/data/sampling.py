@@ -25,12 +25,16 @@ class Draw(NamedTuple):
         task: that the batch trains; None: all of them.
         speed: how fast the clip is played.
         place: of a crop, 0 at the clip's start to 1 at its end, 1 itself excluded.
+        speaker: of an episode, a number within the batch; None: the batch is no episode.
+        support: of an episode, whether the clip is one of those by which its speaker is known.
     """
 
     row: int
     task: str | None
     speed: float = 1.0
     place: float = 0.0
+    speaker: int | None = None
+    support: bool = False
 
 
 class TaskAlternatingBatchSampler(Sampler):
@@ -103,28 +107,33 @@ class TaskAlternatingBatchSampler(Sampler):
 
     def __len__(self) -> int:
         """Batches of an epoch, over all processes; a multiple of ``world_size``."""
-        return self.world_size * sum(self._groups(rows) for rows in self.rows.values())
+        return self.world_size * sum(map(self._groups, self.rows))
 
     def __iter__(self) -> Iterator[list[Draw]]:
         streams = {
-            task: self._batches_of(rows, np.random.default_rng((self.seed, self.epoch, place)))
-            for place, (task, rows) in enumerate(self.rows.items())
+            task: self._batches_of(task, np.random.default_rng((self.seed, self.epoch, place)))
+            for place, task in enumerate(self.rows)
         }
-        for task in take_turns({task: self._groups(rows) for task, rows in self.rows.items()}):
+        for task in take_turns({task: self._groups(task) for task in self.rows}):
             for _ in range(self.world_size):
-                rows, speeds, places = next(streams[task])
-                yield [
-                    Draw(int(row), task, float(speed), float(place))
-                    for row, speed, place in zip(rows, speeds, places, strict=True)
-                ]
+                yield next(streams[task])
 
-    def _groups(self, rows: np.ndarray) -> int:
-        return -(-len(rows) // (self.clips_a_batch * self.world_size))
+    def _groups(self, task: str | None) -> int:
+        """Batches of a task in an epoch, of one process."""
+        return -(-len(self.rows[task]) // (self.clips_a_batch * self.world_size))
 
-    def _batches_of(self, rows: np.ndarray, chance: np.random.Generator) -> Iterator[tuple[np.ndarray, ...]]:
-        """One task's rows, speeds and places by batch: shuffled, sorted by length in mega-batches, cut and shuffled."""
-        count = self.world_size * self._groups(rows)
-        rows = chance.permutation(rows)
+    def _draws(self, task: str | None, rows: Sequence[int], chance: np.random.Generator) -> list[Draw]:
+        """Draws of some rows, at random speeds and places."""
+        speeds, places = chance.choice(self.speeds, len(rows)), chance.random(len(rows))
+        return [
+            Draw(int(row), task, float(speed), float(place))
+            for row, speed, place in zip(rows, speeds, places, strict=True)
+        ]
+
+    def _batches_of(self, task: str | None, chance: np.random.Generator) -> Iterator[list[Draw]]:
+        """One task's batches: its rows shuffled, sorted by length in mega-batches, cut, and the batches shuffled."""
+        count = self.world_size * self._groups(task)
+        rows = chance.permutation(self.rows[task])
         rows = np.resize(rows, max(count, len(rows)))  # repeats clips only where there are fewer than batches
         blurred = self.lengths[rows] * chance.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER, len(rows))
         batches = np.array_split(np.arange(len(rows)), count)  # places, not rows
@@ -138,11 +147,7 @@ class TaskAlternatingBatchSampler(Sampler):
         groups = [groups[place] for place in chance.permutation(len(groups))]
         longest = max(range(len(groups)), key=lambda place: max(self.lengths[batch].max() for batch in groups[place]))
         groups[0], groups[longest] = groups[longest], groups[0]
-        return (
-            (batch, chance.choice(self.speeds, len(batch)), chance.random(len(batch)))
-            for group in groups
-            for batch in group
-        )
+        return (self._draws(task, batch, chance) for group in groups for batch in group)
 
 
 def take_turns(counts: dict[Hashable, int]) -> list:

@@ -18,13 +18,20 @@ from transformers.integrations.integration_utils import (
 
 from ..audio import apply_transforms, read_transforms
 from ..configuration_burst2vec import Burst2VecConfig
+from ..data.clip_batches import speakers_of
 from ..data.collating import corpus_labels
-from ..data.sampling import labels_present
+from ..data.episodes import EpisodeBatchSampler
+from ..data.sampling import labels_present, streams_of
 from ..errors import RunError, TransformError
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..scoring import baseline_predictions, score_tasks
 from ..tasks import Task
-from ..training.arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
+from ..training.arguments import (
+    Burst2VecTrainingArguments,
+    check_episodes,
+    check_selection,
+    refuse_several_gpus,
+)
 from ..waveforms import SAMPLING_RATE
 from .building import build_model, resume_from
 from .inputs import selection_split, tasks_of
@@ -89,8 +96,22 @@ def check_splits(run: Run, corpus: Mapping[str, Dataset], chosen: Mapping[str, D
             f"split train: no clip has a label of the task {unlabelled[0]!r}; name its column with --columns, or leave "
             "the task out of --tasks"
         )
+    if run.training.episode_support is not None:
+        _check_speakers(run.training, labels["train"], chosen["train"])
     if run.training.eval_strategy != "no":
         _check_evaluation(run.training, labels, selection_split(run.data), tasks)
+
+
+def _check_speakers(training: Burst2VecTrainingArguments, labels: dict, clips: Dataset) -> None:
+    """Refuse clips of which no episode can be made, before they are read."""
+    EpisodeBatchSampler(
+        streams_of({name: labels_present(values) for name, values in labels.items()}, training.task_schedule),
+        lengths=np.ones(len(clips)),
+        clips_a_batch=training.per_device_train_batch_size,
+        speakers=speakers_of(clips),
+        support=training.episode_support,
+        query=training.episode_query,
+    )
 
 
 def _check_evaluation(
@@ -182,6 +203,8 @@ def _check_model(run: Run) -> Recordings | FeatureVectors:
             raise RunError(f"the recipe's model: {error}") from error
         if (size := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
             raise RunError(f"the recipe's model would have {size:,} weights; up to {MOST_WEIGHTS:,} work")
+        if run.training.do_train:
+            check_episodes(run.training, model.config)
     takes.refuse_settings(run)
     return takes
 

@@ -96,6 +96,12 @@ class Burst2VecTrainingArguments(TrainingArguments):
     mixup_alpha: float | None = _default(
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
+    episode_support: int | None = _default(
+        None,
+        "Train in episodes: so many clips of each speaker in a batch are support, by which a bias and a scale of each "
+        "regressed label are fitted before the loss on the speaker's other clips; 2 for two-shot. null: no episodes.",
+    )
+    episode_query: int = _default(6, "Of episodes, the most clips of a speaker in a batch beside the support.")
     decoupled_weight_decay: bool = _default(
         True,
         "AdamW's: weights but biases and norms shrink by weight_decay apart from the gradient; false: it is added to "
@@ -215,6 +221,11 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 self.fp16 and self.use_cpu,
                 "only a GPU multiplies in half precision; leave it out, or give bf16",
             ),
+            (
+                "mixup_alpha with episode_support",
+                self.mixup_alpha is not None and self.episode_support is not None,
+                "a mixture of two speakers is nobody's clip; leave one of them out",
+            ),
             ("dataloader_drop_last", self.dataloader_drop_last, "every clip is drawn; limit the data set instead"),
             ("split_batches", self.accelerator_config.split_batches, "per_device_train_batch_size is for each process"),
             ("dispatch_batches", self.accelerator_config.dispatch_batches, "each process reads its own batches"),
@@ -259,6 +270,31 @@ def check_selection(args, tasks) -> None:
         if name not in known and not any(name.endswith(f"_{score}") for score in known):  # eval sets: <set>_<score>
             scores = [task.score_name for task in tasks]
             raise RunError(f"{key} {name!r} is not a score of this task set; it has {scores}")
+
+
+def check_episodes(args, config) -> None:
+    """Refuse episodes for a model that learns nothing by them.
+
+    Args:
+        args: ``Burst2VecTrainingArguments``.
+        config: the model's ``Burst2VecConfig``.
+
+    Raises:
+        RunError: no task is a regression, or each frame learns by itself.
+    """
+    if args.episode_support is None:
+        return
+    if config.heads_read == "frames":
+        raise RunError(
+            f"episode_support {args.episode_support} with heads_read frames: each frame learns by itself, and an "
+            "episode is of clips' answers; give heads_read clip or frames_then_pooled"
+        )
+    tasks = config.task_records
+    if not any(task.kind == "regression" for task in tasks):
+        raise RunError(
+            f"episode_support {args.episode_support}: the support gives regressions a bias and a scale, and the tasks "
+            f"{[task.name for task in tasks]} are classifications; give null"
+        )
 
 
 def refuse_several_gpus(args) -> None:

@@ -93,6 +93,8 @@ RANGES = {
     "ddp_timeout": Range(1, COUNT),
     "oversample_strength": Range(0, 1),
     "crop_seconds": Range(0.025, 60),  # as long as a clip may be
+    "episode_support": Range(1, 1000),
+    "episode_query": Range(1, 1000),
     "mixup_alpha": Range(0, 10**6, without_low=True),
     "early_stopping_patience": Range(1, COUNT),
     "early_stopping_threshold": Range(0, 10**6),

@@ -12,6 +12,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 
 from ..data.clip_batches import RecordedClips, VectorClips, clips_of, readable_clips
 from ..data.collating import BurstCollator
+from ..data.episodes import EpisodeBatchSampler
 from ..data.sampling import (
     TaskAlternatingBatchSampler,
     cross_label_cells,
@@ -22,7 +23,7 @@ from ..data.sampling import (
 from ..errors import DivergenceError, RunError
 from ..scoring import score_tasks
 from ..waveforms import SAMPLING_RATE
-from .arguments import Burst2VecTrainingArguments, check_selection, refuse_several_gpus
+from .arguments import Burst2VecTrainingArguments, check_episodes, check_selection, refuse_several_gpus
 from .mixup import mix_batch
 from .resumable import ResumableTrainer
 from .run_fingerprint import corpus_digest, run_fingerprint
@@ -72,6 +73,7 @@ class Burst2VecTrainer(ResumableTrainer):
             raise RunError("give processing_class=Burst2VecFeatureExtractor(), or a data_collator")
         self.tasks = model.config.task_records
         check_selection(args, self.tasks)
+        check_episodes(args, model.config)
         with args.main_process_first(desc="checking clips"):
             train_dataset = readable_clips(train_dataset, on_bad_clip)
             if isinstance(eval_dataset, dict):
@@ -106,7 +108,10 @@ class Burst2VecTrainer(ResumableTrainer):
     # ---- Training
 
     def get_train_dataloader(self) -> DataLoader:
-        """Batches of one task each, dealt to the processes so that all of them train one task in a step."""
+        """Batches of one task each, dealt to the processes so that all of them train one task in a step.
+
+        With ``episode_support`` each is an episode of several speakers.
+        """
         if self.train_dataset is None:
             raise RunError("training needs a train_dataset")
         args, clips = self.args, self.loadable(self.train_dataset)
@@ -121,15 +126,25 @@ class Burst2VecTrainer(ResumableTrainer):
             crop = round(args.crop_seconds * SAMPLING_RATE)
             copies = copies * -(-lengths // crop)  # as many parts as cover the clip
             lengths = np.minimum(lengths, crop)
-        self.batch_sampler = TaskAlternatingBatchSampler(
-            streams_of({name: labels_present(labels) for name, labels in clips.labels.items()}, args.task_schedule),
-            lengths=lengths,
-            clips_a_batch=args.per_device_train_batch_size,
-            world_size=args.world_size,
-            seed=seed,
-            copies=copies,
-            speeds=args.speed_perturbation or (1.0,),
-        )
+        drawn = {
+            "labelled": streams_of(
+                {name: labels_present(labels) for name, labels in clips.labels.items()}, args.task_schedule
+            ),
+            "lengths": lengths,
+            "clips_a_batch": args.per_device_train_batch_size,
+            "world_size": args.world_size,
+            "seed": seed,
+            "copies": copies,
+            "speeds": args.speed_perturbation or (1.0,),
+        }
+        if args.episode_support is None:
+            self.batch_sampler = TaskAlternatingBatchSampler(**drawn)
+        else:
+            self.batch_sampler = EpisodeBatchSampler(
+                **drawn, speakers=clips.speakers, support=args.episode_support, query=args.episode_query
+            )
+            for line in self.batch_sampler.left_out if self.is_world_process_zero() else ():
+                logger.warning("%s", line)
         loader = DataLoader(
             clips.drawn(crop),
             batch_sampler=self.batch_sampler,

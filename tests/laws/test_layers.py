@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"version", "errors", "parts", "losses", "command_line"},
+    {"version", "errors", "parts", "losses", "bias_and_scale", "command_line"},
     {"files", "locks", "tasks", "__main__"},
     {"waveforms", "drawing", "markdown", "weights", "msg_gan"},
     {"frontends", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
