@@ -37,6 +37,52 @@ def test_the_loss_over_features_adds_up_the_labels_as_the_published_one(task):
         assert (said.loss, said.loss_weight) == (("cross_entropy", 1) if task == "type" else ("mse", LABELS[task]))
 
 
+@each_task
+def test_emo_18_has_as_many_weights_as_its_layers_add_up_to(task):
+    convolutions = (8 * 1 + 1) * 64 + (6 * 64 + 1) * 128 + (6 * 128 + 1) * 256
+    norms = 2 * (64 + 128 + 256)
+    frame = 256 * (1600 // 10 // 8 // 8)  # 512: what three poolings leave of a tenth of a second, all but the padding
+    lstm = 4 * 256 * (frame + 256 + 2) + 4 * 256 * (256 + 256 + 2)
+    assert weights_of(BASELINES / f"end2you_{task}.yaml") == convolutions + norms + lstm + 257 * LABELS[task]
+
+
+def test_emo_18_is_the_network_of_the_few_shot_baseline():
+    emo_18, few_shot = (
+        load_recipe(RECIPES / f"{name}.yaml").model
+        for name in ("avb_baselines/end2you_high", "exvo_baselines/fewshot_256")
+    )
+    longest = {"max_seconds": few_shot["encoder"]["max_seconds"]}
+    assert {**emo_18["encoder"], **longest} == few_shot["encoder"]
+    assert {**few_shot["recurrent"], **emo_18["recurrent"]} == few_shot["recurrent"]
+    assert all(emo_18[key] == few_shot[key] for key in ("pooling", "trunk", "head"))
+
+
+def test_emo_18_predicts_a_clip_alone_as_in_a_batch():
+    torch.manual_seed(0)
+    model, extractor = build_model(parse_run([str(BASELINES / "end2you_high.yaml")]).model)
+    clips = [0.1 * torch.randn(samples).numpy() for samples in (1000, 16000, 3300, 1600, 25000)]
+    model.eval()
+    with torch.no_grad():
+        together = model(**extractor(clips, sampling_rate=16000, return_tensors="pt")).predictions["high"]
+        for clip, prediction in zip(clips, together, strict=True):
+            alone = model(**extractor([clip], sampling_rate=16000, return_tensors="pt")).predictions["high"]
+            assert torch.allclose(alone[0], prediction, rtol=0, atol=1e-5)
+    assert together.std(dim=0).min() > 1e-4  # of different clips, different predictions
+
+
+@each_task
+def test_emo_18_is_trained_as_the_script_says(task):
+    run = parse_run([str(BASELINES / f"end2you_{task}.yaml")])
+    (said,) = resolve_tasks(run.model.tasks)
+    training = run.training
+    assert (said.name, said.loss) == (task, "cross_entropy" if task == "type" else "mse")
+    assert training.metric_for_best_model == said.score_name and training.load_best_model_at_end
+    assert (training.learning_rate, training.weight_decay, training.max_grad_norm) == (1e-4, 0.0, 0.0)
+    assert (training.per_device_train_batch_size, training.num_train_epochs) == (8, 30)
+    assert training.early_stopping_patience is None and training.lr_scheduler_type == "constant"
+    assert (run.data.labels, run.data.audio, run.model.target_rms_dbfs) == ("avb", "processed", "off")
+
+
 def test_joint_models_are_the_fourth_system_with_more_tasks_and_as_strong_adversaries():
     v4 = load_recipe(RECIPES / "burst2vec" / "v4_hubert_large.yaml")
     emotion, age, country = resolve_tasks(v4.model["tasks"])
