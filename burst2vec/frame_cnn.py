@@ -17,8 +17,8 @@ class FrameCNN(nn.Module):
     what its published code adds: pieces of 0.1 s that do not overlap, a batch normalisation after each convolution, at
     most 20 s. For each layer a convolution of step 1, batch normalisation, max pooling and a leaky ReLU of slope 0.01;
     pooled before the ReLU, which is the same and less work. What the last layer leaves of a piece is its frame, all
-    steps of a channel one after the other: with the defaults 256 · 2 numbers. They are Emo-18 of End2You (Tzirakis et al., 2018), the
-    end-to-end baseline of the A-VB challenge, too.
+    steps of a channel one after the other: with the defaults 256 · 2 numbers. They are those of Emo-18 in End2You
+    (Tzirakis et al., 2018) too, the A-VB challenge's end-to-end baseline.
 
     The end of a clip that fills no piece is left out, as in the code; a clip shorter than one is followed by silence.
     Pieces that reach into the padding of a batch are not computed, so in training too no batch normalisation counts
