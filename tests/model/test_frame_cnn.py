@@ -12,6 +12,7 @@ from burst2vec.experiment.building import build_model
 from burst2vec.experiment.recipes import load_recipe
 from burst2vec.experiment.sections import ModelArguments
 from burst2vec.frame_cnn import FrameCNN
+from burst2vec.personalising import personalise
 from tests.conftest import noise_clips
 
 SMALL = {"conv_dim": [3, 4], "conv_kernel": [8, 5], "pools": [10, 8]}
@@ -223,6 +224,15 @@ def test_weights_begin_as_he_et_als_uniform_and_biases_at_0():
             assert 0.9 * bound < values.abs().max() <= bound, name
             seen.add(key)
     assert seen == set(fans)
+
+
+def test_a_speakers_two_clips_tune_lstm_and_linear_layer_and_nothing_else():
+    model, extractor = baseline(conv_dim=[4, 4, 6])
+    labels = {"emotion": np.random.default_rng(0).random((2, 10))}
+    personal = personalise(model.train(), extractor, noise_clips(9000, 5000), labels, ["recurrent", "head"], steps=2)
+    before, after = model.state_dict(), personal.state_dict()
+    moved = {name for name, values in after.items() if not torch.equal(values, before[name])}
+    assert moved == {name for name in before if name.startswith(("recurrent.", "heads."))}
 
 
 def test_a_saved_model_gives_the_same_answers(tmp_path):
