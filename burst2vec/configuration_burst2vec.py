@@ -3,7 +3,7 @@
 import copy
 import inspect
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .heads import HEADS
 from .parts import complete_part, is_number, refuse_unknown
@@ -144,6 +144,7 @@ class Burst2VecConfig(_StrictConfig):
         if encoder_config is None:
             encoder_config = AutoConfig.for_model("hubert")
         elif isinstance(encoder_config, dict):
+            refuse_unknown_of_encoder(encoder_config)
             encoder_config = _encoder_config(encoder_config)
         pooling = complete_part("pooling", POOLINGS, pooling)
         trunk = complete_part("trunk", TRUNKS, trunk)
@@ -217,6 +218,14 @@ class Burst2VecConfig(_StrictConfig):
         _check_bias_and_scale(bias_and_scale, self.task_records)
         super().__init__(**kwargs)
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """A configuration as it was saved; of the encoder's it keeps what its checkpoint's ``config.json`` holds."""
+        saved = config_dict.get("encoder_config")
+        if isinstance(saved, dict):
+            config_dict = {**config_dict, "encoder_config": _encoder_config(saved)}
+        return super().from_dict(config_dict, **kwargs)
+
     @property
     def task_records(self) -> tuple[Task, ...]:
         """The tasks as records, in the order of the model's heads."""
@@ -256,6 +265,20 @@ def _refuse_moved(given) -> None:
             "'hidden_size': 256, 'adversary_weight': 0.25} and head={'kind': 'linear', 'dropout': 0.1}; extractor_size "
             "is called hidden_size. A model saved with them cannot be loaded: train its recipe again, changed like this"
         )
+
+
+def refuse_unknown_of_encoder(described: dict) -> None:
+    """Refuse a key of a speech encoder's configuration that transformers would keep in silence, and nothing reads.
+
+    Raises:
+        ValueError: as [`refuse_unknown`].
+    """
+    family = described.get("model_type")
+    if not isinstance(family, str) or family not in CONFIG_MAPPING:
+        return
+    known = CONFIG_MAPPING[family]()
+    given = [name for name in described if not _is_of_transformers(name)]
+    refuse_unknown(f"a {family} encoder", given, {*known.to_dict(), *known.attribute_map})
 
 
 def _encoder_config(described: dict):

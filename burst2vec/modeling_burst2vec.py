@@ -23,6 +23,8 @@ from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
 from .weights import refuse_mismatched, refuse_missing, refuse_not_finite
 
+HALF = (torch.float16, torch.bfloat16)
+
 
 @dataclass
 class Burst2VecOutput(ModelOutput):
@@ -55,6 +57,9 @@ class Burst2VecForMultiTask(PreTrainedModel):
         waveform ─▶ encoder ─▶ trunk ─▶ heads ─▶ pooling     where the heads read frames
 
     Behind the encoder there may be a recurrent part, from frames to frames.
+
+    In half precision, by ``dtype=torch.bfloat16`` of ``from_pretrained`` or ``.to(torch.bfloat16)``, is the speech
+    encoder, which has nearly all weights. Everything behind it, and an encoder of this package, stays in float32.
 
     >>> from transformers import HubertConfig
     >>> small = HubertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
@@ -102,6 +107,10 @@ class Burst2VecForMultiTask(PreTrainedModel):
         if config.log_variance is not None:
             self.task_weights = UncertaintyWeights(names, config.log_variance)
         self.tasks = {task.name: task for task in tasks}
+        self._whole = [name for name, part in self.named_children() if not isinstance(part, SpeechEncoder)]
+        for name in self._whole:
+            getattr(self, name).float()  # transformers may build the model in half precision
+        self._keep_in_fp32_modules_strict = {rf"^{name}\." for name in self._whole}  # expressions, of weights to load
         self.post_init()
 
     @classmethod
@@ -168,6 +177,13 @@ class Burst2VecForMultiTask(PreTrainedModel):
         model.config.encoder_config = encoder.config
         return model
 
+    def _apply(self, fn, recurse=True):
+        """What ``.to()``, ``.half()`` and their like call: half precision is for the speech encoder alone."""
+        if recurse:
+            for name, part in self.named_children():
+                part._apply(_never_to_half(fn) if name in self._whole else fn)
+        return super()._apply(fn, recurse=False)
+
     @torch.no_grad()
     def _init_weights(self, module):
         """Initial values of what is ours, or of any key a checkpoint lacks; the encoder initialises its own."""
@@ -200,7 +216,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         """Predict a batch of bursts; with labels, also its loss.
 
         Args:
-            input_values: float32 (batch, samples), levelled waveforms at 16 kHz, zero-padded on the right; float32
+            input_values: float (batch, samples), levelled waveforms at 16 kHz, zero-padded on the right; float
                 (batch, features) where the encoder takes vectors.
             attention_mask: integer (batch, samples), 1 where there is sound.
             labels: for each task, as the corpus has them: a regression in its unit, float (batch, labels), NaN where
@@ -219,7 +235,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
             raise ValueError(f"the model has no task {task!r}; it has {list(self.tasks)}")
         if episode is not None and self.config.heads_read == "frames":
             raise ValueError("heads_read 'frames': each frame learns by itself, and an episode is of clips' answers")
-        frames, frame_mask = self.encoder(input_values, attention_mask)
+        frames, frame_mask = self.encoder(input_values.float(), attention_mask)
         names = list(self.tasks) if task is None else [task]
         result = self.answer_frames(frames, frame_mask, labels, names, episode)
         return result if return_dict is not False else result.to_tuple()
@@ -235,6 +251,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
         names = list(self.tasks) if names is None else names
         plays = labels is not None and self.trunk.adversary_weight > 0
         seen = list(self.tasks) if plays else names  # Eq. 7 needs the other tasks' own views of the same clips
+        frames = frames.float()  # of an encoder in half precision
         active = self.encoder.activation(frames) if hasattr(self.encoder, "activation") else frames
         if self.recurrent is not None:
             frames = active = self.recurrent(active, frame_mask)
@@ -345,3 +362,13 @@ class Burst2VecForMultiTask(PreTrainedModel):
 def labels_present(labels: torch.Tensor) -> torch.Tensor:
     """Boolean (batch,): the clips with any label of a task."""
     return ~torch.isnan(labels).all(dim=-1) if labels.is_floating_point() else labels != -1
+
+
+def _never_to_half(fn):
+    """A change of a tensor's place or type, as ``nn.Module._apply`` takes it, that lowers no precision to a half."""
+
+    def change(tensor):
+        changed = fn(tensor)
+        return tensor.to(changed.device) if changed.dtype in HALF and tensor.dtype not in HALF else changed
+
+    return change

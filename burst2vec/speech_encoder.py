@@ -232,11 +232,12 @@ class SpeechEncoder(nn.Module):
         """Encode a batch.
 
         Args:
-            waveforms: float32 (batch, samples) at 16 kHz, zero-padded on the right.
+            waveforms: float (batch, samples) at 16 kHz, zero-padded on the right.
             attention_mask: integer (batch, samples), 1 where there is sound; None: every sample is.
 
         Returns:
-            frames (batch, frames, features), and a boolean mask (batch, frames), or None where all are valid.
+            frames (batch, frames, features) in the weights' precision, and a boolean mask (batch, frames), or None
+            where all are valid.
 
         Raises:
             ValueError: a clip of under 400 samples or over 60 s.
@@ -258,9 +259,9 @@ class SpeechEncoder(nn.Module):
         if self.length_aware:
             self.model.feature_extractor.conv_layers[0].layer_norm.lengths = first_layer_steps
         self.padding.frame_mask = frame_mask
-        frames = self.model(
-            waveforms, attention_mask=attention_mask, **self._masking(waveforms.shape, waveforms.device)
-        ).last_hidden_state
+        masking = self._masking(waveforms.shape, waveforms.device)
+        waveforms = waveforms.to(self.model.dtype)
+        frames = self.model(waveforms, attention_mask=attention_mask, **masking).last_hidden_state
         return frames, frame_mask
 
     def _fill_group(self, waveforms, attention_mask, lengths):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from ..audio import Transform, read_transforms
@@ -173,7 +174,7 @@ def load_model(folder: str | Path) -> Burst2VecForMultiTask:
     told = logging.getLogger("transformers.modeling_utils")
     told.addFilter(_is_error)
     try:
-        return Burst2VecForMultiTask.from_pretrained(folder, use_safetensors=True)
+        return Burst2VecForMultiTask.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise RunError(f"the model {folder} cannot be used: {error}") from error
     finally:

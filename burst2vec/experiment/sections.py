@@ -1,11 +1,9 @@
 """The sections ``data`` and ``model`` of a recipe; ``training`` is ``Burst2VecTrainingArguments``."""
 
-import difflib
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal
 
-from transformers import CONFIG_MAPPING
-
+from ..configuration_burst2vec import refuse_unknown_of_encoder
 from ..data.corpora import CORPORA
 from ..errors import RecipeError
 from ..scoring import submission_name
@@ -211,14 +209,11 @@ class ModelArguments:
 
 
 def _check_encoder(encoder: dict) -> None:
-    """Refuse arguments that transformers' configurations accept silently, and mistyped sizes."""
-    if isinstance(family := encoder.get("model_type"), str) and family in CONFIG_MAPPING:
-        known = [*CONFIG_MAPPING[family]().to_dict(), "attn_implementation"]
-        for name in encoder:
-            if name not in known:
-                close = difflib.get_close_matches(str(name), known, n=1)
-                meant = f"; did you mean {close[0]!r}?" if close else ""
-                raise RecipeError(f"the recipe's model: encoder: a {family} has no {name!r}{meant}")
+    """Refuse unknown arguments, and mistyped sizes."""
+    try:
+        refuse_unknown_of_encoder(encoder)
+    except ValueError as error:
+        raise RecipeError(f"the recipe's model: encoder: {error}") from error
     for name, value in encoder.items():
         most = MOST_LAYERS if "layers" in str(name) else 2**20
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) > most:

@@ -172,7 +172,7 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
         ),
         (
             ["--encoder", '{"model_type": "hubert", "hiden_size": 8}'],
-            "a hubert has no 'hiden_size'; did you mean 'hidden_size'",
+            "a hubert encoder does not know 'hiden_size'; did you mean 'hidden_size'",
         ),
         (["--encoder", '{"model_type": "hubert", "hidden_size": -1}'], "the recipe's model: "),
         (["--encoder", '{"model_type": "bert"}'], "model_type 'bert' is not a speech encoder"),

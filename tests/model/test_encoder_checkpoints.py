@@ -13,7 +13,7 @@ from transformers import AutoModel, HubertConfig, Wav2Vec2ForCTC
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
 from burst2vec.configuration_burst2vec import OwnEncoderConfig
-from burst2vec.speech_encoder import HUB_ARGUMENTS
+from burst2vec.speech_encoder import HUB_ARGUMENTS, SPEECH_FAMILIES
 from tests.conftest import tiny_encoder_config
 
 CONFIG_KEYS = {  # of a saved model: its own arguments, and what transformers writes
@@ -182,7 +182,7 @@ def test_every_hub_argument_reaches_the_encoder(tmp_path, monkeypatch):
     model = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path / "in", trunk="shared", **given)
     assert {name: seen[name] for name in given} == given
     assert model.config.encoder_config._attn_implementation == "eager" and model.config.trunk["kind"] == "shared"
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float16}
+    assert {parameter.dtype for parameter in model.encoder.parameters()} == {torch.float16}
 
 
 def test_an_encoder_saved_in_half_precision_is_trained_in_float32(tmp_path):
@@ -253,6 +253,26 @@ def test_a_saved_configuration_with_an_unknown_key_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**saved, "trnk": 0.9}))
     with pytest.raises(ValueError, match="'trnk'; did you mean 'trunk'"):
         Burst2VecConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("family", SPEECH_FAMILIES)
+def test_an_unknown_key_of_an_encoders_dictionary_is_refused_and_every_known_one_is_taken(family):
+    described = tiny_encoder_config(family).to_dict()
+    config = Burst2VecConfig(encoder_config={**described, "attn_implementation": "eager"})
+    assert {**config.encoder_config.to_dict(), **described} == config.encoder_config.to_dict()
+    with pytest.raises(ValueError, match=f"a {family} encoder does not know 'hiden_size'; did you mean 'hidden_size"):
+        Burst2VecConfig(encoder_config={**described, "hiden_size": 8})
+
+
+def test_a_saved_configuration_keeps_what_its_encoders_checkpoint_said(tmp_path):
+    """Published ones hold keys of the library that they were trained with, which nothing reads."""
+    save_encoder(tmp_path)
+    published = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**published, "feat_extract_dropout": 0.0}))
+    model = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path)
+    model.save_pretrained(tmp_path / "saved")
+    again = Burst2VecForMultiTask.from_pretrained(tmp_path / "saved")
+    assert again.config.encoder_config.feat_extract_dropout == 0.0
 
 
 def test_what_transformers_writes_and_gives_is_taken(tmp_path):
