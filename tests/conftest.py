@@ -1,5 +1,6 @@
 """Tiny encoders, built from configurations: nothing goes to the network."""
 
+import gc
 import os
 import threading
 
@@ -19,6 +20,12 @@ from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMu
 # tqdm's monitor no other thread holds it at a fork.
 tqdm.monitor_interval = 0
 tqdm.set_lock(threading.RLock())
+
+
+def pytest_collection_finish():
+    """What is imported and collected by now stays: each run that ends has it looked through for what could be freed."""
+    gc.freeze()
+
 
 TINY = {
     "hidden_size": 32,

@@ -1,6 +1,7 @@
 """Reading a recipe's file: YAML, and values checked against the types of their keys."""
 
 import difflib
+import functools
 import math
 import re
 import types
@@ -143,6 +144,7 @@ def refuse_unknown(
             raise RecipeError(f"{where}: unknown key {key!r}; {meant}known: {sorted(known)}")
 
 
+@functools.cache  # asked for with each key that is read, and slow
 def hints_of(arguments: type) -> dict[str, typing.Any]:
     """The keys of a section and their types."""
     hints = typing.get_type_hints(arguments)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,26 +20,26 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 KILLED = -signal.SIGKILL
+THREE = {"save_total_limit": 3}
 
 # One group: they share one server and the uninterrupted run.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed_runs")]
 
 
 class Server:
-    """A process that forks another for each run: ``begin`` starts one, ``end`` waits and says how it ended."""
+    """A process that forks another for each run, so that the imports are made once."""
 
     def __init__(self):
-        program = [sys.executable, str(HERE / "tiny_run.py"), "serve"]
+        program = [sys.executable, str(HERE / "tiny_run.py")]
         self.process = subprocess.Popen(
             program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
         )
 
-    def begin(self, output_dir, **arguments):
-        self.process.stdin.write(json.dumps({"output_dir": str(output_dir), **arguments}) + "\n")
+    def end(self, *runs):
+        """How runs that are begun at once end."""
+        self.process.stdin.write(json.dumps([{**run, "output_dir": str(run["output_dir"])} for run in runs]) + "\n")
         self.process.stdin.flush()
-
-    def end(self):
-        return int(self.process.stdout.readline())
+        return json.loads(self.process.stdout.readline())
 
     def close(self):
         self.process.stdin.close()
@@ -57,8 +58,8 @@ def launch(server):
     """Make a run in a process of its own and return how it ended: 0, 1, or minus a signal."""
 
     def make(output_dir, **arguments):
-        server.begin(output_dir, **arguments)
-        return server.end()
+        (end,) = server.end({"output_dir": output_dir, **arguments})
+        return end
 
     return make
 
@@ -68,6 +69,21 @@ def uninterrupted(launch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     assert launch(folder) == 0
     return final_weights(folder)
+
+
+@pytest.fixture(scope="module")
+def killed(launch, tmp_path_factory):
+    """What a run leaves that is killed after step 14, the second of its second epoch."""
+    folder = tmp_path_factory.mktemp("killed") / "run"
+    assert launch(folder, kill_at_step=14, **THREE) == KILLED
+    assert checkpoints(folder) == ["checkpoint-12", "checkpoint-4", "checkpoint-8"]
+    return folder
+
+
+@pytest.fixture
+def killed_run(killed, tmp_path):
+    """A folder of its own for each test that resumes the killed run."""
+    return shutil.copytree(killed, tmp_path / "run")
 
 
 def final_weights(folder):
@@ -82,7 +98,7 @@ def checkpoints(folder):
     return sorted(path.name for path in folder.iterdir() if "checkpoint" in path.name)
 
 
-@pytest.mark.parametrize("kills", [(2,), (13,), (6, 9, 19)], ids=str)
+@pytest.mark.parametrize("kills", [(2,), (6, 9, 19)], ids=str)
 def test_a_run_killed_at_any_step_and_resumed_ends_in_the_same_weights(launch, uninterrupted, tmp_path, kills):
     folder = tmp_path / "run"
     for kill in kills:
@@ -94,75 +110,66 @@ def test_a_run_killed_at_any_step_and_resumed_ends_in_the_same_weights(launch, u
 @pytest.mark.parametrize(
     ("point", "left"),
     [
-        ("optimizer half-written", [".saving-checkpoint-12", "checkpoint-4", "checkpoint-8"]),
-        ("no manifest yet", [".saving-checkpoint-12", "checkpoint-4", "checkpoint-8"]),
-        ("not renamed yet", [".saving-checkpoint-12", "checkpoint-4", "checkpoint-8"]),
-        ("renamed", ["checkpoint-12", "checkpoint-4", "checkpoint-8"]),
-        ("half deleted", [".deleting-checkpoint-8", "checkpoint-12", "checkpoint-4"]),
+        ("optimizer half-written", [".saving-checkpoint-16", "checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("no manifest yet", [".saving-checkpoint-16", "checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("not renamed yet", [".saving-checkpoint-16", "checkpoint-12", "checkpoint-4", "checkpoint-8"]),
+        ("renamed", ["checkpoint-12", "checkpoint-16", "checkpoint-4", "checkpoint-8"]),
+        ("half deleted", [".deleting-checkpoint-8", "checkpoint-12", "checkpoint-16", "checkpoint-4"]),
     ],
 )
-def test_a_run_killed_while_saving_ends_in_the_same_weights(launch, uninterrupted, tmp_path, point, left):
-    folder = tmp_path / "run"
-    assert launch(folder, kill_in_save_at=(point, 12)) == KILLED
-    assert checkpoints(folder) == left
-    assert launch(folder, resume=True) == 0
-    assert final_weights(folder) == uninterrupted
-    assert not [name for name in checkpoints(folder) if name.startswith(".")]
+def test_a_run_killed_while_saving_ends_in_the_same_weights(launch, uninterrupted, killed_run, point, left):
+    assert launch(killed_run, resume=True, kill_in_save_at=(point, 16), **THREE) == KILLED
+    assert checkpoints(killed_run) == left
+    assert launch(killed_run, resume=True, **THREE) == 0
+    assert final_weights(killed_run) == uninterrupted
+    assert not [name for name in checkpoints(killed_run) if name.startswith(".")]
 
 
-def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(launch, uninterrupted, tmp_path):
-    folder = tmp_path / "run"
-    assert launch(folder, kill_in_save_at=("renamed", 20)) == KILLED
-    assert launch(folder, resume=True) == 0
-    assert facts_of(folder)["steps"] == 20
-    assert final_weights(folder) == uninterrupted
+def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(launch, uninterrupted, killed_run):
+    assert launch(killed_run, resume=True, kill_in_save_at=("renamed", 20)) == KILLED
+    assert launch(killed_run, resume=True) == 0
+    assert facts_of(killed_run)["steps"] == 20
+    assert final_weights(killed_run) == uninterrupted
 
 
-def test_a_checkpoint_with_one_flipped_bit_is_skipped_with_a_message(launch, uninterrupted, tmp_path):
-    folder = tmp_path / "run"
-    assert launch(folder, kill_at_step=14, save_total_limit=3) == KILLED
-    optimizer = folder / "checkpoint-12" / "optimizer.pt"
+def test_a_checkpoint_with_one_flipped_bit_is_skipped_with_a_message(launch, uninterrupted, killed_run):
+    optimizer = killed_run / "checkpoint-12" / "optimizer.pt"
     content = bytearray(optimizer.read_bytes())
     content[len(content) // 2] ^= 1
     optimizer.write_bytes(content)
-    assert launch(folder, resume=True, save_total_limit=3) == 0
-    assert "skipped checkpoint-12: optimizer.pt is not as it was written" in Path(f"{folder}.log").read_text()
-    assert final_weights(folder) == uninterrupted
+    assert launch(killed_run, resume=True) == 0
+    log = Path(f"{killed_run}.log").read_text()
+    assert "skipped checkpoint-12: optimizer.pt is not as it was written" in log
+    assert final_weights(killed_run) == uninterrupted
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
-def test_a_checkpoint_without_its_optimizer_scheduler_or_random_state_is_skipped(launch, uninterrupted, tmp_path, name):
-    folder = tmp_path / "run"
-    assert launch(folder, kill_at_step=14, save_total_limit=3) == KILLED
-    (folder / "checkpoint-12" / name).unlink()
-    (folder / "checkpoint-999").mkdir()
-    assert launch(folder, resume=True, save_total_limit=3) == 0
-    log = Path(f"{folder}.log").read_text()
+def test_a_checkpoint_without_its_optimizer_scheduler_or_random_state_is_skipped(
+    launch, uninterrupted, killed_run, name
+):
+    (killed_run / "checkpoint-12" / name).unlink()
+    (killed_run / "checkpoint-999").mkdir()
+    assert launch(killed_run, resume=True) == 0
+    log = Path(f"{killed_run}.log").read_text()
     assert f"skipped checkpoint-12: {name} is missing" in log and "skipped checkpoint-999: it has no manifest" in log
-    assert final_weights(folder) == uninterrupted
+    assert final_weights(killed_run) == uninterrupted
 
 
 def test_of_two_runs_at_once_in_a_folder_one_is_refused_and_the_other_ends_as_alone(
-    server, launch, uninterrupted, tmp_path
+    server, uninterrupted, killed, tmp_path
 ):
-    other = Server()
-    other.begin(tmp_path / "ready", max_steps=1)
-    assert other.end() == 0
     refused = 0
-    for race in range(4):
+    for race in range(3):
         folder, same = tmp_path / f"run{race}", tmp_path / f"same{race}"
-        assert launch(folder, kill_at_step=6) == KILLED
+        shutil.copytree(killed, folder)
         same.symlink_to(folder)  # by another name, for a log of its own
-        server.begin(folder, resume=True)
-        other.begin(same, resume=True)
-        ends = sorted([server.end(), other.end()])
+        ends = server.end(*({"output_dir": place, "resume": True} for place in (folder, same)))
         log = Path(f"{folder}.log").read_text() + Path(f"{same}.log").read_text()
         told = re.findall(r"FolderInUseError: .*: process \d+ on \S+ is writing into it; wait for it", log)
-        assert ends == [0, len(told)]  # a run that was done before the other began refuses nobody
+        assert sorted(ends) == [0, len(told)]  # a run that was done before the other began refuses nobody
         assert final_weights(folder) == uninterrupted
         refused += len(told)
     assert refused
-    other.close()
 
 
 def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch, tmp_path):
@@ -171,18 +178,20 @@ def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch
         "dataloader_num_workers": 2,
         "task_schedule": "joint",
         "per_device_train_batch_size": 3,
-        "max_steps": 10,
+        "max_steps": 6,  # of 4 an epoch
+        "save_steps": 3,
+        "eval_steps": 3,
         CHECKPOINTING: True,
     }
     assert launch(tmp_path / "whole", **settings) == 0
-    assert launch(tmp_path / "killed", kill_at_step=6, **settings) == KILLED
+    assert launch(tmp_path / "killed", kill_at_step=5, **settings) == KILLED
     assert launch(tmp_path / "killed", resume=True, **settings) == 0
     assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "whole")
 
 
 def test_a_resumed_run_remembers_its_patience(launch, tmp_path):
-    settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 20, "best_at_step": 6}
-    stopped = 6 + 2 * 2  # two validations after the best
+    settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 20, "best_at_step": 2}
+    stopped = 2 + 2 * 2  # two validations after the best
     assert launch(tmp_path / "whole", **settings) == 0
     assert facts_of(tmp_path / "whole")["steps"] == stopped
     for kill in ({"kill_at_step": stopped - 1}, {"kill_in_save_at": ("renamed", stopped)}):
@@ -204,34 +213,31 @@ def uninterrupted_by_two(launch, tmp_path_factory):
     return final_weights(folder)
 
 
-@pytest.mark.parametrize(
-    "kill",
-    [
-        {"kill_at_step": 18},
-        {"kill_in_save_at": ("optimizer half-written", 8)},
-    ],
-    ids=str,
-)
-def test_two_processes_killed_and_resumed_end_in_the_same_weights(launch, uninterrupted_by_two, tmp_path, kill):
-    folder = tmp_path / "run"
-    assert launch(folder, **TWO, **kill) == KILLED
+@pytest.fixture(scope="module")
+def killed_two(launch, tmp_path_factory):
+    """What a run of two processes leaves that is killed in the middle of its second epoch."""
+    folder = tmp_path_factory.mktemp("killed_two") / "run"
+    assert launch(folder, **TWO, kill_at_step=18) == KILLED
+    assert "checkpoint-16" in checkpoints(folder)  # the fourth step of the second epoch
+    return folder
+
+
+def test_two_processes_killed_and_resumed_end_in_the_same_weights(launch, uninterrupted_by_two, killed_two, tmp_path):
+    folder = shutil.copytree(killed_two, tmp_path / "run")
     assert launch(folder, **TWO, resume=True) == 0
     assert final_weights(folder) == uninterrupted_by_two
 
 
-def test_torchrun_resumes_a_killed_run_in_the_middle_of_an_epoch(launch, uninterrupted_by_two, tmp_path):
+def test_two_processes_killed_while_saving_and_resumed_end_in_the_same_weights(launch, uninterrupted_by_two, tmp_path):
     folder = tmp_path / "run"
-    assert launch(folder, **TWO, kill_at_step=19) == KILLED
-    assert "checkpoint-16" in checkpoints(folder)  # the fourth step of the second epoch
-    settings = {name: value for name, value in TWO.items() if name != "processes"}
-    resumed = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        + [str(HERE / "tiny_run.py"), json.dumps({"output_dir": str(folder), "resume": True, **settings})],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    assert launch(folder, **TWO, kill_in_save_at=("optimizer half-written", 8)) == KILLED
+    assert launch(folder, **TWO, resume=True) == 0
+    assert final_weights(folder) == uninterrupted_by_two
+
+
+def test_torchrun_resumes_a_killed_run_in_the_middle_of_an_epoch(launch, uninterrupted_by_two, killed_two, tmp_path):
+    folder = shutil.copytree(killed_two, tmp_path / "run")
+    assert launch(folder, **TWO, resume=True, torchrun=True) == 0
     assert facts_of(folder)["world_size"] == 2
     assert final_weights(folder) == uninterrupted_by_two
 

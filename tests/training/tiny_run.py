@@ -1,9 +1,9 @@
 """A whole training run, small enough for a test, that can be killed where a test says.
 
-Also a script. ``tiny_run.py '{"output_dir": …}' '{"output_dir": …}'`` makes one run after the other, for torchrun;
-``tiny_run.py serve`` makes each run that it reads in a process forked for it, which saves their imports.
+Also a script, which makes each run that it reads in a process forked for it: so their imports are made once.
 """
 
+import gc
 import io
 import json
 import os
@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 import torch
 from datasets import Dataset
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from transformers import HubertConfig, TrainerCallback
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
@@ -177,51 +178,65 @@ def run(output_dir, resume=None, kill_at_step=None, kill_in_save_at=None, best_a
 
 
 def serve():
-    """Make a run of each JSON line of stdin, in processes forked for it, and say on stdout how it ended.
-
-    With ``processes`` they get the environment that torchrun gives, and like there the end of one is the end of all.
-    """
+    """Make the runs of each line of stdin at once, in processes forked for them, and say on stdout how each ended."""
+    gc.freeze()  # what is imported is nothing to collect: each process would look through all of it, and so copy it
     for line in sys.stdin:
-        arguments = json.loads(line)
-        processes = arguments.pop("processes", 1)
-        with socket.socket() as any_port:
-            any_port.bind(("localhost", 0))
-            rendezvous = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(any_port.getsockname()[1])}
         children = []
-        for rank in range(processes):
-            child = os.fork()
-            if child == 0:
-                if processes > 1:
-                    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
-                    os.environ.update(rendezvous, **{name: str(value) for name, value in ranks.items()})
-                run_and_exit(arguments)
-            children.append(child)
-        ended = 0
-        for _ in range(processes):
-            child, status = os.wait()
-            children.remove(child)
-            if status and not ended:
-                ended = os.waitstatus_to_exitcode(status)
-                for other in children:
-                    os.kill(other, signal.SIGKILL)
-        print(ended, flush=True)
+        for arguments in json.loads(line):
+            children.append(os.fork())
+            if children[-1] == 0:
+                launch_and_exit(**arguments)
+        print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]), flush=True)
 
 
-def run_and_exit(arguments):
-    log = os.open(f"{arguments['output_dir']}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def launch_and_exit(output_dir, processes=1, torchrun=False, **arguments):
+    """Make a run in this process, or in several forked by torchrun's agent or by hand, which is sooner done; and end.
+
+    Several have torchrun's environment either way, and like there the end of one is the end of all.
+    """
+    log = os.open(f"{output_dir}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
+
+    def begin():
+        run(output_dir, **arguments)
+
     try:
-        run(**arguments)
+        if torchrun:
+            one_node = {"min_nodes": 1, "max_nodes": 1, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
+            elastic_launch(LaunchConfig(nproc_per_node=processes, start_method="fork", **one_node), begin)()
+        elif processes > 1:
+            fork_ranks(processes, begin)
+        else:
+            begin()
     except BaseException:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
 
 
+def fork_ranks(processes, begin):
+    """Do ``begin`` in processes with the environment that torchrun gives; where one dies, end them all and like it."""
+    with socket.socket() as any_port:
+        any_port.bind(("localhost", 0))
+        os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(any_port.getsockname()[1]))
+    children = []
+    for rank in range(processes):
+        children.append(os.fork())
+        if children[-1] == 0:
+            ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+            os.environ.update({name: str(value) for name, value in ranks.items()})
+            return begin()
+    for _ in range(processes):
+        child, status = os.wait()
+        children.remove(child)
+        if status:
+            for other in children:
+                os.kill(other, signal.SIGKILL)
+            if os.WIFSIGNALED(status):
+                os.kill(os.getpid(), os.WTERMSIG(status))
+            os._exit(os.WEXITSTATUS(status))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        serve()
-    else:
-        for arguments in sys.argv[1:]:
-            run(**json.loads(arguments))
+    serve()
