@@ -9,15 +9,19 @@ from types import GeneratorType
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils.hub import cached_file
 
 from .audio import apply_transforms, read_transforms, resample
 from .audio.recordings import read_recording
+from .data.corpora.splits import speaker_key
 from .data.vectors import normalise_per_speaker
+from .enrolment import read_enrolment
 from .errors import AudioError, CorpusError, TransformError, WaveformError
 from .features import FeatureSet, find_feature_set, fitted_file, folder_name, public_name, refuse_unplaced
+from .personalising import Tuning, check_support, support_batch
 from .waveforms import MIN_SAMPLES, check_waveform
 from .weights import refuse_not_finite
 
@@ -63,8 +67,14 @@ class Burst2VecPipeline(Pipeline):
             given alone. Each is named in a warning of the log.
             ``"nan"``: its answer keeps its place, with NaN for every number, None for every class, and why in
             ``"error"``, which no other answer has.
+        enrolment: a few clips of the speaker of all clips of this call, with the labels that they should have had:
+            ``[("a.wav", {"emotion": {"Awe": 0.1, …}, "age": 31.0}), …]``, each clip as above, labels as the answers
+            have them. Nothing is trained: regressions are answered with the bias and the scale that these clips give,
+            see ``burst2vec.personalise``, and the next call without is as before. Said once for all calls by
+            ``pipeline(…, enrolment=…)``, but of a model that takes a speaker's clips at once.
 
     Raises:
+        SupportError: an enrolment with labels that are unknown, missing or out of their range.
         CorpusError: feature sets that are not found by the names that the model knows; says to give ``features``.
         ValueError: a model with a weight that is not finite, or one that answers so; a clip without its speaker, for a
             model that needs it.
@@ -86,7 +96,7 @@ class Burst2VecPipeline(Pipeline):
         if self.feature_extractor.normalise_per_speaker and isinstance(inputs, (list, Dataset, GeneratorType)):
             asked = {name: kwargs[name] for name in ("features", "on_error") if name in kwargs}
             asked = {**self._preprocess_params, **self._sanitize_parameters(**asked)[0]}
-            inputs = self._on_speakers_scale(list(inputs), **asked)
+            inputs, kwargs = self._together(list(inputs), asked, kwargs)
         if isinstance(inputs, list):
             if not inputs:
                 return []
@@ -102,17 +112,22 @@ class Burst2VecPipeline(Pipeline):
             return [answer for answer in answers if answer is not None]
         return (answer for answer in answers if answer is not None) if isinstance(answers, Iterator) else answers
 
-    def _sanitize_parameters(self, return_embedding=None, features=None, on_error=None, **kwargs):
+    def _sanitize_parameters(self, return_embedding=None, features=None, on_error=None, enrolment=None, **kwargs):
         if kwargs:
             raise TypeError(
-                f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size, features and "
-                "on_error"
+                f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size, "
+                "features, on_error and enrolment"
             )
         if on_error is not None and on_error not in ON_ERROR:
             raise ValueError(f"on_error {on_error!r} is not one of {', '.join(ON_ERROR)}")
         common = {} if on_error is None else {"on_error": on_error}
         before = common if features is None else {**common, "features": features}
-        return before, {}, common if return_embedding is None else {**common, "return_embedding": return_embedding}
+        personal = {} if enrolment is None else {"personal": self._personal_model(enrolment, features)}
+        return (
+            before,
+            personal,
+            common if return_embedding is None else {**common, "return_embedding": return_embedding},
+        )
 
     def preprocess(self, clip, features=None, on_error="raise"):
         """What the model takes of a clip, and under ``error`` why it cannot be used, or "".
@@ -157,6 +172,41 @@ class Burst2VecPipeline(Pipeline):
         except CorpusError as error:  # of a clip that the set cannot work on
             raise WaveformError(f"{name}: {error}") from error
 
+    def _personal_model(self, enrolment, features=None):
+        """The model of an enrolment's speaker, which has the encoder of the pipeline's model for its own."""
+        clips, labels = read_enrolment(self.model.tasks, enrolment)
+        labels = check_support(self.model.tasks, clips, labels)
+        if self.feature_extractor.normalise_per_speaker and not all(isinstance(clip, _OfSpeaker) for clip in clips):
+            raise ValueError(_GIVE_SPEAKERS.format("an enrolment was given without a list of clips"))
+        features = features or self.__dict__.get("_preprocess_params", {}).get("features")
+        sets = self.feature_sets(features) if self.feature_extractor.features else None
+        try:
+            values = [
+                clip.vector if isinstance(clip, _OfSpeaker) else self.values_of(clip, place, sets)[0]
+                for place, clip in enumerate(clips)
+            ]
+            batch = support_batch(self.model, self.feature_extractor, values)
+        except CLIP_FAULTS as fault:
+            raise type(fault)(f"enrolment: {fault}") from fault
+        with torch.no_grad():
+            frames = self.model.encoder(batch["input_values"], batch.get("attention_mask"))
+        return Tuning().personal_copy(self.model, *frames, labels)
+
+    def _together(self, clips: list, asked: dict, kwargs: dict) -> tuple[list, dict]:
+        """The clips on their speakers' scale, to which those of an enrolment belong, and the arguments with these."""
+        enrolment = kwargs.get("enrolment")
+        own = [] if enrolment is None else read_enrolment(self.model.tasks, enrolment)[0]
+        scaled = self._on_speakers_scale([*clips, *own], **asked)
+        if not own:
+            return scaled, kwargs
+        speakers = sorted({clip["speaker"].strip() for clip in [*clips, *own]})
+        if len({speaker_key(speaker) for speaker in speakers}) > 1:
+            raise ValueError(f"an enrolment is of one speaker, and so are the clips of its call, but got {speakers}")
+        if faults := [clip.fault for clip in scaled[len(clips) :] if clip.fault is not None]:
+            raise faults[0]
+        pairs = zip(scaled[len(clips) :], enrolment, strict=True)
+        return scaled[: len(clips)], {**kwargs, "enrolment": [(clip, labels) for clip, (_, labels) in pairs]}
+
     def _on_speakers_scale(self, clips: list, features=None, on_error="raise") -> list["_OfSpeaker"]:
         """The clips' vectors, each centred and scaled by those of its speaker that can be used."""
         for place, clip in enumerate(clips):
@@ -199,8 +249,9 @@ class Burst2VecPipeline(Pipeline):
             known[name] = find_feature_set(name, fitted)
         return known[name]
 
-    def _forward(self, batch):
-        output = self.model(**{name: values for name, values in batch.items() if name != "error"})
+    def _forward(self, batch, personal=None):
+        model = self.model if personal is None else personal
+        output = model(**{name: values for name, values in batch.items() if name != "error"})
         return {**output.predictions, "embedding": output.embeddings, "error": batch["error"]}
 
     def postprocess(self, outputs, return_embedding=False, on_error="raise"):

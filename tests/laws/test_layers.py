@@ -12,7 +12,7 @@ PACKAGE = ROOT / "burst2vec"
 LAYERS = [
     {"version", "errors", "parts", "losses", "bias_and_scale", "command_line"},
     {"files", "locks", "tasks", "__main__"},
-    {"waveforms", "drawing", "markdown", "weights", "msg_gan"},
+    {"waveforms", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
     {"frontends", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {
         "configuration_burst2vec",
