@@ -3,7 +3,7 @@
 This file is the door: public names, and their registration with transformers. Nothing inside the package imports it.
 """
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .command_line.shipped import shipped
@@ -13,14 +13,15 @@ from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
 from .msg_gan import BurstGenerator, BurstGeneratorConfig
 from .personalising import personalise
-from .pipeline_burst2vec import Burst2VecPipeline
-from .prediction import predict
+from .pipeline_burst2vec import Burst2VecPipeline, NoAudioClassifier
+from .prediction import find_bursts, predict
 from .tasks import Task
 from .training import Burst2VecTrainer, Burst2VecTrainingArguments
 from .version import __version__
 
 AutoConfig.register("burst2vec", Burst2VecConfig)
 AutoModel.register(Burst2VecConfig, Burst2VecForMultiTask)
+AutoModelForAudioClassification.register(Burst2VecConfig, NoAudioClassifier)
 AutoFeatureExtractor.register(Burst2VecConfig, Burst2VecFeatureExtractor)
 AutoConfig.register("burst2vec_generator", BurstGeneratorConfig)
 AutoModel.register(BurstGeneratorConfig, BurstGenerator)
@@ -46,6 +47,7 @@ __all__ = [
     "BurstGeneratorConfig",
     "Task",
     "__version__",
+    "find_bursts",
     "load_bursts",
     "personalise",
     "predict",

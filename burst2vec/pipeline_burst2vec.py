@@ -16,19 +16,20 @@ from transformers.utils.hub import cached_file
 
 from .audio import apply_transforms, read_transforms, resample
 from .audio.recordings import read_recording
+from .configuration_burst2vec import Burst2VecConfig
 from .data.corpora.splits import speaker_key
 from .data.vectors import normalise_per_speaker
 from .enrolment import read_enrolment
-from .errors import AudioError, CorpusError, TransformError, WaveformError
+from .errors import CorpusError, WaveformError
 from .features import FeatureSet, find_feature_set, fitted_file, folder_name, public_name, refuse_unplaced
 from .personalising import Tuning, check_support, support_batch
+from .recording_bursts import CLIP_FAULTS, AnswersByBursts, read_chunk
 from .waveforms import MIN_SAMPLES, check_waveform
 from .weights import refuse_not_finite
 
 logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip", "nan")
-CLIP_FAULTS = (AudioError, WaveformError, TransformError)
 _GIVE_SPEAKERS = (
     "{}, and this model takes vectors centred and scaled by their speaker's own mean and deviation, over all clips of "
     "the speaker at once; give a list of the clips with their speakers, [{{'path': 'a.wav', 'speaker': 'S1'}}, …], or "
@@ -37,7 +38,7 @@ _GIVE_SPEAKERS = (
 )
 
 
-class Burst2VecPipeline(Pipeline):
+class Burst2VecPipeline(AnswersByBursts, Pipeline):
     """Says of recordings of bursts what is in them.
 
     Inputs, alone, in a list, from a generator or in a ``torch.utils.data.Dataset``: a path, the bytes of a file, a
@@ -72,6 +73,10 @@ class Burst2VecPipeline(Pipeline):
             have them. Nothing is trained: regressions are answered with the bias and the scale that these clips give,
             see ``burst2vec.personalise``, and the next call without is as before. Said once for all calls by
             ``pipeline(…, enrolment=…)``, but of a model that takes a speaker's clips at once.
+        chunk: ``"bursts"`` for recordings of any length: what stands out of each is found first, and the answer is a
+            list of ``{"start": seconds, "end": seconds, "confidence": 0..1, …}`` with what is said of a clip. With
+            arguments of ``burst2vec.audio.find_burst_regions``: ``{"kind": "bursts", "threshold": 3.0}``. May be said
+            once for all calls: ``pipeline(…, chunk="bursts")``.
 
     Raises:
         SupportError: an enrolment with labels that are unknown, missing or out of their range.
@@ -88,11 +93,18 @@ class Burst2VecPipeline(Pipeline):
     _load_image_processor = False
     _load_processor = False
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, chunk=None, **kwargs):
         super().__init__(*args, **kwargs)
+        self.chunk = chunk
         refuse_not_finite(self.model)
 
-    def __call__(self, inputs, **kwargs):
+    def __call__(self, inputs, chunk=None, **kwargs):
+        if (chunk := self.chunk if chunk is None else chunk) is not None:
+            return self.by_bursts(inputs, read_chunk(chunk), kwargs)
+        return self.of_clips(inputs, **kwargs)
+
+    def of_clips(self, inputs, **kwargs):
+        """What is said of clips: a call without ``chunk``."""
         if self.feature_extractor.normalise_per_speaker and isinstance(inputs, (list, Dataset, GeneratorType)):
             asked = {name: kwargs[name] for name in ("features", "on_error") if name in kwargs}
             asked = {**self._preprocess_params, **self._sanitize_parameters(**asked)[0]}
@@ -116,7 +128,7 @@ class Burst2VecPipeline(Pipeline):
         if kwargs:
             raise TypeError(
                 f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size, "
-                "features, on_error and enrolment"
+                "features, on_error, enrolment and chunk"
             )
         if on_error is not None and on_error not in ON_ERROR:
             raise ValueError(f"on_error {on_error!r} is not one of {', '.join(ON_ERROR)}")
@@ -278,6 +290,23 @@ class Burst2VecPipeline(Pipeline):
             embedding = outputs["embedding"][0].float().tolist()
             answer["embedding"] = [math.nan] * len(embedding) if error else embedding
         return {**answer, "error": error} if error else answer
+
+
+class NoAudioClassifier:
+    """Stands where ``pipeline("audio-classification")`` looks for a model of one task, and says what to call instead.
+
+    Raises:
+        LookupError: always; transformers would wrap a ``ValueError`` in tracebacks.
+    """
+
+    config_class = Burst2VecConfig
+
+    @classmethod
+    def from_pretrained(cls, name, *_, **__):
+        raise LookupError(
+            f"{name}: predicts several tasks, and a pipeline for audio-classification knows one; use "
+            f"pipeline('vocal-burst-analysis', model={str(name)!r})"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .shipped import recipe_names, shipped
 SUB_COMMANDS = {
     "train": "run_exvo.py",
     "predict": "predict.py",
+    "find": "find.py",
     "check-corpus": "check_corpus.py",
     "preprocess": "preprocess.py",
     "extract-features": "extract_features.py",

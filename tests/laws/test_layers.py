@@ -26,7 +26,7 @@ LAYERS = [
     },
     {"encoders", "training"},
     {"modeling_burst2vec"},
-    {"features", "personalising"},
+    {"features", "personalising", "recording_bursts"},
     {"pipeline_burst2vec"},
     {"experiment", "prediction"},
     {"comparison", "generation"},

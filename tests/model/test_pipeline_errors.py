@@ -190,6 +190,11 @@ def test_a_fault_that_is_no_clips_is_raised_whatever_is_asked_for(tmp_path):
         analyse([np.zeros(8_000, "f")], on_error="skip")
 
 
+def test_a_pipeline_for_one_task_says_which_one_to_use(folder):
+    with pytest.raises(LookupError, match=r"knows one; use pipeline\('vocal-burst-analysis', model='.*'\)"):
+        pipeline("audio-classification", model=str(folder))
+
+
 def test_a_step_that_fails_on_a_clip_is_the_clips_fault(tmp_path, good, monkeypatch):
     def only_quiet(waveform):
         if np.abs(waveform).max() > 50:

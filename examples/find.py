@@ -1,0 +1,105 @@
+"""Find the bursts in long recordings: where they are and, with a model, what they are.
+
+    burst2vec find evening.flac --out bursts.csv                            # where: start, end, confidence
+    burst2vec find evening.flac --model runs/quickstart --out bursts.csv    # and what
+    burst2vec find RECORDINGS --labels labels --pictures pictures           # Audacity's labels and a picture of each
+    burst2vec find call.mp3 --model you/model --out call.json --format hume
+
+A burst is what stands out of its background; speech and other sounds do so too. Recordings are read a few seconds at a
+time, whatever their length. --format hume writes what Hume's retired batch service answered for vocal bursts.
+
+Exit status: 0; 1 where a recording cannot be read; 2 refused.
+"""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+
+from burst2vec.audio.burst_regions import regions_of
+from burst2vec.errors import Burst2VecError, RunError
+from burst2vec.experiment.execute import refused
+from burst2vec.prediction import find_bursts, load_pipeline
+from burst2vec.prediction.finding import named_recordings
+from burst2vec.prediction.prediction_tables import check_table_path, save_table
+from burst2vec.prediction.region_files import file_names, hume_json, write_audacity, write_hume
+from burst2vec.prediction.region_pictures import draw_bursts
+
+SHOWN = 20  # bursts, where no table is written
+ABOUT = {
+    "threshold": "how far a burst stands out somewhere, in deviations of the background",
+    "edge_threshold": "how far it stands out from beginning to end",
+    "min_pause": "seconds; shorter pauses do not end a burst",
+    "min_seconds": "of a burst",
+    "max_seconds": "of a burst; longer ones are cut",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("recordings", nargs="+", metavar="RECORDING", help="files, or folders of them")
+    options.add_argument("--model", help="a folder, or a name on the Hub: says what each burst is")
+    options.add_argument("--features", nargs="+", help="of a model that takes vectors: its feature sets, with places")
+    options.add_argument("--out", metavar="TABLE", help="a new file: .csv, .parquet or .json")
+    options.add_argument("--format", choices=("table", "hume"), default="table", help="of the table; hume is JSON")
+    options.add_argument("--labels", metavar="FOLDER", help="write Audacity's labels of each recording there")
+    options.add_argument("--pictures", metavar="FOLDER", help="draw each recording there")
+    options.add_argument("--overwrite", action="store_true", help="replace a table that is there")
+    defaults = inspect.signature(regions_of).parameters
+    for name, about in ABOUT.items():
+        default = defaults[name].default
+        options.add_argument(f"--{name}", type=float, default=default, help=f"{about} (default: {default})")
+    return options
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse before anything is read what could not be written."""
+    if options.out is not None:
+        check_table_path(options.out, options.overwrite)
+    if options.format == "hume" and (options.model is None or not str(options.out).endswith(".json")):
+        raise RunError("--format hume needs --model, which says what each burst is, and --out FILE.json")
+    try:
+        regions_of([], **{name: getattr(options, name) for name in ABOUT})
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def run(options: argparse.Namespace) -> int:
+    check(options)
+    recordings = dict(named_recordings(options.recordings))
+    places = {kind: getattr(options, kind) and Path(getattr(options, kind)) for kind in ("labels", "pictures")}
+    pictures = file_names(list(recordings), places["pictures"], ".png") if places["pictures"] else {}
+    if places["labels"]:
+        file_names(list(recordings), places["labels"], ".txt")
+    analyse = None if options.model is None else load_pipeline(options.model)
+    arguments = {name: getattr(options, name) for name in ABOUT}
+    bursts = find_bursts(options.recordings, analyse, features=options.features, **arguments)
+    if options.format == "hume":
+        write_hume(Path(options.out), hume_json(bursts, recordings, analyse.model.config.task_records))
+    elif options.out is not None:
+        save_table(bursts, Path(options.out))
+    if places["labels"]:
+        write_audacity(bursts, list(recordings), places["labels"])
+    bad = bursts[bursts["start"].isna()]
+    for name, place in pictures.items():
+        if name not in set(bad["file"]):
+            draw_bursts(recordings[name], bursts[bursts["file"] == name], place)
+    found = bursts[bursts["start"].notna()]
+    if options.out is None:
+        print(found[["file", "start", "end", "confidence"]].head(SHOWN).to_string(index=False))
+    written = ", ".join(str(place) for place in (options.out, *places.values()) if place)
+    print(f"{len(found):,} bursts in {len(recordings) - len(bad):,} recordings" + (f"; {written}" if written else ""))
+    for name, problem in bad[["file", "problem"]].itertuples(index=False):
+        print(f"error: {name}: {problem}".encode(errors="replace").decode(), file=sys.stderr)
+    return 1 if len(bad) else 0
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        return run(parser().parse_args(arguments))
+    except (Burst2VecError, OSError) as error:
+        return refused(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
