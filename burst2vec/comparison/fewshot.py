@@ -245,16 +245,22 @@ def answer_speaker(
         support: see [`draw_support`].
         trial: what is tried.
     """
-    before = answer(model, frames)
-    after = {name: {task: [] for task in before} for name in trial.tunings}
     names = [task.name for task in trial.chosen(tuple(model.tasks.values()))]
-    for places in support:
-        of_support = {name: labels[name][places] for name in names}
+    of_draw: dict[tuple, dict[str, dict]] = {}  # draws may coincide
+    for places in map(tuple, support):
+        if places in of_draw:
+            continue
+        of_support = {name: labels[name][list(places)] for name in names}
         batch = stacked([frames[place] for place in places])
-        for name, tuning in trial.tunings.items():
-            for task, values in answer(tuning.personal_copy(model, *batch, of_support), frames).items():
-                after[name][task].append(values)
-    return before, {name: {task: np.stack(of_draws) for task, of_draws in by.items()} for name, by in after.items()}
+        of_draw[places] = {
+            way: answer(tuning.personal_copy(model, *batch, of_support), frames)
+            for way, tuning in trial.tunings.items()
+        }
+    after = {
+        way: {task: np.stack([of_draw[tuple(places)][way][task] for places in support]) for task in model.tasks}
+        for way in trial.tunings
+    }
+    return answer(model, frames), after
 
 
 @torch.no_grad()
@@ -341,10 +347,12 @@ def keep_trial(folder: Path, said: dict) -> None:
 
 def described(run_folder: Path, split: str, clips: SpeakersClips, trial: Trial) -> dict:
     """What a trial is of, as JSON: two of the same description have the same answers."""
-    weights = hashlib.sha256((run_folder / "model.safetensors").read_bytes()).hexdigest()
+    weights = hashlib.sha256()
+    for file in sorted(run_folder.glob("*.safetensors")):
+        weights.update(file.read_bytes())
     said = json.dumps([list(clips.dataset["file_id"]), *(of_task.tolist() for of_task in clips.labels.values())])
     return {
-        "weights": weights,
+        "weights": weights.hexdigest(),
         "split": split,
         "clips": hashlib.sha256(said.encode()).hexdigest(),
         **json.loads(json.dumps(asdict(trial))),
