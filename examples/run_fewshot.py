@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--support", type=int, default=2, help="labelled clips of each speaker; default 2")
     options.add_argument("--draws", type=int, default=5, help="times that the support is drawn; default 5")
     options.add_argument("--draw_seed", type=int, default=0, help="of the draws; default 0")
-    options.add_argument("--tasks", nargs="+", help="those that the support has labels of; default all of the model's")
+    options.add_argument("--tasks", nargs="+", help="whose labels the support has; default the regressions, if any")
     options.add_argument("--split", default="validation", help="of the corpus; default validation")
     options.add_argument("--out", help="folder of the result; default RUN/fewshot_<split>")
     options.add_argument("--resume", action="store_true", help="keep the speakers that are done in --out already")

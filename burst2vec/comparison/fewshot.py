@@ -47,7 +47,8 @@ class Trial:
         support: labelled clips of a speaker that the model is personalised on.
         draws: so many times the support is drawn anew.
         seed: of the draws.
-        tasks: whose labels the support has; None: all of the model's.
+        tasks: whose labels the support has; None: the model's regressions, or all where it has none. Of many classes
+            two clips tell two, and tuning on these forgets the others.
     """
 
     tunings: dict[str, Tuning]
@@ -70,7 +71,7 @@ class Trial:
         """
         known = {task.name: task for task in tasks}
         if self.tasks is None:
-            return tuple(tasks)
+            return tuple(task for task in tasks if task.kind == "regression") or tuple(tasks)
         if unknown := [name for name in self.tasks if name not in known]:
             raise RunError(f"the model does not have the task {unknown[0]!r}; it has {list(known)}")
         return tuple(known[name] for name in self.tasks)
