@@ -8,8 +8,8 @@ only the support clips are labelled, as ExVo-FewShot's test split, these are the
 Any key of the run's recipe can be given behind the others, such as --features_dir FOLDER; the recipe keeps no places.
 
 It writes fewshot.md, fewshot.json, fewshot_speakers.csv, fewshot.png and, of HUME-VB's test split, the challenge's
-file ExVo-Few_<team>_<n>.csv of the first draw and the first way. The speakers that are done are kept: --resume goes on
-after an interruption.
+file ExVo-Few_<team>_<n>.csv by the first draw and the first way. Speakers that are done are kept: after an
+interruption, --resume computes the others alone.
 """
 
 import argparse

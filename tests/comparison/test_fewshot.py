@@ -17,12 +17,15 @@ from burst2vec.comparison.fewshot import (
     Trial,
     answer,
     answer_speaker,
+    answer_speakers,
     by_speaker,
     draw_support,
     encode,
     keep_trial,
+    official_predictions,
 )
 from burst2vec.comparison.fewshot_report import measure, plot_gains, write_report
+from burst2vec.data import load_bursts
 from burst2vec.data.corpora.synthetic import draw_intensities, rated
 from burst2vec.data.vectors import with_vectors
 from burst2vec.errors import RunError
@@ -32,6 +35,7 @@ from burst2vec.scoring import validate_official_file
 from burst2vec.scoring.significance import compare_paired
 from burst2vec.tasks import EXVO_EMOTIONS, Task
 from tests.conftest import tiny_model
+from tests.data.corpora_on_disk import write_hume_vb
 from tests.training.tiny_run import tiny_corpus
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -250,3 +254,20 @@ def test_what_was_begun_with_other_labels_is_not_resumed(tmp_path):
     keep_trial(tmp_path, {"seed": 0, "clips": "abc"})
     with pytest.raises(RunError, match="was begun with clips abc, not abd"):
         keep_trial(tmp_path, {"seed": 0, "clips": "abd"})
+
+
+def test_of_the_challenges_test_split_two_clips_are_the_support_and_the_rest_is_predicted(tmp_path, model):
+    labels = ["China", "30", *(f"{place / 10}" for place in range(10))]
+    rows = [[f"[{clip:05d}]", "Test", "S1", *(labels if clip in (2, 4) else [""] * 12)] for clip in range(1, 6)]
+    rows += [["[00006]", "Train", "S2", *labels]]
+    corpus = load_bursts("hume_vb", write_hume_vb(tmp_path / "hume", rows, wavs=6), cache_dir=tmp_path)["test"]
+    trial = Trial({"head": HEAD}, draws=2)
+    clips = by_speaker(corpus, exvo(model), trial)
+    extractor = Burst2VecFeatureExtractor()
+    keep_trial(tmp_path / "kept", {})
+    (of_speaker,) = answer_speakers(model, extractor, clips, trial, tmp_path / "kept")
+    assert of_speaker.support.tolist() == [[1, 3], [1, 3]] and of_speaker.query(0).tolist() == [0, 2, 4]
+    assert measure([of_speaker], exvo(model), trial) == []
+    file_ids, predicted = official_predictions(model, extractor, clips, [of_speaker], "head")
+    assert file_ids == [f"{clip:05d}" for clip in range(1, 6)]
+    np.testing.assert_array_equal(predicted["emotion"], of_speaker.after["head"]["emotion"][0])
