@@ -72,6 +72,8 @@ def refusal(clips, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--episode_support", "2", "--heads_read", "frames"], "with heads_read frames: each frame learns by itself"),
+        (["--head", "{kind: chain, teacher_forcing: 2}"], "head 'chain': teacher_forcing must be in 0..1, got 2"),
         # the command line itself
         (["--columns", '{"file": "fi'], """command line: --columns: '{"file": "fi' is not JSON: """),
         (["--columns", '{"file": "file"'], "is not JSON: .*it may be cut off"),
@@ -241,6 +243,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(refusal, options, message):
         ),
         ([LINES[0].replace("gasp", "sigh"), *LINES[1:]], [], "metadata.csv, line 2, column kind: 'sigh'"),
         ([LINES[0].replace("0.1", "nan"), *LINES[1:]], [], "metadata.csv, line 2, column strength: 'nan'"),
+        (LINES, ["--episode_support", "1"], "no speaker has more than 1 labelled clips of task 'kind', the most is 1"),
         (LINES, ["--splits", '{"train": 0.5, "validation": 0.5}'], "splits are given, and column 'split' has them too"),
         (
             [line.replace("2.wav,B", "2.wav,C") for line in LINES],
