@@ -58,6 +58,7 @@ EXTRAS = {
         "markdown-it-py>=3",  # an independent reader of the Markdown that is written
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
         "opensmile>=2.5,<3",
+        "peft>=0.18",  # a user's own, whose adapters are tested with the trainer; 0.18 knows transformers 5
         "torchvision>=0.26,<0.27",
     ],
 }

@@ -93,8 +93,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
             self.recurrent = build_part("recurrent", RECURRENT, config.recurrent, size)
             size = self.recurrent.output_size
         pooling = build_part("pooling", POOLINGS, config.pooling, size)
-        pooled_size = pooling.output_size
-        if pooling.per_task:
+        pooled_size, self.pools_per_task = pooling.output_size, pooling.per_task
+        if self.pools_per_task:
             others = {name: build_part("pooling", POOLINGS, config.pooling, size) for name in names[1:]}
             pooling = TaskModules({names[0]: pooling, **others})
         self.pooling = pooling
@@ -286,14 +286,14 @@ class Burst2VecForMultiTask(PreTrainedModel):
 
     def _answer(self, name, view, labels=None):
         """A task's answer to a view, (batch, labels): of its head, with the configured bias and scale of each label."""
-        outputs = self.heads[name](view, labels)
+        outputs = self.heads(name, view, labels)
         changed = (self.config.bias_and_scale or {}).get(name)
         return outputs if changed is None else rescale(self.tasks[name], outputs, **changed)
 
     def _pool(self, frames, frame_mask, names):
         """One vector per clip, or one for each named task."""
-        if isinstance(self.pooling, TaskModules):
-            return {name: self.pooling[name](frames, frame_mask) for name in names}
+        if self.pools_per_task:
+            return {name: self.pooling(name, frames, frame_mask) for name in names}
         return self.pooling(frames, frame_mask)
 
     def _pool_answers(self, answers, frame_mask):

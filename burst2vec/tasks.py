@@ -17,7 +17,8 @@ from .parts import complete_part
 
 KINDS = tuple(LOSSES)
 OUTPUTS = ("sigmoid", "linear")
-METRICS = {"regression": ("ccc", "mae"), "classification": ("uar",)}
+METRICS = {"regression": ("ccc", "mae"), "classification": ("uar",)}  # the first is the default
+DEFAULT_LOSSES = {"regression": "ccc", "classification": "cross_entropy"}
 
 # The order of the official submission file. The papers also print it alphabetically: match by name, never by place.
 EXVO_EMOTIONS = (
@@ -87,9 +88,9 @@ class Task:
         span: the values, in ``unit``, that the head's 0 and 1 stand for; labels outside it are refused.
         output: of a regression's head: ``"sigmoid"``, 0 to 1 over the span; or ``"linear"``, any number, which is in
             ``unit`` itself, and so is the loss. A classification's head gives logits whatever it says.
-        loss: ``"ccc"``, ``"mae"`` or ``"mse"`` for a regression; ``"cross_entropy"`` for a classification; or a mapping
-            with one of these as ``kind`` and its arguments, see ``burst2vec.losses``.
-        metric: ``"ccc"`` or ``"mae"`` for a regression; ``"uar"`` for a classification.
+        loss: ``"ccc"``, the default, ``"mae"`` or ``"mse"`` for a regression; ``"cross_entropy"`` for a classification;
+            or a mapping with one of these as ``kind`` and its arguments, see ``burst2vec.losses``.
+        metric: ``"ccc"``, the default, or ``"mae"`` for a regression; ``"uar"`` for a classification.
         loss_weight: factor of the task's loss in the total.
 
     Raises:
@@ -101,8 +102,8 @@ class Task:
     labels: tuple[str, ...]
     unit: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
-    loss: str | dict = field(default="ccc", hash=False)
-    metric: str = "ccc"
+    loss: str | dict | None = field(default=None, hash=False)
+    metric: str | None = None
     loss_weight: float = 1.0
     output: str = "sigmoid"
 
@@ -113,11 +114,14 @@ class Task:
             raise ValueError(f"task {self.name!r}: labels must be a list of names in quotes, got {self.labels!r}")
         object.__setattr__(self, "labels", tuple(self.labels))
         metrics = METRICS.get(str(self.kind), ())
+        if metrics and self.metric is None:
+            object.__setattr__(self, "metric", metrics[0])
         for name, allowed in (("kind", KINDS), ("metric", metrics), ("output", OUTPUTS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"task {self.name!r}: {name} {getattr(self, name)!r} is not one of {list(allowed)}")
-        loss = complete_part(f"task {self.name!r}: loss", LOSSES[self.kind], self.loss)
-        bare = isinstance(self.loss, str) or len(loss) == 1
+        given = DEFAULT_LOSSES[self.kind] if self.loss is None else self.loss
+        loss = complete_part(f"task {self.name!r}: loss", LOSSES[self.kind], given)
+        bare = isinstance(given, str) or len(loss) == 1
         object.__setattr__(self, "loss", loss["kind"] if bare else loss)
         if not self.labels or len(set(self.labels)) < len(self.labels):
             raise ValueError(f"task {self.name!r}: labels must be one or more different names, got {list(self.labels)}")

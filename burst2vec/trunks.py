@@ -45,18 +45,28 @@ class OneView(NamedTuple):
         return self.combined
 
 
-class TaskModules(nn.ModuleDict):
+class TaskModules(nn.Module):
     """A module for each task, by the task's name, also where torch has that name for itself, as A-VB's ``type``.
 
-    >>> TaskModules({"type": nn.Identity()})["type"]
-    Identity()
+    It is called with the name first, which torch's ``ModuleDict`` cannot be: so PEFT can train and save it whole, as
+    ``modules_to_save=["heads"]`` asks.
+
+    >>> modules = TaskModules({"type": nn.Identity()})
+    >>> modules["type"], modules("type", 3)
+    (Identity(), 3)
     """
 
-    def __setitem__(self, name, module):
-        super().__setitem__(_key_of(name), module)
+    def __init__(self, modules: dict[str, nn.Module]):
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(_key_of(name), module)
 
-    def __getitem__(self, name):
-        return super().__getitem__(_key_of(name))
+    def __getitem__(self, name: str) -> nn.Module:
+        return getattr(self, _key_of(name))
+
+    def forward(self, name: str, *inputs):
+        """What the task's module says of the inputs."""
+        return self[name](*inputs)
 
 
 def _key_of(name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from datasets import IterableDataset
 from torch.utils.data import Dataset
 
 from ..errors import RunError
@@ -26,7 +27,12 @@ from .vectors import has_vectors, vectors_of
 
 
 def clips_of(corpus, tasks: Sequence[Task]) -> "RecordedClips | VectorClips":
-    """The clips of a corpus, by whether it holds a vector of each; see ``burst2vec.data.vectors.with_vectors``."""
+    """The clips of a corpus, by whether it holds a vector of each; see ``burst2vec.data.vectors.with_vectors``.
+
+    Raises:
+        RunError: as ``refuse_unfit``.
+    """
+    refuse_unfit(corpus)
     return VectorClips(corpus, tasks) if has_vectors(corpus) else RecordedClips(corpus, tasks)
 
 
@@ -34,10 +40,42 @@ def readable_clips(corpus, on_bad_clip: str = "skip"):
     """The corpus without the clips that cannot be read, and with its column ``samples``, as ``check_clips`` gives it.
 
     A corpus that has the column, or vectors, is returned as it is, and so is None.
+
+    Raises:
+        RunError: as ``refuse_unfit``.
     """
-    if corpus is None or "samples" in corpus.column_names or has_vectors(corpus):
+    if corpus is None:
+        return None
+    refuse_unfit(corpus)
+    if "samples" in corpus.column_names or has_vectors(corpus):
         return corpus
     return check_clips(corpus, on_bad_clip=on_bad_clip)[0]
+
+
+def refuse_unfit(corpus) -> None:
+    """
+    Raises:
+        RunError: a corpus that is streamed, without clips, or whose clips ``datasets`` would decode; says what to do.
+    """
+    if isinstance(corpus, IterableDataset):
+        raise RunError(
+            "the data set is streamed, and batches are drawn by the labels and lengths of all its clips: load it with "
+            "streaming=False, or keep so many clips of it: "
+            "datasets.Dataset.from_list(list(stream.take(1000)), features=stream.features)"
+        )
+    columns = getattr(corpus, "column_names", None)
+    if columns is None or has_vectors(corpus):
+        return
+    if lacking := [name for name in ("file_id", "audio") if name not in columns and "samples" not in columns]:
+        raise RunError(
+            f"the data set lacks the columns {lacking}; it has {columns}. A clip needs file_id, its name, and audio, "
+            "its recording: data_set.rename_column(…, …), or burst2vec.load_bursts(…), which gives both"
+        )
+    if getattr(getattr(corpus, "features", {}).get("audio"), "decode", False):
+        raise RunError(
+            "the data set's column audio is decoded by datasets, which needs torchcodec; burst2vec decodes clips "
+            'itself: data_set.cast_column("audio", datasets.Audio(decode=False))'
+        )
 
 
 class RecordedClips(Dataset):

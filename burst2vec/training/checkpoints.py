@@ -20,7 +20,9 @@ from ..files import force_to_disk
 
 MANIFEST = "manifest.json"
 STATE = "trainer_state.json"
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # one of them: of large models there are several files
+LENGTH = ("max_steps", "num_train_epochs")  # of a run; they count where the schedule stretches over it
+# One of them: of large models there are several files, and of a model that PEFT wraps the adapters alone.
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 REQUIRED = (
     "config.json",
     "optimizer.pt",
@@ -331,11 +333,18 @@ def choose_checkpoint(
             difference is named.
     """
     folder, skipped = find_checkpoint(output_dir, asked, with_best)
-    differences = differences_between(read_manifest(folder).run, run) if folder is not None else []
-    if differences:
+    saved = read_manifest(folder).run if folder is not None else run
+    if differences := differences_between(saved, run):
+        why = ""
+        if all(saved.get(name) == run.get(name) for name in saved.keys() | run.keys() if name not in LENGTH):
+            why = (
+                f" The {run['lr_scheduler_type']} schedule stretches over all planned steps, so a longer run is "
+                "another from its first step on; one of a constant rate may be resumed for longer."
+            )
         raise CheckpointError(
-            f"{folder} was written by a run with other settings: {'; '.join(differences)}. Resume with the same "
-            "settings, or start a new run in a new output_dir"
+            f"{folder} was written by a run with other settings: {'; '.join(differences)}.{why} Resume with the same "
+            f"settings, or train its weights further as a new run: --model_path {folder}, without resuming, in a new "
+            "output_dir"
         )
     return folder, skipped
 

@@ -60,6 +60,10 @@ class HookedTrainer(Trainer):
         self._save_scaler(str(folder))
         self._save_rng_state(str(folder))
 
+    def checkpoints_of(self, trial) -> str:
+        """Where checkpoints lie: in ``args.output_dir``, or, of a hyper-parameter search's trial, in a folder there."""
+        return self._get_output_dir(trial)
+
     def on_device(self, inputs: dict) -> dict:
         """A batch on the model's device."""
         return self._prepare_inputs(inputs)

@@ -41,12 +41,13 @@ class ResumableTrainer(HookedTrainer):
         """What must stay the same for a resumed run to end as the uninterrupted one: name → JSON value."""
         raise NotImplementedError
 
-    def train(self, resume_from_checkpoint=None, **kwargs):
+    def train(self, resume_from_checkpoint=None, trial=None, **kwargs):
         """Train, from the start or from a checkpoint.
 
         Args:
             resume_from_checkpoint: a checkpoint's folder; or True (or "true") for the newest whole one in
                 ``args.output_dir``, and from the start where there is none yet.
+            trial: of a hyper-parameter search, which begins anew in a folder of its own.
             kwargs: as ``transformers.Trainer.train``.
 
         Raises:
@@ -55,11 +56,11 @@ class ResumableTrainer(HookedTrainer):
             FolderInUseError: another living run writes into ``args.output_dir``.
             DivergenceError: a loss that is not finite.
         """
-        self._run = self.fingerprint()
         with locked_by_main(self.args.output_dir):
-            self._from = ask_main(lambda: self._look_for_checkpoint(resume_from_checkpoint))
+            place = self.checkpoints_of(trial)
+            self._from = ask_main(lambda: self._look_for_checkpoint(place, resume_from_checkpoint))
             self._resumed = self._from is not None
-            output = super().train(resume_from_checkpoint=self._from, **kwargs)
+            output = super().train(resume_from_checkpoint=self._from, trial=trial, **kwargs)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
             logger.warning(
                 "%s: no validation gave a finite %s to choose by; the run ends with the weights of its last step, %d",
@@ -75,8 +76,7 @@ class ResumableTrainer(HookedTrainer):
         has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
         return self.state.best_global_step if has_best else self.state.global_step
 
-    def _look_for_checkpoint(self, asked) -> str | None:
-        output_dir = self.args.output_dir
+    def _look_for_checkpoint(self, output_dir: str, asked) -> str | None:
         for name in remove_leftovers(output_dir):
             logger.warning("%s: removed %s, which a killed run left unfinished", output_dir, name)
         if not asked:
@@ -87,7 +87,7 @@ class ResumableTrainer(HookedTrainer):
                 )
             return None
         asked = True if str(asked).lower() == "true" else asked
-        folder, skipped = choose_checkpoint(output_dir, asked, self._run, self.args.load_best_model_at_end)
+        folder, skipped = choose_checkpoint(output_dir, asked, self.fingerprint(), self.args.load_best_model_at_end)
         for reason in skipped:
             logger.warning("%s: skipped %s", output_dir, reason)
         if folder is None:
@@ -98,6 +98,7 @@ class ResumableTrainer(HookedTrainer):
 
     def on_state_restored(self) -> None:
         """A run whose folder was moved finds its best checkpoint where it is now; transformers would not find it."""
+        self._run = self.fingerprint()  # of the model and arguments that a search's trial has set by now
         if self._from is not None and (best := best_checkpoint(self._from)) is not None and best.is_dir():
             self.state.best_model_checkpoint = str(best)
 
@@ -153,6 +154,7 @@ class ResumableTrainer(HookedTrainer):
     def write_model(self, folder: str, state_dict: dict | None) -> None:
         """Save weights (safetensors), configuration and feature extractor, all of them or none.
 
+        Of a model that PEFT wraps the weights are the adapters' and those of ``modules_to_save``.
         Not ``training_args.bin``: it is a pickle, and holds ``hub_token`` in clear.
 
         Raises:
@@ -170,6 +172,7 @@ class ResumableTrainer(HookedTrainer):
                 model.save_pretrained(drafts, state_dict=state_dict)
             except SafetensorError as error:  # of a full disk, without a number
                 raise WriteError(folder, error) from error
+            model.config.save_pretrained(drafts)  # which PEFT leaves out
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(drafts)
 

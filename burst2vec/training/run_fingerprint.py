@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 
+from .checkpoints import LENGTH
+
 _PLACE = "names a place, or what is published from it"
 _WATCHING = "what is written about the run, how often and where to"
 _WHAT_TO_DO = "which parts of the recipe are run, not how"
@@ -44,7 +46,7 @@ DESCRIPTIVE = ("transformers_version", "architectures", "auto_map", "dtype", "to
 DESCRIPTIVE += ("feature_extractor_type", "processor_class", "image_processor_type")
 
 
-def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str) -> dict:
+def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str, adapters: dict | None = None) -> dict:
     """The settings of a run that may decide its weights, as plain JSON values by name: all but those known not to.
 
     Args:
@@ -53,15 +55,18 @@ def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str
         extractor: the ``Burst2VecFeatureExtractor``, or None: how clips are preprocessed and levelled, as
             ``clips.<name>``.
         train_digest, eval_digest: see :func:`corpus_digest`.
+        adapters: of a model that PEFT wraps, its configurations by name; an entry comes as ``adapter.<name>.<entry>``.
     """
     decisive = {name: value for name, value in args.to_dict().items() if name not in CANNOT_CHANGE_THE_RESULT}
     decisive["world_size"] = args.world_size
     if args.lr_scheduler_type not in NOT_STRETCHED:
-        decisive |= {"max_steps": args.max_steps, "num_train_epochs": args.num_train_epochs}
+        decisive |= {name: getattr(args, name) for name in LENGTH}
     if extractor is not None:
         decisive |= {f"clips.{name}": value for name, value in _flat(extractor.to_dict()).items()}
     decisive |= {"train_data": train_digest, "eval_data": eval_digest}
     decisive |= {f"model.{name}": value for name, value in _flat(config.to_dict()).items()}
+    for name, adapter in (adapters or {}).items():
+        decisive |= _flat(adapter.to_dict(), f"adapter.{name}.")
     return json.loads(json.dumps(decisive, default=str))
 
 

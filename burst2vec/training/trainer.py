@@ -8,7 +8,7 @@ import torch
 from accelerate.utils import gather_object
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from ..data.clip_batches import RecordedClips, VectorClips, clips_of, readable_clips
 from ..data.collating import BurstCollator
@@ -35,7 +35,7 @@ class Burst2VecTrainer(ResumableTrainer):
     """Trains, evaluates and resumes a ``Burst2VecForMultiTask``.
 
     Args:
-        model: the model; its configuration says the tasks.
+        model: the model; its configuration says the tasks. None where ``model_init`` makes it.
         args: ``Burst2VecTrainingArguments``.
         train_dataset: a ``datasets.Dataset`` with ``file_id``, ``audio`` (not decoded) and a column for each task. With
             ``vector`` instead of ``audio`` (``burst2vec.data.vectors.with_vectors``) batches are taken from memory.
@@ -44,20 +44,23 @@ class Burst2VecTrainer(ResumableTrainer):
         data_collator: default ``BurstCollator(processing_class, tasks)``.
         on_bad_clip: what to do with clips that cannot be read, where the data sets have no column ``samples`` yet (see
             ``burst2vec.data.clips.check_clips``): ``"skip"`` them and say how many, or ``"raise"``.
-        kwargs: the remaining arguments of ``transformers.Trainer``. ``compute_metrics`` gives by default the scores of
-            the whole set (``burst2vec.scoring.score_tasks``), which come as ``eval_emotion_ccc`` and so on.
+        kwargs: the remaining arguments of ``transformers.Trainer``. ``model_init``, a function of nothing or of a
+            search's trial, makes the model anew for each training, as ``hyperparameter_search`` needs it; each trial's
+            checkpoints lie in ``output_dir/run-<n>``. ``compute_metrics`` gives by default the scores of the whole set
+            (``burst2vec.scoring.score_tasks``), which come as ``eval_emotion_ccc`` and so on.
 
     ``log_history`` holds, beside ``loss``, each part of it by name: the mean over the steps since the last log that had
     the part, and over the processes.
 
     Raises:
-        RunError: several GPUs in one process, a ``metric_for_best_model`` that no task has, labels out of range.
+        RunError: several GPUs in one process, a ``metric_for_best_model`` that no task has, labels out of range, a data
+            set that is streamed.
     """
 
     def __init__(
         self,
-        model,
-        args: Burst2VecTrainingArguments,
+        model=None,
+        args: Burst2VecTrainingArguments | None = None,
         train_dataset=None,
         eval_dataset=None,
         processing_class=None,
@@ -66,11 +69,16 @@ class Burst2VecTrainer(ResumableTrainer):
         on_bad_clip="skip",
         **kwargs,
     ):
+        model_init = kwargs.pop("model_init", None)
         if not isinstance(args, Burst2VecTrainingArguments):
             raise RunError(f"args must be Burst2VecTrainingArguments, got {type(args).__name__}")
         refuse_several_gpus(args)
         if data_collator is None and processing_class is None:
             raise RunError("give processing_class=Burst2VecFeatureExtractor(), or a data_collator")
+        if (model is None) == (model_init is None):
+            raise RunError("give either the model, or model_init, a function that makes it")
+        if model is None:
+            model = self._first_model(model_init, args, kwargs)
         self.tasks = model.config.task_records
         check_selection(args, self.tasks)
         check_episodes(args, model.config)
@@ -97,6 +105,7 @@ class Burst2VecTrainer(ResumableTrainer):
             callbacks=callbacks,
             **{"compute_metrics": self.score, **kwargs},
         )
+        self.model_init = model_init
         self.model_accepts_loss_kwargs = False  # its loss is a mean over the batch …
         self.loss_is_scaled_for_ga = False  # … so the Trainer divides it by the accumulation steps
         self.batch_sampler = None
@@ -104,6 +113,14 @@ class Burst2VecTrainer(ResumableTrainer):
         self._clips = {}  # data set, by its identity → itself and its clips
         if train_dataset is not None:
             self.loadable(train_dataset)  # whose labels may be refused
+
+    def _first_model(self, model_init, args, kwargs):
+        """The model by whose tasks everything else is checked; each training makes another."""
+        if any(kwargs.get("optimizers", ())):
+            raise RunError("optimizers are of one model, and model_init makes several; give the training arguments")
+        set_seed(args.seed)
+        self.model_init = model_init
+        return self.call_model_init()
 
     # ---- Training
 
@@ -275,6 +292,7 @@ class Burst2VecTrainer(ResumableTrainer):
             self.processing_class,
             self._digest(self.train_dataset),
             self._digest(self.eval_dataset),
+            getattr(self.model, "peft_config", {}),
         )
 
     def _digest(self, corpus) -> str:

@@ -196,12 +196,12 @@ def test_a_published_encoder_is_taken_weights_and_attention(tmp_path, family, st
     attention = "eager" if family == "wavlm" else "sdpa"
     assert model.config.encoder_config._attn_implementation == attention
     assert model.encoder.model.config._attn_implementation == attention
-    assert set(model.heads) == {"emotion", "category"} and model.config.trunk["kind"] == "shared"
+    assert set(dict(model.heads.named_children())) == {"emotion", "category"} and model.config.trunk["kind"] == "shared"
     assert model.config.freeze_feature_encoder
     model.save_pretrained(tmp_path / "saved")
     assert str(tmp_path) not in (tmp_path / "saved" / "config.json").read_text()
     again = Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config)
-    assert set(again.heads) == {"emotion", "category"}
+    assert set(dict(again.heads.named_children())) == {"emotion", "category"}
     with pytest.raises(ValueError, match="not both"):
         Burst2VecForMultiTask.from_encoder_pretrained(tmp_path, config=model.config, head="linear")
 

@@ -31,6 +31,14 @@ def test_units_go_there_and_back():
     assert AGE.to_unit(0.5) == 30.0 and AGE.from_unit(30.0) == 0.5
 
 
+def test_loss_and_metric_default_to_those_of_the_kind():
+    kind = Task("kind", kind="classification", labels=("laugh", "cry"))
+    assert (kind.loss, kind.metric, kind.score_name) == ("cross_entropy", "uar", "kind_uar")
+    pain = Task("pain", kind="regression", labels=("pain",))
+    assert (pain.loss, pain.metric) == ("ccc", "ccc")
+    assert Task(**kind.to_dict()) == kind
+
+
 def test_records_survive_dictionaries():
     for preset in TASK_PRESETS.values():
         assert resolve_tasks([task.to_dict() for task in preset]) == preset

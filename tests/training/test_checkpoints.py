@@ -326,6 +326,17 @@ def test_a_run_with_other_settings_may_not_resume_and_every_difference_is_named(
         choose_checkpoint(tmp_path, True, {"learning_rate": 0.1})
 
 
+def test_a_longer_run_whose_rate_falls_over_all_steps_is_told_how_its_weights_are_trained_further(tmp_path):
+    run = {**RUN, "lr_scheduler_type": "cosine", "num_train_epochs": 3}
+    folder = write_checkpoint(tmp_path, 800, run)
+    told = rf"num_train_epochs was 3 and is 6. The cosine schedule stretches.* --model_path {folder}, without resuming"
+    with pytest.raises(CheckpointError, match=told):
+        choose_checkpoint(tmp_path, True, {**run, "num_train_epochs": 6})
+    with pytest.raises(CheckpointError, match="seed was 42 and is 1. Resume with the same") as refused:
+        choose_checkpoint(tmp_path, True, {**run, "seed": 1})
+    assert "stretches" not in str(refused.value)
+
+
 def test_equal_fingerprints_have_no_differences():
     assert differences_between(RUN, dict(RUN)) == []
 

@@ -10,6 +10,8 @@ from transformers import TrainingArguments
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecForMultiTask
 from burst2vec.errors import CheckpointError, DivergenceError
+from burst2vec.experiment.building import build_model
+from burst2vec.experiment.sections import ModelArguments
 from burst2vec.scoring import score_tasks
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer
@@ -292,6 +294,13 @@ def test_the_same_run_may_go_on_for_longer(trained_folder):
     trainer = tiny_trainer(trained_folder, max_steps=6, save_strategy="no", load_best_model_at_end=False)
     trainer.train(resume_from_checkpoint=str(trained_folder / "checkpoint-4"))
     assert trainer.state.global_step == 6
+
+
+def test_a_checkpoints_weights_can_be_trained_further_as_a_new_run(tmp_path, trained_folder):
+    model, _ = build_model(ModelArguments(model_path=str(trained_folder / "checkpoint-4")))
+    trainer = tiny_trainer(tmp_path, model, max_steps=1, lr_scheduler_type="linear")
+    trainer.train()
+    assert trainer.state.global_step == 1
 
 
 def test_a_run_whose_folder_was_moved_still_ends_with_its_best_model(tmp_path):
