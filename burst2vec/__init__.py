@@ -1,23 +1,39 @@
 """burst2vec predicts, from a raw vocal burst, the intensity of emotions, the speaker's age and country, and more.
 
 This file is the door: public names, and their registration with transformers. Nothing inside the package imports it.
+What loads a model and answers comes with it. What needs the datasets library or the Trainer, whose import takes another
+second, is imported when it is first asked for.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .command_line.shipped import shipped
 from .configuration_burst2vec import Burst2VecConfig
-from .data import load_bursts
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from .modeling_burst2vec import Burst2VecForMultiTask
 from .msg_gan import BurstGenerator, BurstGeneratorConfig
-from .personalising import personalise
 from .pipeline_burst2vec import Burst2VecPipeline, NoAudioClassifier
-from .prediction import find_bursts, predict
 from .tasks import Task
-from .training import Burst2VecTrainer, Burst2VecTrainingArguments
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .data import load_bursts
+    from .personalising import personalise
+    from .prediction import find_bursts, predict
+    from .training import Burst2VecTrainer, Burst2VecTrainingArguments
+
+LATE = {
+    "Burst2VecTrainer": ".training",
+    "Burst2VecTrainingArguments": ".training",
+    "find_bursts": ".prediction",
+    "load_bursts": ".data",
+    "personalise": ".personalising",
+    "predict": ".prediction",
+}
 
 AutoConfig.register("burst2vec", Burst2VecConfig)
 AutoModel.register(Burst2VecConfig, Burst2VecForMultiTask)
@@ -53,3 +69,13 @@ __all__ = [
     "predict",
     "shipped",
 ]
+
+
+def __getattr__(name: str):
+    if name not in LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(LATE[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATE})

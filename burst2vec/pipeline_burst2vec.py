@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import GeneratorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,15 +17,14 @@ from transformers.utils.hub import cached_file
 from .audio import apply_transforms, read_transforms, resample
 from .audio.recordings import read_recording
 from .configuration_burst2vec import Burst2VecConfig
-from .data.corpora.splits import speaker_key
-from .data.vectors import normalise_per_speaker
 from .enrolment import read_enrolment
 from .errors import CorpusError, WaveformError
-from .features import FeatureSet, find_feature_set, fitted_file, folder_name, public_name, refuse_unplaced
-from .personalising import Tuning, check_support, support_batch
 from .recording_bursts import CLIP_FAULTS, AnswersByBursts, read_chunk
 from .waveforms import MIN_SAMPLES, check_waveform
 from .weights import refuse_not_finite
+
+if TYPE_CHECKING:
+    from .features import FeatureSet  # imported late: only models of vectors need it, and its import takes seconds
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +166,7 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
             size = self.feature_extractor.feature_size if sets else MIN_SAMPLES
             return {**self.feature_extractor(np.zeros(size, np.float32), return_tensors="pt"), "error": str(fault)}
 
-    def values_of(self, clip, place: int | None, sets: list[FeatureSet] | None) -> tuple[np.ndarray, str]:
+    def values_of(self, clip, place: int | None, sets: "list[FeatureSet] | None") -> tuple[np.ndarray, str]:
         """The waveform of a clip, or its vector where there are feature sets; and what to call it in an error."""
         wanted = self.feature_extractor.sampling_rate
         name = "clip" if place is None else f"clip {place} (counted from 0)"
@@ -186,6 +185,8 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
 
     def _personal_model(self, enrolment, features=None):
         """The model of an enrolment's speaker, which has the encoder of the pipeline's model for its own."""
+        from .personalising import Tuning, check_support, support_batch
+
         clips, labels = read_enrolment(self.model.tasks, enrolment)
         labels = check_support(self.model.tasks, clips, labels)
         if self.feature_extractor.normalise_per_speaker and not all(isinstance(clip, _OfSpeaker) for clip in clips):
@@ -206,6 +207,8 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
 
     def _together(self, clips: list, asked: dict, kwargs: dict) -> tuple[list, dict]:
         """The clips on their speakers' scale, to which those of an enrolment belong, and the arguments with these."""
+        from .data.corpora.splits import speaker_key
+
         enrolment = kwargs.get("enrolment")
         own = [] if enrolment is None else read_enrolment(self.model.tasks, enrolment)[0]
         scaled = self._on_speakers_scale([*clips, *own], **asked)
@@ -221,6 +224,8 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
 
     def _on_speakers_scale(self, clips: list, features=None, on_error="raise") -> list["_OfSpeaker"]:
         """The clips' vectors, each centred and scaled by those of its speaker that can be used."""
+        from .data.vectors import normalise_per_speaker
+
         for place, clip in enumerate(clips):
             if not isinstance(clip, dict) or not isinstance(clip.get("speaker"), str) or not clip["speaker"].strip():
                 raise ValueError(_GIVE_SPEAKERS.format(f"clip {place} (counted from 0) has no speaker"))
@@ -241,8 +246,10 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
                 prepared[place] = replace(prepared[place], vector=vector)
         return prepared
 
-    def feature_sets(self, features: list[str] | None) -> list[FeatureSet]:
+    def feature_sets(self, features: list[str] | None) -> "list[FeatureSet]":
         """The feature sets whose vectors, one after the other, the model takes of a clip."""
+        from .features import public_name, refuse_unplaced
+
         recorded = self.feature_extractor.features
         if features is not None and list(map(public_name, features)) != recorded:
             raise ValueError(f"features {features}: the model takes vectors of {recorded}, in this order")
@@ -250,8 +257,10 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
         refuse_unplaced(names, "the model", lambda placed: f"pipeline(…)(…, features={placed})")
         return [self._feature_set(name) for name in names]
 
-    def _feature_set(self, name: str) -> FeatureSet:
+    def _feature_set(self, name: str) -> "FeatureSet":
         """A feature set, found once; what it has learnt from training clips lies with the model."""
+        from .features import find_feature_set, fitted_file, folder_name
+
         known = self.__dict__.setdefault("_feature_sets", {})
         if name not in known:
             fitted, file = None, fitted_file(name)

@@ -3,8 +3,6 @@
 import functools
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import firwin, kaiserord, oaconvolve
 
 from ..waveforms import SAMPLING_RATE
 from .samples import check_rate, check_samples
@@ -68,10 +66,14 @@ def highpass(
     # The sums run on in float64; before them the first sample goes, so that a constant is zero to the last bit.
     waveform = waveform.astype(np.float64) - waveform[0]
     if stopband:
+        from scipy.signal import oaconvolve  # here, as below: its import takes half a second
+
         kernel = lowpass_kernel(float(cutoff_hz), sampling_rate)
         mirrored = np.pad(waveform, kernel.size // 2, mode="symmetric")
         surroundings = oaconvolve(mirrored, kernel, mode="valid")
     else:
+        from scipy.ndimage import uniform_filter1d
+
         window = moving_mean_samples(sampling_rate, cutoff_hz)
         surroundings = waveform
         for _ in range(MEANS):
@@ -96,6 +98,8 @@ def lowpass_kernel(cutoff_hz: float, sampling_rate: float) -> np.ndarray:
     >>> kernel.size, float(kernel.sum().round(12))
     (1173, 1.0)
     """
+    from scipy.signal import firwin, kaiserord
+
     passed = PASSES_FROM * cutoff_hz
     taps, beta = kaiserord(RIPPLE_DB, (passed - cutoff_hz) / (sampling_rate / 2))
     return firwin(taps | 1, (cutoff_hz + passed) / 2, window=("kaiser", beta), fs=sampling_rate)

@@ -3,7 +3,6 @@
 import functools
 
 import numpy as np
-from scipy.signal import oaconvolve
 
 from ..waveforms import SAMPLING_RATE
 from .samples import check_rate, check_samples
@@ -60,6 +59,8 @@ def zero_frequency_filter(
             f"window_seconds={window_seconds}; allowed: {MIN_WINDOW_SECONDS} to {MAX_WINDOW_SECONDS}, "
             "one to two periods of the voice"
         )
+    from scipy.signal import oaconvolve  # here: its import takes half a second
+
     taps, gain = resonator_taps(round(window_seconds * sampling_rate / 2))
     change = np.diff(waveform.astype(np.float64), prepend=waveform[0])
     ahead = len(taps) // 2 + 2  # the middle of the taps, and a sample for each resonator
