@@ -12,6 +12,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 
 from .shipped import recipe_names, shipped
+from .train_help import train_help
 
 SUB_COMMANDS = {
     "train": "run_exvo.py",
@@ -65,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
         meant = f"did you mean {near[0]}? " if near else ""
         print(f"error: no command {name!r}; {meant}commands: {', '.join([RECIPES, *SUB_COMMANDS])}", file=sys.stderr)
         return 2
+    if name == "train" and {"-h", "--help"} & set(others):  # as its file does, which takes the imports of a run
+        print(train_help())
+        return 0
     sys.argv = [f"burst2vec {name}", *others]  # argparse takes its program's name from here
     file = shipped("commands") / SUB_COMMANDS[name]
     spec = spec_from_file_location(file.stem, file)

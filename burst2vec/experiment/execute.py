@@ -10,6 +10,7 @@ import yaml
 from transformers import ProgressCallback, set_seed
 
 from ..command_line import recipe_list
+from ..command_line.train_help import HELP_ALL, USAGE, train_help
 from ..errors import Burst2VecError
 from ..files import write_whole
 from ..locks import check_lock
@@ -30,23 +31,6 @@ from .results import Outcome, versions
 from .run_inputs import RunInputs, read_inputs
 from .run_record import RunRecord
 
-USAGE = """usage: burst2vec train RECIPE [--key value …]
-
-Trains, evaluates and predicts as the recipe says, and writes model, scores, predictions, plots and a model card into
---output_dir (default: runs/<recipe>). RECIPE is a file of yours, or the name of one that comes with burst2vec. Several
-processes: accelerate launch -m burst2vec train RECIPE …, or accelerate launch examples/run_exvo.py RECIPE ….
-Any key of a recipe can be given, for example:
-
-  --data_dir FOLDER                         where the corpus is
-  --max_train_samples 100 --max_steps 20    a quick trial
-  --resume_from_checkpoint true             resume after an interruption
-  --do_train false --model_path FOLDER      evaluate and predict with a saved model
-  --do_train false --model_path RUN --corpus folder --splits null --data_dir NEW
-                                            predict new clips: all in the folder NEW, which needs no table, or one of
-                                            files and speakers; RUN/recipe.yaml is the recipe
-  --help                                    every key
-"""
-
 
 def main(arguments: list[str]) -> int:
     """The command line ``burst2vec train``, which is examples/run_exvo.py.
@@ -57,13 +41,14 @@ def main(arguments: list[str]) -> int:
     Returns:
         0; 2 where the command line, the recipe, the corpus or the output folder is refused: the reason is on stderr.
     """
-    if not arguments or {"-h", "--help"} & set(arguments):
+    if not arguments:
         print(USAGE)
         print("recipes that come with burst2vec:")
         print("\n".join(f"  {line}" for line in recipe_list()))
-        if arguments:
-            print("\n" + argument_parser().format_help())
-        return 0 if arguments else 2
+        return 2
+    if {"-h", "--help", HELP_ALL} & set(arguments):
+        print(f"{USAGE}\n{argument_parser().format_help()}" if HELP_ALL in arguments else train_help())
+        return 0
     try:
         execute(parse_run(arguments))
     except Burst2VecError as error:

@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import evaluate
@@ -10,7 +11,10 @@ import pytest
 
 from burst2vec.command_line import SUB_COMMANDS, main
 from burst2vec.command_line.shipped import near_recipes, recipe_names, shipped, shipped_recipe
+from burst2vec.command_line.train_help import own_keys
 from burst2vec.experiment.recipes import argument_parser, load_recipe
+from burst2vec.experiment.sections import DataArguments, ModelArguments
+from burst2vec.training import Burst2VecTrainingArguments
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,12 +24,13 @@ def test_help_and_the_list_of_recipes_import_nothing_that_takes_seconds(tmp_path
     (tmp_path / "burst2vec_command_line").symlink_to(ROOT / "burst2vec" / "command_line")
     asked = (
         "import sys; sys.path[:0] = sys.argv[1:3]; import burst2vec_command_line as it; "
-        "it.main(['--help']); it.main(['recipes']); print(*sys.modules, file=sys.stderr)"
+        "it.main(['--help']); it.main(['recipes']); "
+        "it.main(['train', '--help']); print(*sys.modules, file=sys.stderr)"
     )
     words = [sys.executable, "-c", asked, str(ROOT), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "burst2vec/quickstart" in done.stdout and "check-corpus" in done.stdout
+    assert "burst2vec/quickstart" in done.stdout and "check-corpus" in done.stdout and "--held_out" in done.stdout
     loaded = {name.split(".")[0] for name in done.stderr.split()}
     assert not loaded & {"torch", "transformers", "datasets", "numpy", "burst2vec"}
 
@@ -58,7 +63,28 @@ def test_python_starts_the_package_as_the_command(monkeypatch, capsys):
     assert end.value.code == 0 and "burst2vec/quickstart\n" in capsys.readouterr().out
 
 
-def test_burst2vecs_own_keys_come_first_in_the_help_of_train():
+def test_the_help_of_train_says_of_every_own_key_what_its_dataclass_does():
+    of_training = Burst2VecTrainingArguments.__annotations__
+    own = [*fields(DataArguments), *fields(ModelArguments)]
+    own += [each for each in fields(Burst2VecTrainingArguments) if each.name in of_training]
+    declared = {each.name: (str(each.default), each.metadata["help"]) for each in own}
+    keys = own_keys()
+    read = {key.name: (key.default, key.about) for section in keys.values() for key in section}
+    assert read == declared
+    (on_bad_clip,) = (key for key in keys["data"] if key.name == "on_bad_clip")
+    assert on_bad_clip.choices == "skip|raise" and keys["data"][0].choices == "hume_vb|emogator|synthetic|folder"
+
+
+def test_the_help_of_train_is_short_and_names_every_recipe(capsys):
+    assert main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 300 and max(map(len, shown.splitlines())) <= 120
+    words = shown[shown.index("recipes, which") :].split()
+    assert [name.rpartition("/")[2] for name in recipe_names()] == [word for word in words[4:] if word[-1] != "/"]
+    assert "--run_name" not in shown and "--help-all" in shown
+
+
+def test_burst2vecs_own_keys_come_first_in_the_whole_help_of_train():
     shown = argument_parser().format_help()
     assert (
         shown.index("--corpus") < shown.index("--pooling") < shown.index("--task_schedule") < shown.index("--run_name")

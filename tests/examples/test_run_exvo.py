@@ -329,12 +329,14 @@ def test_samples_can_be_limited_and_a_submission_of_some_is_called_incomplete(co
     assert [clips[split]["used"] + clips[split]["skipped"] for split in ("train", "validation", "test")] == [9, 5, 4]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--help-all"]])
 def test_the_usage_lists_the_recipes(monkeypatch, capsys, arguments):
     monkeypatch.setattr(sys, "argv", ["run_exvo.py", *arguments])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(RECIPES.parent / "run_exvo.py"), run_name="__main__")
     assert end.value.code == (0 if arguments else 2)
     shown = capsys.readouterr().out
-    assert "burst2vec train RECIPE [--key value …]" in shown and "burst2vec/quickstart\n" in shown
-    assert ("--learning_rate" in shown) == bool(arguments)
+    assert "burst2vec train RECIPE [--key value …]" in shown
+    assert ("burst2vec/quickstart\n" in shown) == (not arguments)
+    assert ("--learning_rate (default 1e-05)" in shown) == (arguments == ["--help"])
+    assert ("--run_name" in shown) == (arguments == ["--help-all"])
