@@ -80,7 +80,7 @@ def test_the_help_of_train_is_short_and_names_every_recipe(capsys):
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) < 300 and max(map(len, shown.splitlines())) <= 120
     words = shown[shown.index("recipes, which") :].split()
-    assert [name.rpartition("/")[2] for name in recipe_names()] == [word for word in words[4:] if word[-1] != "/"]
+    assert [name.rpartition("/")[2] for name in recipe_names()] == [word for word in words[5:] if word[-1] != "/"]
     assert "--run_name" not in shown and "--help-all" in shown
 
 
