@@ -123,6 +123,18 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
             return [answer for answer in answers if answer is not None]
         return (answer for answer in answers if answer is not None) if isinstance(answers, Iterator) else answers
 
+    def save_pretrained(self, save_directory, **kwargs) -> None:
+        """Save model and feature extractor, of which a pipeline is made again where burst2vec is installed.
+
+        The pipeline's own code needs the whole package, and so does not travel with them.
+
+        Args:
+            save_directory: a folder.
+            kwargs: of ``PreTrainedModel.save_pretrained``.
+        """
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.feature_extractor.save_pretrained(save_directory)
+
     def _sanitize_parameters(self, return_embedding=None, features=None, on_error=None, enrolment=None, **kwargs):
         if kwargs:
             raise TypeError(

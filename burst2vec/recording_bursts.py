@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from .audio import cut_regions, stream_recording
 from .audio.burst_regions import regions_of
+from .data.length_batches import batches_by_length
 from .errors import AudioError, TransformError, WaveformError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ class AnswersByBursts:
     def by_bursts(self, recordings, arguments: dict, kwargs: dict):
         """What ``bursts_of`` says of one recording, or of each; bad ones as ``on_error`` says."""
         on_error = kwargs.pop("on_error", self._preprocess_params.get("on_error", "raise"))
-        kwargs = {"batch_size": 8, **kwargs}
 
         def of_one(recording, name):
             try:
@@ -42,7 +42,7 @@ class AnswersByBursts:
         answers = (answer for answer in answers if answer is not None)
         return list(answers) if isinstance(recordings, list) else answers
 
-    def bursts_of(self, recording, name: str, arguments: dict, watch=iter, on_error="raise", **kwargs) -> list[dict]:
+    def bursts_of(self, recording, name: str, arguments: dict, watch=iter, on_error="raise", batch_size=8, **kwargs):
         """Where the bursts of one recording are, and what the model says of each.
 
         Args:
@@ -51,6 +51,7 @@ class AnswersByBursts:
             arguments: of ``burst2vec.audio.find_burst_regions``.
             watch: an iterator of its blocks → the same blocks, such as one that moves a progress bar.
             on_error: of a burst that cannot be used.
+            batch_size: bursts in a batch, at most.
             kwargs: of a call.
 
         Returns:
@@ -67,11 +68,17 @@ class AnswersByBursts:
         found, waveforms = [], cut_regions(watch(stream_recording(recording, name=name)), regions)
         for start in range(0, len(regions), BURSTS_AT_ONCE):
             some = regions[start : start + BURSTS_AT_ONCE]
-            answers = self.of_clips(list(islice(waveforms, len(some))), on_error="nan", **kwargs)
-            for place, (region, answer) in enumerate(zip(some, answers, strict=True)):
+            cut = list(islice(waveforms, len(some)))
+            answers = [{}] * len(cut)
+            for batch in batches_by_length([waveform.size for waveform in cut], batch_size):
+                said = self.of_clips([cut[place] for place in batch], on_error="nan", batch_size=len(batch), **kwargs)
+                for number, (place, answer) in enumerate(zip(batch, said, strict=True)):
+                    if "error" in answer:
+                        answer["error"] = answer["error"].removeprefix(f"clip {number} (counted from 0): ")
+                    answers[place] = answer
+            for region, answer in zip(some, answers, strict=True):
                 if "error" in answer:
-                    reason = answer["error"].removeprefix(f"clip {place} (counted from 0): ")
-                    answer["error"] = f"{name}, {region.start:.2f} to {region.end:.2f} s: {reason}"
+                    answer["error"] = f"{name}, {region.start:.2f} to {region.end:.2f} s: {answer['error']}"
                     if on_error == "raise":
                         raise AudioError(answer["error"])
                     if on_error == "skip":

@@ -16,6 +16,7 @@ import time
 from burst2vec.errors import Burst2VecError
 from burst2vec.experiment.execute import refused
 from burst2vec.prediction import ON_BAD, predict
+from burst2vec.prediction.clip_sources import left_alone
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,6 +48,8 @@ def main(arguments: list[str]) -> int:
         table = predict(clips, options.model, options.out, overwrite=options.overwrite, **settings)
     except (Burst2VecError, OSError) as error:
         return refused(error)
+    if others := left_alone(options.clips):
+        print(f"left alone: {len(others):,} files that are not audio by their names, such as {others[0]}")
     bad = table[table["problem"] != ""]
     print(f"{len(table) - len(bad):,} clips predicted, {time.monotonic() - started:.0f} s; {options.out}")
     if not len(bad):

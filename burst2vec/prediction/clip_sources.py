@@ -106,6 +106,12 @@ def _of_path(path: Path, with_speakers: bool, alone: bool) -> Iterator[Source]:
         yield Source(name if alone else os.fspath(path / name), place, speakers.get(os.fspath(place), ""))
 
 
+def left_alone(clips: Sequence) -> list[str]:
+    """The files below folders that are no clips by their names."""
+    folders = [Path(each) for each in clips if isinstance(each, (str, os.PathLike)) and Path(each).is_dir()]
+    return [os.fspath(folder / name) for folder in folders for name in AudioFiles(folder).others]
+
+
 def _speakers(folder: Path) -> dict[str, str]:
     if find_table(folder) is None:
         return {}

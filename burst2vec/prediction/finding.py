@@ -59,7 +59,7 @@ def find_bursts(recordings, model=None, *, features: list[str] | None = None, **
                     found = [asdict(each) for each in regions_of(blocks, **arguments)]
                 else:
                     found = analyse.bursts_of(
-                        recording, name, arguments, watch=_watched(bar), on_error="nan", batch_size=8, features=features
+                        recording, name, arguments, watch=_watched(bar), on_error="nan", features=features
                     )
             except CLIP_FAULTS as fault:
                 rows.append({"file": name, "problem": str(fault).removeprefix(f"{name}: ")})

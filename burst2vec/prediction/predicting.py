@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig
 
 from ..configuration_burst2vec import Burst2VecConfig
+from ..data.length_batches import batches_by_length
 from ..data.processes import usable_cores
 from ..data.vectors import normalise_per_speaker
 from ..errors import AudioError, RunError
@@ -23,7 +24,6 @@ from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..pipeline_burst2vec import CLIP_FAULTS, Burst2VecPipeline
 from ..tasks import prediction_columns
 from ..version import __version__
-from ..waveforms import SAMPLING_RATE
 from .clip_sources import Source, fingerprint, sources_of
 from .finished_parts import Parts
 from .prediction_tables import check_table_path, save_table
@@ -31,7 +31,6 @@ from .prediction_tables import check_table_path, save_table
 ON_BAD = ("report", "skip", "raise")
 BATCH_SIZE_CPU = 8
 BATCH_SIZE_ACCELERATOR = 64
-SAMPLES_IN_A_BATCH = 60 * SAMPLING_RATE  # with padding: attention grows with the square of a clip's length
 CLIPS_PER_JOB = 32  # of a process: these are batched by their lengths
 
 
@@ -241,7 +240,7 @@ class _Predictor:
     def _columns(self, usable: Sequence[int], values: list[np.ndarray], rows: int) -> dict:
         """The model's answers by column, of ``rows`` rows, of which those in ``usable`` have values."""
         answers = {task.name: np.full((rows, len(task.labels)), np.nan, np.float32) for task in self.tasks}
-        for batch in self._batches([value.size for value in values]):
+        for batch in batches_by_length([value.size for value in values], self.batch_size):
             found = self._forward([values[place] for place in batch])
             for name, of_task in found.items():
                 answers[name][[usable[place] for place in batch]] = of_task
@@ -254,18 +253,6 @@ class _Predictor:
                 columns[task.name] = classes
             columns |= dict(zip(prediction_columns(task), found.T, strict=True))
         return columns
-
-    def _batches(self, sizes: list[int]) -> Iterator[list[int]]:
-        """Places by length, the longest first, so that little is padded and memory does not run out late."""
-        batch, most = [], 0
-        for place in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
-            if batch and (len(batch) == self.batch_size or (len(batch) + 1) * most > SAMPLES_IN_A_BATCH):
-                yield batch
-                batch = []
-            most = sizes[batch[0]] if batch else sizes[place]
-            batch.append(place)
-        if batch:
-            yield batch
 
     def _forward(self, values: list[np.ndarray]) -> dict[str, np.ndarray]:
         extractor = self.analyse.feature_extractor

@@ -120,6 +120,12 @@ def test_a_model_that_lacks_weights_or_has_nan_makes_no_pipeline(tmp_path):
             pipeline("vocal-burst-analysis", model=given, feature_extractor=Burst2VecFeatureExtractor())
 
 
+def test_a_pipeline_is_saved_and_comes_back(analyse, tmp_path):
+    analyse.save_pretrained(tmp_path)
+    clip = noise_clips(8000)[0]
+    assert_same(pipeline("vocal-burst-analysis", model=str(tmp_path))(clip), analyse(clip))
+
+
 def test_an_answer_that_is_no_number_is_an_error():
     model = tiny_model()
     model.heads["age"].output.weight.data.fill_(3e38)  # finite, and too large for any product

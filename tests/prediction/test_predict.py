@@ -10,6 +10,7 @@ import torch
 from datasets import Audio, Dataset
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask, Burst2VecPipeline
+from burst2vec.command_line import main
 from burst2vec.errors import AudioError, CorpusError, RunError
 from burst2vec.features import FEATURE_SETS, FeatureSet
 from burst2vec.prediction import finished_parts, predict
@@ -182,3 +183,17 @@ def test_a_model_on_its_speakers_scale_takes_a_folder_with_a_table_of_speakers(f
     clips = [{"path": str(tmp_path / name), "speaker": "A"} for name in table["file"]]
     np.testing.assert_allclose(table["age"], [answer["age"] for answer in analyse(clips)], rtol=1e-5)
     assert table["age"].nunique() == 3
+
+
+def test_the_command_writes_the_table_and_names_what_is_bad(analyse, folder, tmp_path, capsys):
+    analyse.save_pretrained(tmp_path / "model")
+    words = ["predict", str(folder), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "table.csv")]
+    assert main([*words, "--num_proc", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "7 clips predicted" in said and "1 clips cannot be used:\n  broken.mp3: broken, or not audio" in said
+    assert "left alone: 1 files that are not audio by their names, such as" in said and "notes.txt" in said
+    assert main(words) == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: {tmp_path}/table.csv: is there already; give another table, or --overwrite\n"
+    )
