@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 
 from .audio import cut_regions, stream_recording
 from .audio.burst_regions import regions_of
-from .data.length_batches import batches_by_length
 from .errors import AudioError, TransformError, WaveformError
+from .length_batches import batches_by_length
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class AnswersByBursts:
             some = regions[start : start + BURSTS_AT_ONCE]
             cut = list(islice(waveforms, len(some)))
             answers = [{}] * len(cut)
-            for batch in batches_by_length([waveform.size for waveform in cut], batch_size):
+            for batch in batches_by_length([waveform.size for waveform in cut], batch_size, self.device.type):
                 said = self.of_clips([cut[place] for place in batch], on_error="nan", batch_size=len(batch), **kwargs)
                 for number, (place, answer) in enumerate(zip(batch, said, strict=True)):
                     if "error" in answer:

@@ -13,12 +13,12 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig
 
 from ..configuration_burst2vec import Burst2VecConfig
-from ..data.length_batches import batches_by_length
 from ..data.processes import usable_cores
 from ..data.vectors import normalise_per_speaker
 from ..errors import AudioError, RunError
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..features.embeddings import digest_of
+from ..length_batches import batches_by_length
 from ..locks import lock_folder
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..pipeline_burst2vec import CLIP_FAULTS, Burst2VecPipeline
@@ -240,7 +240,7 @@ class _Predictor:
     def _columns(self, usable: Sequence[int], values: list[np.ndarray], rows: int) -> dict:
         """The model's answers by column, of ``rows`` rows, of which those in ``usable`` have values."""
         answers = {task.name: np.full((rows, len(task.labels)), np.nan, np.float32) for task in self.tasks}
-        for batch in batches_by_length([value.size for value in values], self.batch_size):
+        for batch in batches_by_length([value.size for value in values], self.batch_size, self.analyse.device.type):
             found = self._forward([values[place] for place in batch])
             for name, of_task in found.items():
                 answers[name][[usable[place] for place in batch]] = of_task

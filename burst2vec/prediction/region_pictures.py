@@ -16,7 +16,7 @@ FRAME, HOP = 512, 160  # 32 ms, every 10 ms
 COLUMNS = 1_200  # of a strip; each is the mean of its frames
 STRIP_SECONDS, MOST_STRIPS = 60, 10  # longer recordings have longer strips
 RANGE_DB = 70  # below the loudest, of the spectrogram
-NAMED_BELOW = 25  # bursts in a strip, above which names would lie on one another
+NAMED_BELOW = 25  # bursts in a strip, above which names and edges would lie on one another
 
 
 def draw_bursts(recording, bursts: pd.DataFrame, path: str | Path) -> Path:
@@ -42,7 +42,7 @@ def draw_bursts(recording, bursts: pd.DataFrame, path: str | Path) -> Path:
         _draw_waveform(axes[2 * strip], envelope[part], start, end, here, min(seconds, end))
         _draw_spectrogram(axes[2 * strip + 1], levels[part], start, end, loudest, here)
     axes[-1].set_xlabel("seconds")
-    name = f"{bursts['file'].iloc[0]}, " if len(bursts) else ""
+    name = f"{Path(bursts['file'].iloc[0]).name}, " if len(bursts) else ""
     figure.suptitle(f"{name}{seconds:.1f} s, {len(rows)} bursts", fontsize=11)
     return save_figure(figure, path)
 
@@ -73,7 +73,7 @@ def _draw_spectrogram(axis, levels: np.ndarray, start: float, end: float, loudes
         cmap="magma",
         interpolation="nearest",
     )
-    for burst in bursts:
+    for burst in bursts if len(bursts) <= NAMED_BELOW else ():  # else the lines would hide what they are around
         for edge in ("start", "end"):
             if start <= burst[edge] <= end:
                 axis.axvline(burst[edge], color="white", linewidth=0.6)

@@ -13,7 +13,7 @@ LAYERS = [
     {"version", "errors", "parts", "losses", "bias_and_scale", "command_line"},
     {"files", "locks", "tasks", "__main__"},
     {"waveforms", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
-    {"frontends", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
+    {"frontends", "length_batches", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {
         "configuration_burst2vec",
         "speech_encoder",
