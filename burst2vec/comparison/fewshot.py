@@ -365,7 +365,7 @@ def _keep(file: Path, before: dict, after: dict) -> None:
     arrays |= {f"after/{name}/{task}": values for name, by in after.items() for task, values in by.items()}
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
-    write_whole(file, content.getvalue(), force=False)
+    write_whole(file, content.getvalue())
 
 
 def _read_kept(file: Path) -> tuple[dict, dict]:
