@@ -43,6 +43,7 @@ from burst2vec.experiment.model_inputs import asked_of_clips
 from burst2vec.experiment.normalisation_statistics import estimate_statistics
 from burst2vec.experiment.recipes import parse_run
 from burst2vec.features import FEATURE_SETS
+from burst2vec.generation.generation_recipes import is_generation
 from burst2vec.markdown import markdown_table
 from burst2vec.tasks import Task
 from burst2vec.training import Burst2VecTrainer
@@ -210,7 +211,8 @@ def main():
     while given and not given[0].startswith("-"):  # argparse would take the values of recipes' keys for names too
         names.append(given.pop(0))
     args, options = parser.parse_known_args(given)
-    names = names or [name for name in recipe_names() if not is_fusion(shipped_recipe(name))]
+    files = {name: shipped_recipe(name) for name in recipe_names()}
+    names = names or [name for name, file in files.items() if not is_fusion(file) and not is_generation(file)]
     found = []
     for name in names:
         # A process for each: what one recipe leaves in memory is not the next one's.

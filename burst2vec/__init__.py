@@ -14,6 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .command_line.shipped import shipped
 from .configuration_burst2vec import Burst2VecConfig
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
+from .generation.generation_pipeline import BurstGenerationPipeline
 from .modeling_burst2vec import Burst2VecForMultiTask
 from .msg_gan import BurstGenerator, BurstGeneratorConfig
 from .pipeline_burst2vec import Burst2VecPipeline, NoAudioClassifier
@@ -44,6 +45,9 @@ AutoModel.register(BurstGeneratorConfig, BurstGenerator)
 PIPELINE_REGISTRY.register_pipeline(
     "vocal-burst-analysis", pipeline_class=Burst2VecPipeline, pt_model=AutoModel, type="audio"
 )
+PIPELINE_REGISTRY.register_pipeline(
+    "vocal-burst-generation", pipeline_class=BurstGenerationPipeline, pt_model=AutoModel, type="audio"
+)
 
 # A model saved anywhere also loads where burst2vec is not installed, with trust_remote_code=True.
 Burst2VecConfig.register_for_auto_class()
@@ -59,6 +63,7 @@ __all__ = [
     "Burst2VecPipeline",
     "Burst2VecTrainer",
     "Burst2VecTrainingArguments",
+    "BurstGenerationPipeline",
     "BurstGenerator",
     "BurstGeneratorConfig",
     "Task",

@@ -37,7 +37,8 @@ def recipes_page() -> str:
         "# Recipes",
         "",
         "`burst2vec train NAME` runs one of these, `extends: NAME` in a recipe of yours builds on it. "
-        "`burst2vec fuse NAME` runs a fusion of finished runs, such as `burst2vec/ensemble_a`.",
+        "`burst2vec fuse NAME` runs a fusion of finished runs, such as `burst2vec/ensemble_a`; "
+        "`burst2vec generate NAME` trains one of `exvo_generate`.",
     ]
     folder = None
     for path in sorted((ROOT / "examples/recipes").rglob("*.yaml")):

@@ -28,6 +28,7 @@ SUB_COMMANDS = {
     "compare": "compare_runs.py",
     "fewshot": "run_fewshot.py",
     "score-generated": "score_generated.py",
+    "generate": "run_generate.py",
     "plot-filters": "plot_frequency_response.py",
 }
 RECIPES = "recipes"  # the one sub-command that is no file: it needs nothing but the names

@@ -42,6 +42,7 @@ SECTIONS = {"data": DataArguments, "model": ModelArguments, "training": Burst2Ve
 TEXTS = ("paper", "description")
 KEYS = ("extends", *TEXTS, *SECTIONS, "reported_scores")
 FUSE = "fuse"  # the key of a recipe that is a fusion of other recipes' runs: comparison/fusion_recipes.py
+GENERATE = "generate"  # and of one that trains a generator: generation/generation_recipes.py
 
 # Paths and names of one machine; left out of the recipe that is published with the model.
 PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
@@ -189,6 +190,8 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
     record = read_yaml(path, KEYS)
     if FUSE in record:
         raise RecipeError(f"{path}: is a fusion of finished runs, nothing to train: burst2vec fuse {path}")
+    if GENERATE in record:
+        raise RecipeError(f"{path}: trains a generator, which has a command of its own: burst2vec generate {path}")
     _refuse_unknown(record, KEYS, str(path))
     extends, paper, description = (text_of(record, key, path) for key in ("extends", *TEXTS))
     parent = Recipe(path.stem)

@@ -104,11 +104,14 @@ def missing_files(names: Collection[str], run: dict) -> list[str]:
 
     Args:
         names: of its files.
-        run: fingerprint of the run; only its ``world_size`` is used, by default 1.
+        run: fingerprint of the run; only its ``world_size`` is used, by default 1, and ``checkpoint_files``: the files
+            that are needed instead, of a run that is not a Trainer's.
 
     >>> missing_files(["config.json", "model.safetensors", "optimizer.pt", "trainer_state.json"], {"world_size": 2})
     ['scheduler.pt', 'rng_state_0.pth', 'rng_state_1.pth']
     """
+    if "checkpoint_files" in run:
+        return [name for name in run["checkpoint_files"] if name not in names]
     processes = run.get("world_size", 1)
     random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
     weights = [] if set(WEIGHTS) & set(names) else [WEIGHTS[0]]

@@ -20,6 +20,7 @@ from burst2vec.experiment.building import build_model
 from burst2vec.experiment.execute import execute
 from burst2vec.experiment.recipes import load_recipe, parse_run
 from burst2vec.features import FEATURE_SETS
+from burst2vec.generation.generation_recipes import is_generation
 from burst2vec.scoring import s_mtl
 from burst2vec.scoring.score_report import beside_name
 from burst2vec.tasks import AVB_TYPES, resolve_tasks
@@ -29,7 +30,7 @@ from tests.data.corpora_on_disk import AVB_COLUMNS, write_vector, write_webm
 pytestmark = pytest.mark.slow  # whole commands and runs
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
-ALL = sorted(RECIPES.rglob("*.yaml"))
+ALL = sorted(path for path in RECIPES.rglob("*.yaml") if not is_generation(path))
 PATHS = [path for path in ALL if not is_fusion(path)]  # those that train
 # What makes an encoder of the package small, by its kind; a vector's size is that of the features.
 SMALL = {

@@ -14,6 +14,7 @@ from burst2vec.experiment.recipes import load_recipe
 from burst2vec.experiment.results import Outcome
 from burst2vec.experiment.sections import DataArguments
 from burst2vec.experiment.submitting import write_submission
+from burst2vec.generation.generation_recipes import is_generation
 from burst2vec.scoring import answered_forms, validate_official_file
 from burst2vec.scoring.submission_forms import FORMS
 from burst2vec.tasks import TASK_PRESETS, Task, resolve_tasks
@@ -125,7 +126,8 @@ def test_a_task_of_another_meaning_makes_no_submission(task, change, tmp_path):
 
 
 def test_every_recipe_of_the_challenges_three_tasks_writes_the_submission():
-    recipes = [load_recipe(path) for path in RECIPES.rglob("*.yaml") if not is_fusion(path)]
+    files = [path for path in RECIPES.rglob("*.yaml") if not is_fusion(path) and not is_generation(path)]
+    recipes = [load_recipe(path) for path in files]
     three = {
         recipe.name: "ExVo-Multi" in answered_forms(recipe.model["tasks"])
         for recipe in recipes

@@ -1,0 +1,84 @@
+"""Generated bursts as files: a grid of their images, and WAVs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from ..audio.encode import encode_wav
+from ..drawing import COLOURS, save_figure
+from ..files import write_whole
+from ..msg_gan import BurstGenerator
+from ..scoring import frechet_distance
+from ..scoring.generated import gaussian_of
+from ..waveforms import SAMPLING_RATE
+from .mel_images import SILENCE, image_waveform
+
+_AT_ONCE = 16  # images in a forward pass
+_COLUMNS = 4
+
+
+@torch.inference_mode()
+def generate_images(generator: BurstGenerator, number: int, seed: int) -> np.ndarray:
+    """So many log-mel images, float32 (number, 128, 512); the first ones of a seed are the same for any number."""
+    latents = torch.cat([generator.draw(1, torch.Generator().manual_seed(seed * 1_000_003 + n)) for n in range(number)])
+    images = [generator(latents[start : start + _AT_ONCE]).images for start in range(0, number, _AT_ONCE)]
+    return torch.cat(images)[:, 0].float().cpu().numpy()
+
+
+def write_waveforms(images: np.ndarray, folder: str | Path, desc: str) -> None:
+    """Write each image's waveform as ``0001.wav`` and so on, 32-bit floats, none clipped."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, image in enumerate(tqdm(images, desc, unit="clip", leave=False), start=1):
+        write_whole(folder / f"{place:04d}.wav", encode_wav(image_waveform(image, place), SAMPLING_RATE), force=False)
+
+
+def draw_grid(images: np.ndarray, title: str, real: np.ndarray | None = None) -> Figure:
+    """Images, low channels at the bottom; of real ones, where they are given, a row above."""
+    named = [("real", image) for image in ([] if real is None else real[:_COLUMNS])]
+    named += [("generated", image) for image in images]
+    rows = -(-len(named) // _COLUMNS)
+    figure = Figure(figsize=(3.2 * _COLUMNS, 0.4 + 1.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, (name, image) in zip(axes, named, strict=False):
+        axis.imshow(image, origin="lower", aspect="auto", cmap="magma", vmin=SILENCE, vmax=2.0)
+        axis.set_title(name, fontsize=6, pad=1, color=COLOURS[0] if name == "real" else "black")
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def draw_losses(history: Sequence[dict], distances: Sequence[dict], path: str | Path) -> Path:
+    """Draw both losses, as means over stretches of steps, and below the distance of the samples."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    steps = np.array([each["step"] for each in history])
+    stretch = max(1, len(steps) // 500)
+    for name, colour in (("generator", COLOURS[0]), ("discriminator", COLOURS[1])):
+        values = np.array([each[name] for each in history])
+        whole = len(values) // stretch * stretch
+        means = values[:whole].reshape(-1, stretch).mean(axis=1)
+        above.plot(steps[stretch - 1 : whole : stretch], means, color=colour, label=name, linewidth=1)
+    above.set(ylabel="loss")
+    above.legend(fontsize=8)
+    below.plot([each["step"] for each in distances], [each["distance"] for each in distances], "o-", color=COLOURS[2])
+    below.set(xlabel="step", ylabel="Fréchet distance\nof the images' statistics", yscale="log")
+    return save_figure(figure, path)
+
+
+def image_statistics(images: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel over the frames: (images, 256)."""
+    return np.concatenate([images.mean(axis=2), images.std(axis=2)], axis=1)
+
+
+def image_distance(generated: np.ndarray, real: np.ndarray) -> float:
+    """Fréchet distance of the images' statistics: tells during training whether samples come nearer.
+
+    It needs no model and no waveform, and is no FID of a paper; ``score-generated`` gives that.
+    """
+    return frechet_distance(*gaussian_of(image_statistics(generated)), *gaussian_of(image_statistics(real)))

@@ -1,0 +1,14 @@
+"""Train a generator of one emotion's vocal bursts, from a recipe.
+
+    accelerate launch examples/run_generate.py RECIPE [--key value …]
+
+RECIPE is a .yaml file, or the name of one that comes with burst2vec: exvo_generate/amusement. Any key of the recipe's
+sections can be changed on the command line; without arguments, the recipes are listed.
+"""
+
+import sys
+
+from burst2vec.generation.generation_run import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
