@@ -1,4 +1,9 @@
-"""Batches of several speakers with support and query clips each, as a model meets a new speaker after training."""
+"""Batches of several speakers with support and query clips each, as a model meets a new speaker after training.
+
+The model learns through the closed form of ``burst2vec.bias_and_scale``, and not through steps of tuning as MAML does
+(Finn et al., 2017): it is what ``burst2vec.personalise`` and the pipeline do with a new speaker by default, it takes
+one forward and one backward pass, and its gradient is exact. Bertinetto et al. (2019) learn through closed forms so.
+"""
 
 from collections.abc import Iterator, Sequence
 

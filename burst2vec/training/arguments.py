@@ -99,7 +99,8 @@ class Burst2VecTrainingArguments(TrainingArguments):
     episode_support: int | None = _default(
         None,
         "Train in episodes: so many clips of each speaker in a batch are support, by which a bias and a scale of each "
-        "regressed label are fitted before the loss on the speaker's other clips; 2 for two-shot. null: no episodes.",
+        "regressed label are fitted before the loss on the speaker's other clips; 2 for two-shot. Validation has no "
+        "support. null: no episodes.",
     )
     episode_query: int = _default(6, "Of episodes, the most clips of a speaker in a batch beside the support.")
     decoupled_weight_decay: bool = _default(
