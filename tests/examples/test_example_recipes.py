@@ -1,6 +1,7 @@
 """Every recipe in examples/ can be read, is true to what it cites, and runs."""
 
 import csv
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -16,9 +17,10 @@ from burst2vec.comparison.fusion_recipes import is_fusion, load_fusion, said_by
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.encoders import build_encoder
 from burst2vec.experiment import execute as runs
+from burst2vec.experiment import recipes
 from burst2vec.experiment.building import build_model
 from burst2vec.experiment.execute import execute
-from burst2vec.experiment.recipes import load_recipe, parse_run
+from burst2vec.experiment.recipes import parse_run
 from burst2vec.features import FEATURE_SETS
 from burst2vec.generation.generation_recipes import is_generation
 from burst2vec.scoring import s_mtl
@@ -29,6 +31,7 @@ from tests.data.corpora_on_disk import AVB_COLUMNS, write_vector, write_webm
 
 pytestmark = pytest.mark.slow  # whole commands and runs
 
+load_recipe = functools.cache(recipes.load_recipe)  # each is read by several tests, and none changes it
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 ALL = sorted(path for path in RECIPES.rglob("*.yaml") if not is_generation(path))
 PATHS = [path for path in ALL if not is_fusion(path)]  # those that train

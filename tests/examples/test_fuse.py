@@ -2,8 +2,8 @@
 
 import importlib.util
 import json
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -178,8 +178,12 @@ def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys
         assert message in capsys.readouterr().err
 
 
-def test_it_is_a_command():
-    shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
+def test_it_is_a_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["fuse.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
     assert "RUN_A RUN_B" in shown and "--hybrid" in shown and "burst2vec/ensemble_a" in shown
 
 

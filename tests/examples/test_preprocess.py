@@ -1,7 +1,7 @@
 """The command that cleans a folder: what it prints, what it returns, what its help says."""
 
 import importlib.util
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -99,8 +99,12 @@ def test_fewer_processes_than_one_are_refused(preprocess, recordings, capsys):
     assert "--num_proc 0: give 1 or more" in capsys.readouterr().err
 
 
-def test_help_lists_every_step_with_its_options_and_an_example():
-    said = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+def test_help_lists_every_step_with_its_options_and_an_example(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["preprocess.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert end.value.code == 0
+    said = capsys.readouterr().out
     for step in TRANSFORMS:
         assert f"\n  {step}" in said
     assert "normalise_level:dbfs=-3.0\n" in said and "resample:new_rate=16000" in said

@@ -3,7 +3,7 @@
 import errno
 import importlib.util
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -67,6 +67,8 @@ def test_a_full_disk_is_told_in_one_line_and_the_report_that_was_there_stays(rep
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-def test_it_is_a_command():
-    shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
-    assert "metrics.json" in shown
+def test_it_is_a_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert end.value.code == 0 and "metrics.json" in capsys.readouterr().out

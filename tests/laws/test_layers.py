@@ -1,6 +1,7 @@
 """The code's own laws: who may import whom, and what may travel to the Hub."""
 
 import ast
+import functools
 import re
 from collections import Counter
 from itertools import takewhile
@@ -38,14 +39,16 @@ LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec", "msg_gan"}
 
 
+@functools.cache
 def imports(path):
-    """(module, level) of every import in a file, relative ones with their level."""
+    """(module, level, names) of every import in a file, relative ones with their level."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            yield (node.module or ""), node.level, [alias.name for alias in node.names]
+            found.append(((node.module or ""), node.level, [alias.name for alias in node.names]))
         elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, 0, []
+            found += [(alias.name, 0, []) for alias in node.names]
+    return found
 
 
 def place(path):
