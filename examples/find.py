@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         if name not in set(bad["file"]):
             draw_bursts(recordings[name], bursts[bursts["file"] == name], place)
     found = bursts[bursts["start"].notna()]
-    if options.out is None:
+    if options.out is None and len(found):
         print(found[["file", "start", "end", "confidence"]].head(SHOWN).to_string(index=False))
     written = ", ".join(str(place) for place in (options.out, *places.values()) if place)
     print(f"{len(found):,} bursts in {len(recordings) - len(bad):,} recordings" + (f"; {written}" if written else ""))

@@ -31,7 +31,11 @@ def parser() -> argparse.ArgumentParser:
         help="a row with the reason, no row, or stop at the first (default: report)",
     )
     options.add_argument("--batch_size", type=int, help="clips at once (default: 8; 64 on an accelerator)")
-    options.add_argument("--num_proc", type=int, help="processes to decode with (default: as many as there are cores)")
+    options.add_argument(
+        "--num_proc",
+        type=int,
+        help="processes that decode and, without an accelerator, predict (default: one per core)",
+    )
     options.add_argument(
         "--features", nargs="+", help="of a model that takes vectors: its feature sets, with their places here"
     )

@@ -93,6 +93,11 @@ def _decoded(file, name: str, told: dict) -> Iterator[np.ndarray]:
         yield from decode(file, name, told, container)
     except (AudioError, GeneratorExit):
         raise
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{name}: broken, or not audio: it starts with {head!r} (libsndfile: "
+            f"{error.error_string.strip().rstrip('.')}); allowed: {ALLOWED}"
+        ) from error
     except Exception as error:  # of a damaged file the libraries' bindings raise whatever they stumble over
         raise AudioError(
             f"{name}: broken, or not audio: it starts with {head!r} ({type(error).__name__} while decoding: {error}); "
@@ -115,6 +120,8 @@ def _with_soundfile(file, name: str, told: dict, _) -> Iterator[np.ndarray]:
             raise AudioError(f"{name}: format {audio.format} is not one of: {ALLOWED}")
         rate, frames, format = audio.samplerate, audio.frames, audio.format
         _check(rate, audio.channels, frames, name)
+        if not frames:
+            raise AudioError(f"{name}: holds no sound")
         told["rate"], read = rate, 0
         while len(part := audio.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)):
             read += len(part)

@@ -37,22 +37,21 @@ class Parts:
         starts = range(0, clips, CLIPS_PER_PART)
         self.rows = [range(start, min(start + CLIPS_PER_PART, clips)) for start in starts]
         self.in_memory: dict[int, pd.DataFrame] = {}
+        self.heading = heading
         if folder is not None:
-            self._claim(heading)
+            self._check()
 
-    def _claim(self, heading: dict) -> None:
+    def _check(self) -> None:
         path = self.folder / HEADING
         if path.is_file():
             before = json.loads(path.read_text(encoding="utf-8"))
-            if differing := [key for key in heading if before.get(key) != heading[key]]:
+            if differing := [key for key in self.heading if before.get(key) != self.heading[key]]:
                 raise RunError(
                     f"{self.folder}: was begun with another {' and another '.join(differing)}; resume that one, delete "
                     "the folder, or give another table with --out"
                 )
         elif any(path for path in self.folder.iterdir() if not path.name.startswith(".")):
             raise RunError(f"{self.folder}: is there, and is no begun prediction; give another table with --out")
-        else:
-            write_json(path, heading)
         remove_drafts(self.folder)  # of a run that was killed
 
     def missing(self) -> list[int]:
@@ -74,6 +73,8 @@ class Parts:
         if self.folder is None:
             self.in_memory[number] = part
             return
+        if not (self.folder / HEADING).is_file():  # written late: a call that is refused leaves no folder behind
+            write_json(self.folder / HEADING, self.heading)
         with draft_of(self._path(number)) as draft:
             parquet.write_table(pa.Table.from_pandas(part, preserve_index=False), draft)
 

@@ -1,6 +1,7 @@
 """What a model says of many clips, as one table: by several processes, in batches of about the same length."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -107,6 +108,8 @@ def load_pipeline(model: str | Path) -> Burst2VecPipeline:
         RunError: no such model, one of another kind, or one that lacks weights.
     """
     model = str(model)
+    if not Path(model).expanduser().is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
+        raise RunError(f"{model}: there is no such folder, and a name on the Hub is OWNER/NAME")
     try:
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
         if not isinstance(config, Burst2VecConfig):
@@ -188,7 +191,7 @@ class _Predictor:
             collate_fn=self.rows_of if in_workers else list,
             num_workers=0 if here else min(num_proc, len(jobs)),
         )
-        rows = (job if in_workers else self.rows_of(job) for job in made)
+        rows = (job if in_workers else self.rows_of(job) for job in self._jobs_of(made))
         clips = sum(map(len, jobs))
         with tqdm(total=len(self.sources), initial=len(self.sources) - clips, unit="clip", desc="Predicting") as bar:
             for number in missing:
@@ -198,6 +201,18 @@ class _Predictor:
                     part.append(job)
                     bar.update(len(job))
                 yield number, pd.concat(part, ignore_index=True)
+
+    @staticmethod
+    def _jobs_of(loader: DataLoader) -> Iterator:
+        try:
+            yield from loader
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                "a process was killed, most often because memory ran out; what is finished stays, and the same call "
+                "with a smaller num_proc or batch_size resumes"
+            ) from error
 
     def rows_of(self, job: list[tuple[int, np.ndarray | None, str]]) -> pd.DataFrame:
         """The rows of a few clips; of a model that waits for all clips of a speaker, with their vectors."""

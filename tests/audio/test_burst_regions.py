@@ -1,5 +1,6 @@
 """Bursts are found where they are, in recordings of any length, whatever the blocks that they come in."""
 
+import io
 import tracemalloc
 
 import numpy as np
@@ -13,6 +14,13 @@ from tests.audio.test_fuzz import recording
 
 RATE = 16_000
 TIMES = ((2.0, 2.8), (5.0, 5.4), (9.5, 11.5), (14.0, 14.6))
+
+
+def wav(samples):
+    """The bytes of a file."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(samples), RATE, format="WAV")
+    return file.getvalue()
 
 
 def bursts_in(noise_rms, seconds=18, seed=0, times=TIMES):
@@ -101,6 +109,7 @@ def test_webm_bytes_and_arrays_are_streamed_too():
     [
         ("nowhere.wav", AudioError, "nowhere.wav: cannot be read"),
         (b"no recording at all", AudioError, "recording: broken, or not audio"),
+        (wav(0), AudioError, "recording: holds no sound"),
         (np.full(RATE, np.nan, "f"), WaveformError, "sample 0 is nan"),
         ({"array": np.zeros(9), "sampling_rate": "16k"}, WaveformError, "sampling_rate is '16k'; allowed: 4000 to"),
         (recording("flac")[:-400], AudioError, "recording: (broken|cut short)"),

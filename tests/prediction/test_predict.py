@@ -1,6 +1,8 @@
 """burst2vec predict: a row per clip, the pipeline's own answers, and the same table whatever stopped it."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -93,7 +95,7 @@ def test_parts_of_another_model_or_of_other_clips_are_never_mixed_in(analyse, fo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(_Predictor, "rows_of", stop)
+        patch.setattr(_Predictor, "finished", stop)
         predict(folder, analyse, tmp_path / "table.csv", num_proc=0)
     other = Burst2VecPipeline(model=tiny_model(seed=1), feature_extractor=Burst2VecFeatureExtractor())
     with pytest.raises(RunError, match=r"table\.csv\.parts: was begun with another model; resume that one, delete"):
@@ -134,9 +136,16 @@ def test_a_table_that_is_there_is_kept_unless_it_may_be_replaced(analyse, folder
     assert "emotion/Awe" in (tmp_path / "mine.csv").read_text()
 
 
-def test_the_first_bad_clip_stops_where_that_is_asked_for(analyse, folder):
+def test_the_first_bad_clip_stops_where_that_is_asked_for(analyse, folder, tmp_path):
     with pytest.raises(AudioError, match=r"broken\.mp3: broken, or not audio.*on_bad_clip='report' or 'skip'"):
-        predict(folder, analyse, on_bad_clip="raise", num_proc=0)
+        predict([folder / "broken.mp3"], analyse, tmp_path / "table.csv", on_bad_clip="raise", num_proc=0)
+    assert not list(tmp_path.iterdir())  # nothing was finished, so nothing is kept
+
+
+def test_a_process_that_is_killed_is_an_error_in_a_sentence(analyse, folder, monkeypatch):
+    monkeypatch.setattr(_Predictor, "rows_of", lambda self, job: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(RunError, match="a process was killed.*smaller num_proc or batch_size resumes"):
+        predict([folder / "0.wav"], analyse, num_proc=1)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +167,7 @@ def test_a_model_that_is_none_of_ours_is_refused_by_name(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(RunError, match="is a bert, not a model that burst2vec has trained"):
         predict(["a.wav"], tmp_path)
-    with pytest.raises(RunError, match="the model .*nowhere cannot be loaded"):
+    with pytest.raises(RunError, match="nowhere: there is no such folder, and a name on the Hub is OWNER/NAME"):
         predict(["a.wav"], tmp_path / "nowhere")
 
 
