@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..drawing import COLOURS, save_figure
 from ..experiment.plots import better
@@ -74,9 +75,12 @@ def plot_report(rows, path: str | Path) -> Path:
         axis.set_yticks(places, labels, fontsize=7)
         axis.set_ylim(-0.5, len(rows) - 0.5)
         axis.set_title(f"{name}, {better(name)} is better", fontsize=9)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))  # more would not fit beside one another
+        axis.tick_params(axis="x", labelsize=8)
         axis.grid(alpha=0.3)
     axis.plot([], [], "o", color=COLOURS[0], label="measured, on the corpora named (mean ± sd over seeds)")
-    axis.plot([], [], "D", color=COLOURS[1], fillstyle="none", label="printed in the paper, on HUME-VB")
+    if any(row.printed.get(name) is not None for row in rows for name in names):
+        axis.plot([], [], "D", color=COLOURS[1], fillstyle="none", label="printed in the paper, on HUME-VB")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return save_figure(figure, path)
 

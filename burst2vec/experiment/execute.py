@@ -176,7 +176,8 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         if training.do_train:
             recipe = yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True)
             write_whole(folder / "recipe.yaml", recipe)
-            plot_losses(trainer.state.log_history, folder / "plots" / "losses.png")
+            history, evaluated = trainer.state.log_history, selection_split(run.data).replace("_", " ")
+            plot_losses(history, folder / "plots" / "losses.png", inputs.tasks, evaluated)
             card = model_card(folder.resolve().name, record, inputs.tasks, pictures_of(folder))
             write_whole(folder / "README.md", str(card))
         record.write(folder)

@@ -1,9 +1,12 @@
 """Pictures of a run: one PNG per question."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..drawing import COLOURS, save_figure
 from ..tasks import Task
@@ -11,23 +14,35 @@ from ..tasks import Task
 VIEWS = ("shared", "private", "combined")  # of a clip, on each of which a task's head runs
 
 
-def plot_losses(history: list[dict], path: str | Path) -> Path | None:
-    """Each part of the training loss over the steps: a panel for the total, for each task, and for the adversaries.
+def plot_losses(history: list[dict], path: str | Path, tasks: Sequence[Task] = (), split="validation") -> Path | None:
+    """How a training went over its steps.
+
+    A panel for the total loss on the training batches, for each task's and for the adversaries'; then, where there were
+    evaluations, one for the loss on the clips evaluated and one for each task's score. They are apart because a
+    training batch may be of one task, and an evaluation is of all.
 
     Args:
-        history: ``trainer.state.log_history``: the total is ``loss``, the parts have the names that the model gives.
+        history: ``trainer.state.log_history``: the total is ``loss``, the parts have the names that the model gives,
+            and what was evaluated begins with ``eval_``.
+        tasks: whose scores are drawn.
+        split: that was evaluated.
 
     Returns:
         ``path``, or None when nothing was logged.
     """
+    evaluated = {"eval_loss": f"{split.capitalize()}: loss"}
+    for name in (*(task.score_name for task in tasks), "s_mtl"):
+        evaluated[f"eval_{name}"] = f"{split.capitalize()}: {name}, {better(name)} is better"
     panels: dict[str, dict[str, list]] = {}  # title → name of the curve → (step, value)
-    for entry in history:
+    for entry in sorted(history, key=lambda entry: "loss" not in entry):  # evaluations after the training's
         for key, value in entry.items():
-            if "loss" in entry and (place := _panel_and_curve(key)):
+            place = (evaluated[key], split) if key in evaluated else _panel_and_curve(key) if "loss" in entry else None
+            if place is not None:
                 title, curve = place
                 panels.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
-    if not panels:
+    if not any("loss" in entry for entry in history):
         return None
+    last = max(entry["step"] for entry in history if "step" in entry)
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.1 * rows + 0.4), layout="constrained")
@@ -36,24 +51,26 @@ def plot_losses(history: list[dict], path: str | Path) -> Path | None:
         for colour, (name, points) in zip(COLOURS, parts.items(), strict=False):
             steps, values = zip(*points, strict=True)
             marker = "o" if len(points) < 25 else None
-            axis.plot(steps, values, color=colour, label=name, linewidth=1.5, marker=marker, markersize=3)
-        axis.set(title=title, xlabel="training step", ylabel="loss")
+            drawn = "black" if name == split else colour
+            axis.plot(steps, values, color=drawn, label=name, linewidth=1.5, marker=marker, markersize=3)
+        axis.set_title("\n".join(wrap(title, 40)), fontsize=10)
+        axis.set(xlabel="training step", xlim=(0, last * 1.03), ylabel="score" if "is better" in title else "loss")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axis.grid(alpha=0.3)
         if len(parts) > 1:
             axis.legend(fontsize=8)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    figure.suptitle("Loss on the training batches")
     return save_figure(figure, path)
 
 
 def _panel_and_curve(key: str) -> tuple[str, str] | None:
     task, _, view = key.rpartition("_")
     if key == "loss":
-        return "Total (Eq. 8)", key
+        return "Training: total loss (Eq. 8)", key
     if key in ("discriminator", "adversary"):
-        return "Discriminator (Eq. 6) and adversary (Eq. 7)", key
-    return (f"{task.capitalize()} (Eq. 5)", view) if view in VIEWS and not key.startswith("eval_") else None
+        return "Training: discriminator (Eq. 6), adversary (Eq. 7)", key
+    return (f"Training: {task} (Eq. 5)", view) if view in VIEWS and not key.startswith("eval_") else None
 
 
 def plot_label_scores(task: Task, scores: dict[str, float], path: str | Path) -> Path:

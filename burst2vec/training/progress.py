@@ -6,6 +6,8 @@ from transformers import ProgressCallback
 
 from ..tasks import Task
 
+LOGS = 20  # of a run, or more
+
 
 class OneLineProgress(ProgressCallback):
     """transformers' progress bars, with lines that fit a terminal; ``log_history`` still gets everything.
@@ -18,6 +20,11 @@ class OneLineProgress(ProgressCallback):
     def __init__(self, tasks: Sequence[Task], split: str = "validation"):
         super().__init__()
         self.tasks, self.split = tasks, split
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """A run shorter than twenty logs is logged more often than ``logging_steps`` says, so that it has a curve."""
+        state.logging_steps = min(state.logging_steps, max(1, state.max_steps // LOGS))
+        super().on_train_begin(args, state, control, **kwargs)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and self.training_bar is not None and (line := self.line(logs)):

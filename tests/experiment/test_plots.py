@@ -1,14 +1,21 @@
 """The pictures exist, are pictures, and count what they should."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from transformers import TrainerState
 
+from burst2vec.comparison import pictures
 from burst2vec.comparison.fusing import Fusion
 from burst2vec.comparison.pictures import plot_fusion, plot_report
 from burst2vec.comparison.report import Row
 from burst2vec.comparison.study import Study
 from burst2vec.drawing import picture_bytes
+from burst2vec.experiment import plots
 from burst2vec.experiment.plots import (
     confusion,
     plot_confusion,
@@ -19,6 +26,7 @@ from burst2vec.experiment.plots import (
     plot_study,
 )
 from burst2vec.tasks import TASK_PRESETS, Task
+from burst2vec.training.progress import OneLineProgress
 
 PNG = b"\x89PNG\r\n\x1a\n"
 EMOTION, AGE, COUNTRY = TASK_PRESETS["exvo"]
@@ -45,6 +53,70 @@ def test_exvo_gets_bars_a_scatter_and_a_confusion(tmp_path):
 def test_each_part_of_the_loss_is_drawn(tmp_path):
     history = [{"step": step, "loss": 3.0 / step, "emotion_shared": 1.0 / step, "adversary": 1.0} for step in (1, 2, 3)]
     assert is_picture(plot_losses([*history, {"step": 3, "eval_loss": 1.0}], tmp_path / "losses.png"))
+
+
+def drawn_by(monkeypatch, module):
+    """The figures that a module's functions draw, instead of files."""
+    figures = []
+    monkeypatch.setattr(module, "save_figure", lambda figure, path: figures.append(figure))
+    return figures
+
+
+def test_what_was_evaluated_in_training_has_panels_of_its_own_beside_the_losses(monkeypatch):
+    figures = drawn_by(monkeypatch, plots)
+    history = [{"step": step, "loss": 3.0 / step, "country_combined": 1.0} for step in (1, 2, 3, 4)]
+    scores = {"eval_loss": 2.0, "eval_country_uar": 0.4, "eval_country_war": 0.5, "eval_runtime": 1.0}
+    history[2:2] = [{"step": 2, **scores}]
+    plot_losses([*history, {"step": 4, **scores, "eval_loss": 1.0}], "losses.png", (COUNTRY,), "held out")
+    panels = {
+        axis.get_title(): [line.get_xydata().tolist() for line in axis.lines]
+        for axis in figures[0].axes
+        if axis.get_visible()
+    }
+    assert list(panels) == [
+        "Training: total loss (Eq. 8)",
+        "Training: country (Eq. 5)",
+        "Held out: loss",
+        "Held out: country_uar, more is better",
+    ]
+    assert panels["Held out: loss"] == [[[2.0, 2.0], [4.0, 1.0]]]
+    assert panels["Held out: country_uar, more is better"] == [[[2.0, 0.4], [4.0, 0.4]]]
+
+
+def test_a_short_run_is_logged_often_enough_for_a_curve():
+    state = TrainerState(max_steps=60, logging_steps=50, is_world_process_zero=False)
+    OneLineProgress([AGE]).on_train_begin(None, state, None)
+    assert state.logging_steps == 3
+    state = TrainerState(max_steps=6000, logging_steps=50, is_world_process_zero=False)
+    OneLineProgress([AGE]).on_train_begin(None, state, None)
+    assert state.logging_steps == 50
+
+
+def within(axis, tick):
+    low, high = axis.get_xlim()
+    return low <= tick.get_loc() <= high
+
+
+def test_no_text_of_a_reports_picture_touches_another(monkeypatch):
+    figures = drawn_by(monkeypatch, pictures)
+    name = "ComParE, log-mel and receptive-field statistics, normalised per speaker, and a small network on EmoGator"
+    scores = {
+        "emotion_ccc": [0.3, 0.31],
+        "category_uar": [0.2, 0.21],
+        "age_mae": [3.7],
+        "country_uar": [0.6],
+        "s_mtl": [0.4],
+    }
+    plot_report([Row("A", f"{name} {n}", ("emogator",), 1800, {}, scores) for n in range(4)], "report_test.png")
+    figure = figures[0]
+    FigureCanvasAgg(figure).draw()
+    beyond = {  # ticks that matplotlib keeps beside the visible range, and does not draw
+        tick.label1 for axis in figure.axes for tick in axis.xaxis.get_major_ticks() if not within(axis, tick)
+    }
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and text not in beyond]
+    boxes = [(text.get_text(), text.get_window_extent().padded(2)) for text in texts]
+    assert len(boxes) > 20
+    assert not [(one, other) for (one, a), (other, b) in itertools.combinations(boxes, 2) if a.overlaps(b)]
 
 
 def test_without_a_logged_loss_nothing_is_drawn(tmp_path):

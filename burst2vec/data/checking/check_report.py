@@ -62,7 +62,9 @@ def write_report(
     if folder.exists() and not folder.is_dir():
         raise CorpusError(f"{folder}: is a file; give a folder to write the report into")
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = [(picture, _png(picture)) for picture in draw_corpus(check, seed)]
+    drawn = list(draw_corpus(check, seed))
+    pictures = [(picture, _png(picture)) for picture in drawn if picture.figure is not None]
+    foot = _FOOT + "".join(f" {picture.title}: {picture.caption}" for picture in drawn if picture.figure is None)
     tables = [
         ("What is in it", contents_table(check), "Of a class: its clips, and in brackets its speakers."),
         ("How it sounds", sound_table(check), "Level: root mean square of a clip; clips of zeros have none."),
@@ -75,13 +77,12 @@ def write_report(
     written = []
     for format in formats:
         written.append(folder / f"report.{format}")
-        page = {"html": _html, "md": _markdown}[format](check, title, tables, pictures)
+        page = {"html": _html, "md": _markdown}[format](check, title, tables, pictures, foot)
         write_whole(written[-1], page)
     if "md" in formats:
         (folder / "pictures").mkdir(exist_ok=True)
         for picture, png in pictures:
-            if png:
-                write_whole(folder / "pictures" / f"{picture.name}.png", png)
+            write_whole(folder / "pictures" / f"{picture.name}.png", png)
     facts = {"title": title, **check.to_dict()}
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(folder / "report.json", text)
@@ -90,30 +91,28 @@ def write_report(
     return [*written, folder / "report.json", folder / FLAGGED]
 
 
-def _png(picture: Picture) -> bytes | None:
-    if picture.figure is None:
-        return None
+def _png(picture: Picture) -> bytes:
     return picture_bytes(picture.figure, PIXELS_PER_INCH)
 
 
-def _markdown(check: CorpusCheck, title: str, tables: list, pictures: list) -> str:
+def _markdown(check: CorpusCheck, title: str, tables: list, pictures: list, foot: str) -> str:
     lines = [f"# {markdown_text(title)}: corpus report", "", f"**{_VERDICTS[check.status]}**", ""]
     lines += [f"- **{remark.severity}**: {markdown_text(remark.text)}" for remark in check.remarks]
     lines += ["", *([_WHERE_NAMES_ARE.format(f"`{FLAGGED}`"), ""] if len(check.flagged) else [])]
     for heading, contents, caption in tables:
         lines += [f"## {heading}", "", _md_table(contents), "", caption, ""]
-    for picture, png in pictures:
+    for picture, _ in pictures:
         lines += [f"## {markdown_text(picture.title)}", ""]
-        lines += [f"![{markdown_text(picture.title)}](pictures/{picture.name}.png)", ""] if png else []
+        lines += [f"![{markdown_text(picture.title)}](pictures/{picture.name}.png)", ""]
         lines += [markdown_text(picture.caption), ""]
-    return "\n".join([*lines, _FOOT, ""])
+    return "\n".join([*lines, markdown_text(foot), ""])
 
 
 def _md_table(contents: pd.DataFrame) -> str:
     return markdown_table([["", *contents.columns], *contents.itertuples()], aligned=False)
 
 
-def _html(check: CorpusCheck, title: str, tables: list, pictures: list) -> str:
+def _html(check: CorpusCheck, title: str, tables: list, pictures: list, foot: str) -> str:
     text = html.escape
     parts = [f"<h1>{text(title)} <small>corpus report</small></h1>"]
     parts.append(f'<p class="verdict status{check.status}">{_VERDICTS[check.status]}</p>')
@@ -128,15 +127,13 @@ def _html(check: CorpusCheck, title: str, tables: list, pictures: list) -> str:
     for heading, table, caption in tables:
         parts.append(f"<h2>{heading}</h2>{_html_table(table)}<p class=caption>{caption}</p>")
     for picture, png in pictures:
-        image = ""
-        if png:
-            source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-            width = round(picture.figure.get_figwidth() * 100)
-            image = f'<img alt="{text(picture.title)}" width="{width}" src="{source}">'
+        source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        width = round(picture.figure.get_figwidth() * 100)
+        image = f'<img alt="{text(picture.title)}" width="{width}" src="{source}">'
         parts.append(
             f"<h2>{text(picture.title)}</h2><figure>{image}<figcaption>{text(picture.caption)}</figcaption></figure>"
         )
-    body = "\n".join([*parts, f"<footer>{_FOOT}</footer>"])
+    body = "\n".join([*parts, f"<footer>{text(foot)}</footer>"])
     return _PAGE.format(title=text(title), body=body)
 
 
@@ -175,8 +172,8 @@ h2 {{ font-size: 1.25rem; margin: 2.5rem 0 .75rem; border-bottom: 1px solid #dfe
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .28rem .9rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #eceff3; }}
-th:first-child {{ text-align: left; font-weight: 400; padding-left: 0; }}
-thead th {{ border-bottom: 2px solid #b8c1cc; }}
+th:first-child {{ text-align: left; font-weight: 400; padding-left: 0; white-space: normal; }}
+thead th {{ white-space: normal; vertical-align: bottom; border-bottom: 2px solid #b8c1cc; }}
 td:last-child {{ font-weight: 600; }}
 figure {{ margin: 0; }}
 img {{ max-width: 100%; height: auto; }}

@@ -382,6 +382,14 @@ def test_a_corpus_without_speakers_or_countries_has_a_report(tmp_path):
     assert "no labels of both age and country" in (tmp_path / "report.md").read_text()
 
 
+def test_what_is_not_drawn_has_no_heading(tmp_path):
+    write_report(check_corpus({"train": split({}, {}, age=True)}, TASKS[:1]), tmp_path, "no ages")
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
+    assert "Age by country: Left out: there are" in page and "Age by country: Left out: there are" in text
+    assert page.count("<h2>") == text.count("\n## ") == 3 + page.count("<img")
+    assert "Age by country</h2>" not in page and "## Age by country" not in text
+
+
 def test_a_split_of_one_clip_has_a_report_and_is_called_too_few(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
