@@ -33,7 +33,12 @@ SMALL_TRUNK = {"projection_size": 24, "hidden_size": 24}
 # One recipe of each kind: what makes it small, and a rate for so few steps.
 KINDS = {
     "burst2vec/quickstart": {"encoder": SMALL_HUBERT, "trunk": SMALL_TRUNK, "learning_rate": 3e-3, **CORPUS_AS_IT_IS},
-    "strf_conformer/log_mel_joint": {"encoder": SMALL_CONFORMER, "audio": "processed", "learning_rate": 5e-3},
+    "strf_conformer/log_mel_joint": {
+        "encoder": SMALL_CONFORMER,
+        "audio": "processed",
+        "learning_rate": 5e-3,
+        "max_steps": 60,
+    },
     "strf_conformer/strf_joint": {
         "encoder": {**SMALL_CONFORMER, **FEW_KERNELS},
         "audio": "processed",
@@ -80,7 +85,7 @@ def run_of(bursts, cache, tmp_path):
 def test_a_network_over_waveforms_learns(name, run_of, tmp_path):
     """Its loss on training falls below 0.9 ln C; a constant has about ln C."""
     task, classes, least = ("country", 4, 0.35) if name.endswith("country") else ("emotion_class", 10, 0.2)
-    epochs = {"zff_country": 12, "zff_emotion_class": 9}.get(name, 6)  # the filter leaves little to learn from
+    epochs = {"raw_country": 3, "zff_emotion_class": 7}.get(name, 6)  # the filter leaves little to learn from
     last = {"load_best_model_at_end": "false", "early_stopping_patience": "null"}  # few speakers choose by chance
     whole = {"num_train_epochs": epochs, "logging_strategy": "epoch", **last}
     record = run_of(f"frozen_embeddings/{name}", encoder=NARROW, **whole)
@@ -91,8 +96,8 @@ def test_a_network_over_waveforms_learns(name, run_of, tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_recipe_of_each_kind_beats_the_constant_baseline_in_200_steps(name, run_of):
+def test_a_recipe_of_each_kind_beats_the_constant_baseline_within_200_steps(name, run_of):
     short = {"max_steps": 200, "per_device_train_batch_size": 8, "eval_strategy": "no", "save_strategy": "no"}
-    record = run_of(name, **KINDS[name], **short, early_stopping_patience="null")
+    record = run_of(name, **{**short, **KINDS[name]}, early_stopping_patience="null")
     scores, baseline = record.scores["validation"], record.baseline["validation"]
     assert max(scores[name] - baseline[name] for name in ("emotion_ccc", "country_uar")) > 0.1

@@ -321,6 +321,17 @@ def test_a_corpus_to_be_fetched_needs_its_folder(tmp_path, capsys, more, message
     assert message in capsys.readouterr().err
 
 
+def test_the_corpus_is_looked_for_before_the_encoder_is_fetched(tmp_path, capsys, monkeypatch):
+    def fetched(name, **_):
+        pytest.fail(f"{name} is fetched for a corpus that is not there")
+
+    monkeypatch.setattr("burst2vec.modeling_burst2vec.load_speech_model", fetched)
+    monkeypatch.setattr("burst2vec.experiment.building.pretrained_level", fetched)
+    v1 = ["burst2vec/v1_wav2vec_large", "--target_rms_dbfs", "checkpoint", "--output_dir", str(tmp_path / "run")]
+    assert main([*v1, "--data_dir", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+
+
 def test_samples_can_be_limited_and_a_submission_of_some_is_called_incomplete(command, tmp_path, capsys):
     limits = ["--max_train_samples", "9", "--max_eval_samples", "5", "--max_predict_samples", "4", "--max_steps", "1"]
     assert main(command(tmp_path / "run", *limits)) == 0
