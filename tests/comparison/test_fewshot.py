@@ -221,6 +221,7 @@ def finished(tmp_path_factory, model):
     return folder, runpy.run_path(str(EXAMPLES / "run_fewshot.py"))["main"]
 
 
+@pytest.mark.slow
 def test_the_command_scores_draws_and_writes_the_challenges_file(finished, tmp_path, capsys):
     folder, main = finished
     out = tmp_path / "out"
