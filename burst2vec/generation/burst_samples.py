@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from ..audio.encode import encode_wav
 from ..drawing import COLOURS, save_figure
+from ..errors import DivergenceError
 from ..files import write_whole
 from ..msg_gan import BurstGenerator
 from ..scoring import frechet_distance
@@ -23,10 +24,17 @@ _COLUMNS = 4
 
 @torch.inference_mode()
 def generate_images(generator: BurstGenerator, number: int, seed: int) -> np.ndarray:
-    """So many log-mel images, float32 (number, 128, 512); the first ones of a seed are the same for any number."""
+    """So many log-mel images, float32 (number, 128, 512); the first ones of a seed are the same for any number.
+
+    Raises:
+        DivergenceError: values that are not finite.
+    """
     latents = torch.cat([generator.draw(1, torch.Generator().manual_seed(seed * 1_000_003 + n)) for n in range(number)])
     images = [generator(latents[start : start + _AT_ONCE]).images for start in range(0, number, _AT_ONCE)]
-    return torch.cat(images)[:, 0].float().cpu().numpy()
+    made = torch.cat(images)[:, 0].float().cpu().numpy()
+    if not np.isfinite(made).all():
+        raise DivergenceError("the generator makes values that are not finite; lower --generator_learning_rate")
+    return made
 
 
 def write_waveforms(images: np.ndarray, folder: str | Path, desc: str) -> None:

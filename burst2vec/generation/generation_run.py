@@ -122,7 +122,7 @@ def _learn(game: Game, images: BurstImages, folder: Path, fingerprint: dict) -> 
     batches = batches_from(
         game.step * per_step, training.max_steps * per_step, len(images), training.batch_size, training.seed
     )
-    loader = iter(DataLoader(images, batch_sampler=list(batches), num_workers=training.num_workers))
+    loader = iter(DataLoader(images, batch_sampler=batches, num_workers=training.num_workers))
     with tqdm(total=training.max_steps, initial=game.step, desc="Training", unit="step") as bar:
         while game.step < training.max_steps:
             losses = game.learn([next(loader) for _ in range(per_step)])
@@ -180,7 +180,7 @@ def _finish(run: GenerationRun, game: Game, clips: int, folder: Path) -> None:
     }
     write_whole(folder / "README.md", generator_card(folder.resolve().name, record))
     write_json(folder / RECORD, record)
-    print(f"\neverything is in {folder}")
+    print(f"\neverything is in {folder}; to score: burst2vec score-generated REAL_DIR {folder / 'generated'} --model M")
 
 
 def _unchanged(images: BurstImages) -> np.ndarray:

@@ -11,6 +11,7 @@ from transformers import AutoModel
 from burst2vec.errors import DivergenceError
 from burst2vec.generation.adversary import discriminator_loss, generator_loss, scales_of
 from burst2vec.generation.augmentation import CHANGES, augment
+from burst2vec.generation.burst_samples import generate_images
 from burst2vec.generation.extra_adam import ExtraAdam
 from burst2vec.generation.gan_training import CHECKPOINT_FILES, Game, last_good_checkpoint
 from burst2vec.generation.generation_recipes import GenerationTraining
@@ -114,6 +115,15 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with pytest.raises(DivergenceError, match="step 1: 1 weights are not finite"):
         ours.write_checkpoint(tmp_path, RUN)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_that_makes_no_finite_numbers_is_not_sampled():
+    ours = game()
+    assert generate_images(ours.average, 2, seed=0).shape == (2, 8, 32)
+    with torch.no_grad():
+        ours.average.to_image[-1].bias.fill_(torch.nan)
+    with pytest.raises(DivergenceError, match="not finite; lower --generator_learning_rate"):
+        generate_images(ours.average, 2, seed=0)
 
 
 def test_extra_adam_takes_the_gradient_ahead_and_steps_from_where_it_was():
