@@ -7,7 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoFeatureExtractor, AutoModel
 
-from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+from burst2vec import (
+    Burst2VecConfig,
+    Burst2VecFeatureExtractor,
+    Burst2VecForMultiTask,
+    BurstGenerator,
+    BurstGeneratorConfig,
+)
 from burst2vec.tasks import Task
 from tests.conftest import exvo_labels, noise_clips, tiny_encoder_config, tiny_model
 
@@ -147,6 +153,8 @@ def test_it_loads_where_burst2vec_cannot_be_imported(tmp_path):
     for name, model in models.items():
         model.save_pretrained(tmp_path / name)
         Burst2VecFeatureExtractor().save_pretrained(tmp_path / name)
+    generator = BurstGenerator(BurstGeneratorConfig(["Awe"], channels=[8, 4], latent_size=6)).eval()
+    generator.save_pretrained(tmp_path / "generator")
     clip = noise_clips(8000)[0]
     script = f"""
 import sys
@@ -164,6 +172,8 @@ for name in {list(models)}:
     with torch.no_grad():
         output = model(**extract(clip, sampling_rate=16000, return_tensors="pt"))
     print(json.dumps({{task: values.tolist() for task, values in output.predictions.items()}}))
+generate = AutoModel.from_pretrained("generator", trust_remote_code=True).eval()
+torch.save(generate(torch.ones(1, 6)).images.detach(), "images.pt")
 assert "burst2vec" not in sys.modules
 """
     torch.save(torch.from_numpy(clip), tmp_path / "clip.pt")
@@ -181,6 +191,8 @@ assert "burst2vec" not in sys.modules
             expected = model(**Burst2VecFeatureExtractor()(clip, sampling_rate=16000, return_tensors="pt")).predictions
         for name, values in json.loads(line).items():
             torch.testing.assert_close(torch.tensor(values), expected[name], atol=1e-6, rtol=1e-5)
+    images = torch.load(tmp_path / "images.pt")
+    torch.testing.assert_close(images, generator(torch.ones(1, 6)).images.detach(), atol=1e-6, rtol=1e-5)
 
 
 def test_the_feature_extractor_loads_by_auto_class(tmp_path):
