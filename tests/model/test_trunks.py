@@ -218,7 +218,7 @@ def test_what_is_left_out_is_the_default_of_its_part_and_is_kept():
         "dropout": 0.1,
         **weights,
     }
-    assert (made.pooling, made.head) == ({"kind": "mean"}, {"kind": "linear", "dropout": 0.1})
+    assert (made.pooling, made.head) == ({"kind": "mean"}, {"kind": "linear", "dropout": 0.1, "centred": True})
     assert config(trunk={"kind": "shared"}).trunk == config(trunk="shared").trunk
     assert config(pooling="attentive").pooling == {"kind": "attentive", "attention_size": 128, "hops": 1}
 
@@ -261,7 +261,10 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path, trunk):
             {"pooling": "median"},
             r"'median' is not one of \['attentive', 'first', 'last', 'max', 'mean', 'statistics'\]",
         ),
-        ({"head": {"kind": "linear", "size": 3}}, r"head 'linear' does not know 'size'; it takes \['dropout'\]"),
+        (
+            {"head": {"kind": "linear", "size": 3}},
+            r"head 'linear' does not know 'size'; it takes \['centred', 'dropout'\]",
+        ),
         ({"head": {"kind": "linear", "dropout": "much"}}, "head 'linear': dropout must be float, got 'much'"),
         ({"trunk": {"dropout": 0.1}}, r"trunk must be the name of a kind, or a mapping such as \{kind: NAME, …\}, got"),
         ({"trunk": {"kind": "shared", "adversary_weight": 0.1}}, "trunk 'shared' does not know 'adversary_weight'"),

@@ -145,10 +145,10 @@ def test_a_finished_corpus_is_reused_untouched(tmp_path):
 def test_an_interrupted_write_is_redone(tmp_path, monkeypatch):
     whole = all_bytes(write_synthetic_corpus(tmp_path / "whole", clips=12, speakers=12))
 
-    def draw_until_the_fifth(index, speakers, seed):
+    def draw_until_the_fifth(index, *described):
         if index == 4:
             raise KeyboardInterrupt
-        return draw_clip(index, speakers, seed)
+        return draw_clip(index, *described)
 
     with monkeypatch.context() as patched:
         patched.setattr("burst2vec.data.corpora.synthetic.draw_clip", draw_until_the_fifth)
