@@ -40,7 +40,7 @@ format: .venv/.developing
 	$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
 
 bench: .venv/.developing  ## how fast, beside what a user would run instead
-	for bench in read_audio train_step personalise preprocess corpus_memory embed train_on_features; do $(RUN) benchmarks/$$bench.py || exit 1; done
+	for bench in read_audio train_step personalise preprocess corpus_memory embed train_on_features predict; do $(RUN) benchmarks/$$bench.py || exit 1; done
 
 # The versions of constraints.txt, with uv where there is one, else with pip. Training needs less than testing.
 .venv/.installed: WHAT = .

@@ -68,14 +68,7 @@ class AnswersByBursts:
         found, waveforms = [], cut_regions(watch(stream_recording(recording, name=name)), regions)
         for start in range(0, len(regions), BURSTS_AT_ONCE):
             some = regions[start : start + BURSTS_AT_ONCE]
-            cut = list(islice(waveforms, len(some)))
-            answers = [{}] * len(cut)
-            for batch in batches_by_length([waveform.size for waveform in cut], batch_size, self.device.type):
-                said = self.of_clips([cut[place] for place in batch], on_error="nan", batch_size=len(batch), **kwargs)
-                for number, (place, answer) in enumerate(zip(batch, said, strict=True)):
-                    if "error" in answer:
-                        answer["error"] = answer["error"].removeprefix(f"clip {number} (counted from 0): ")
-                    answers[place] = answer
+            answers = self._of_waveforms(list(islice(waveforms, len(some))), batch_size, **kwargs)
             for region, answer in zip(some, answers, strict=True):
                 if "error" in answer:
                     answer["error"] = f"{name}, {region.start:.2f} to {region.end:.2f} s: {answer['error']}"
@@ -86,6 +79,18 @@ class AnswersByBursts:
                         continue
                 found.append({**asdict(region), **answer})
         return found
+
+    def _of_waveforms(self, waveforms: list, batch_size: int, **kwargs) -> list[dict]:
+        """What is said of each, in batches of about the same length; of one that cannot be used why, without a name."""
+        answers = [{}] * len(waveforms)
+        for batch in batches_by_length([waveform.size for waveform in waveforms], batch_size, self.device.type):
+            clips = [waveforms[place] for place in batch]
+            said = self.of_clips(clips, on_error="nan", batch_size=len(batch), **kwargs)
+            for number, (place, answer) in enumerate(zip(batch, said, strict=True)):
+                if "error" in answer:
+                    answer["error"] = answer["error"].removeprefix(f"clip {number} (counted from 0): ")
+                answers[place] = answer
+        return answers
 
 
 def read_chunk(chunk: str | dict) -> dict:

@@ -16,6 +16,7 @@ from .mpeg import mpeg_sound
 from .samples import MAX_CHANNELS, MAX_RATE, MIN_RATE, check_samples
 
 BLOCK_SECONDS = 10
+MOST_DELAY = 2_400  # samples of an MP3 that its decoder may leave out: two frames and a little
 MOST_SECONDS = 24 * 3_600  # the longest recording; a counterfeit header may claim any length
 
 
@@ -129,7 +130,7 @@ def _with_soundfile(file, name: str, told: dict, _) -> Iterator[np.ndarray]:
     if format == "MP3" and counted.claimed is None:
         file.seek(0)
         there = mpeg_sound(file, read / rate + 60).samples
-        if there - read > rate:  # libsndfile guessed the length from the first frame
+        if there - read > MOST_DELAY:  # libsndfile guessed the length from the first frame
             raise AudioError(
                 f"{name}: does not tell its length, and {(there - read) / rate:.0f} s of {there / rate:.0f} s cannot "
                 "be read; encode it anew, such as with ffmpeg -i IN.mp3 OUT.flac"

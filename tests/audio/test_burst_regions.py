@@ -11,6 +11,7 @@ from burst2vec.audio import BurstRegion, cut_regions, find_burst_regions, load_a
 from burst2vec.audio.burst_regions import regions_of, standing_out
 from burst2vec.errors import AudioError, WaveformError
 from tests.audio.test_fuzz import recording
+from tests.audio.test_whole import mp3, rising
 
 RATE = 16_000
 TIMES = ((2.0, 2.8), (5.0, 5.4), (9.5, 11.5), (14.0, 14.6))
@@ -130,3 +131,11 @@ def test_memory_does_not_grow_with_the_recording():
         return most
 
     assert peak(6) < 1.15 * peak(2)
+
+
+def test_an_mp3_that_does_not_tell_its_length_is_read_whole_or_refused():
+    whole = mp3(rising(16_000), 16_000, tells_length=False)
+    assert np.concatenate(list(stream_recording(whole))).size == load_audio(whole).size
+    guessed_short = mp3(rising(16_000, loud_first=True), 16_000, tells_length=False)
+    with pytest.raises(AudioError, match="does not tell its length.*encode it anew, such as with ffmpeg"):
+        list(stream_recording(guessed_short))
