@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import AutoConfig
@@ -25,6 +24,7 @@ from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..pipeline_burst2vec import CLIP_FAULTS, Burst2VecPipeline
 from ..tasks import prediction_columns
 from ..version import __version__
+from ..waveforms import check_waveform
 from .clip_sources import Source, fingerprint, sources_of
 from .finished_parts import Parts
 from .prediction_tables import check_table_path, save_table
@@ -147,10 +147,11 @@ class _Inputs(Dataset):
 
     def __getitem__(self, place: int) -> tuple[int, np.ndarray | None, str]:
         source = self.sources[place]
-        rate = {} if self.sets else {"sampling_rate": self.extractor.sampling_rate}
         try:
             values, name = self.values_of(source.clip, place, self.sets)
-            return place, self.extractor([values], names=[name], **rate)["input_values"][0], ""
+            if self.sets is None:
+                return place, check_waveform(values, name), ""
+            return place, self.extractor([values], names=[name])["input_values"][0], ""
         except CLIP_FAULTS as fault:
             return place, None, _without_name(str(fault), source)
 
@@ -271,14 +272,6 @@ class _Predictor:
 
     def _forward(self, values: list[np.ndarray]) -> dict[str, np.ndarray]:
         extractor = self.analyse.feature_extractor
-        if self.inputs.sets is not None:
-            batch = {"input_values": torch.from_numpy(np.stack(values))}
-        else:
-            padded = np.full((len(values), values[0].size), extractor.padding_value, np.float32)
-            mask = np.zeros(padded.shape, np.int64)
-            for row, waveform in enumerate(values):
-                padded[row, : waveform.size] = waveform
-                mask[row, : waveform.size] = 1
-            batch = {"input_values": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask)}
-        output = self.analyse.forward({**batch, "error": ""})
+        rate = {} if extractor.features else {"sampling_rate": extractor.sampling_rate}
+        output = self.analyse.forward({**extractor(values, return_tensors="pt", **rate), "error": ""})
         return {task.name: output[task.name].float().numpy() for task in self.tasks}
