@@ -126,7 +126,7 @@ def load_pipeline(model: str | Path) -> Burst2VecPipeline:
 def _identity(analyse: Burst2VecPipeline) -> dict:
     extractor = analyse.feature_extractor.to_dict()
     return {
-        "digest": digest_of(analyse.model, analyse.model.config),
+        "digest": digest_of(analyse._forward_params.get("personal", analyse.model), analyse.model.config),
         "dtype": str(analyse.model.dtype),
         "preprocess": extractor["preprocess"],
         "target_rms_dbfs": extractor["target_rms_dbfs"],
@@ -273,5 +273,6 @@ class _Predictor:
     def _forward(self, values: list[np.ndarray]) -> dict[str, np.ndarray]:
         extractor = self.analyse.feature_extractor
         rate = {} if extractor.features else {"sampling_rate": extractor.sampling_rate}
-        output = self.analyse.forward({**extractor(values, return_tensors="pt", **rate), "error": ""})
+        batch = {**extractor(values, return_tensors="pt", **rate), "error": ""}
+        output = self.analyse.forward(batch, **self.analyse._forward_params)  # of an enrolment, the speaker's own model
         return {task.name: output[task.name].float().numpy() for task in self.tasks}

@@ -206,3 +206,15 @@ def test_the_command_writes_the_table_and_names_what_is_bad(analyse, folder, tmp
         capsys.readouterr().err
         == f"error: {tmp_path}/table.csv: is there already; give another table, or --overwrite\n"
     )
+
+
+def test_a_pipeline_of_an_enrolled_speaker_predicts_as_that_speakers(analyse, folder):
+    clips = [str(folder / name) for name in ("2.wav", "4.wav")]
+    said = analyse(clips)
+    enrolment = [
+        (clip, {"emotion": answer["emotion"], "age": answer["age"] - 3})
+        for clip, answer in zip(clips, said, strict=True)
+    ]
+    personal = Burst2VecPipeline(model=analyse.model, feature_extractor=analyse.feature_extractor, enrolment=enrolment)
+    table = predict(clips, personal, num_proc=0)
+    np.testing.assert_allclose(table["age"], [answer["age"] - 3 for answer in said], atol=0.05)
