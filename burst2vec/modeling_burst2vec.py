@@ -21,6 +21,7 @@ from .pooling import POOLINGS, StatisticsPooling
 from .recurrent import RECURRENT
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
+from .waveform_pipeline import CUSTOM_PIPELINES  # and so its file travels with this one
 from .weights import refuse_mismatched, refuse_missing, refuse_not_finite
 
 HALF = (torch.float16, torch.bfloat16)
@@ -112,6 +113,11 @@ class Burst2VecForMultiTask(PreTrainedModel):
             getattr(self, name).float()  # transformers may build the model in half precision
         self._keep_in_fp32_modules_strict = {rf"^{name}\." for name in self._whole}  # expressions, of weights to load
         self.post_init()
+
+    def save_pretrained(self, save_directory, **kwargs):
+        """Saves the model as transformers does, with its code and a pipeline for who does not have the package."""
+        self.config.custom_pipelines = CUSTOM_PIPELINES
+        super().save_pretrained(save_directory, **kwargs)
 
     @classmethod
     def from_pretrained(

@@ -20,6 +20,7 @@ from .configuration_burst2vec import Burst2VecConfig
 from .enrolment import read_enrolment
 from .errors import CorpusError, WaveformError
 from .recording_bursts import CLIP_FAULTS, AnswersByBursts, read_chunk
+from .waveform_pipeline import answer_of
 from .waveforms import MIN_SAMPLES, check_waveform
 from .weights import refuse_not_finite
 
@@ -294,19 +295,12 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
             return None
         answer = {}
         for task in self.model.config.task_records:
-            values = outputs[task.name][0].float().tolist()
+            values = outputs[task.name][0]
             if error:
-                values = [math.nan] * len(values)
-            elif not np.isfinite(values).all():
-                raise ValueError(f"the model answers {values} for the task {task.name!r}; load it in float32")
-            if task.kind == "classification":
-                probabilities = dict(zip(task.labels, values, strict=True))
-                label = None if error else max(probabilities, key=probabilities.get)
-                answer[task.name] = {"label": label, "probabilities": probabilities}
-            elif len(task.labels) == 1:
-                answer[task.name] = values[0]
-            else:
-                answer[task.name] = dict(zip(task.labels, values, strict=True))
+                values = torch.full_like(values, math.nan)
+            elif not torch.isfinite(values).all():
+                raise ValueError(f"the model answers {values.tolist()} for the task {task.name!r}; load it in float32")
+            answer[task.name] = answer_of(task, values)
         if return_embedding:
             embedding = outputs["embedding"][0].float().tolist()
             answer["embedding"] = [math.nan] * len(embedding) if error else embedding

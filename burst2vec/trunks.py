@@ -64,6 +64,9 @@ class TaskModules(nn.Module):
     def __getitem__(self, name: str) -> nn.Module:
         return getattr(self, _key_of(name))
 
+    def __iter__(self):
+        return iter(self._modules)
+
     def forward(self, name: str, *inputs):
         """What the task's module says of the inputs."""
         return self[name](*inputs)

@@ -93,6 +93,7 @@ _ANALYSE = """from transformers import pipeline
 analyse = pipeline("vocal-burst-analysis", model={name!r})
 analyse({clips})
 """
+_BARE = "pipeline(model={name!r}, trust_remote_code=True)(waveform)  # without the package; (samples,) at 16 kHz\n"
 _SPEAKERS_CLIPS = "[{'path': 'a.wav', 'speaker': 'S1'}, {'path': 'b.wav', 'speaker': 'S1'}]  # all clips of a speaker"
 
 # The steps that the clips went through in training need the package; the pipeline does them by itself.
@@ -165,6 +166,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
     about += takes.about(record.features)
     if record.normalise_per_speaker:
         about += f" {_PER_SPEAKER}"
+    analyse = _ANALYSE if record.preprocess or record.features else _ANALYSE + _BARE  # which knows neither of the two
     clips = _SPEAKERS_CLIPS if record.normalise_per_speaker else '"burst.wav"'
     load = _LOAD.format(
         name=name,
@@ -182,7 +184,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
             pictures="\n".join(f"![{Path(path).stem.replace('_', ' ')}]({path})" for path in pictures),
             about=about,
             load=code_block(load, "python"),
-            analyse=code_block(_ANALYSE.format(name=name, clips=clips), "python"),
+            analyse=code_block(analyse.format(name=name, clips=clips), "python"),
             corpus="; and ".join(corpus_named(corpus).card for corpus in record.corpora),
             reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
             clips=_clips(record.clips),

@@ -42,8 +42,17 @@ CANNOT_CHANGE_THE_RESULT = {
 NOT_STRETCHED = ("constant", "reduce_lr_on_plateau")  # all other schedules stretch over the steps that are planned
 
 # Entries of a model's configuration that describe the file or the machine, not the model.
-DESCRIPTIVE = ("transformers_version", "architectures", "auto_map", "dtype", "torch_dtype", "use_cache", "return_dict")
-DESCRIPTIVE += ("feature_extractor_type", "processor_class", "image_processor_type")
+DESCRIPTIVE = (
+    "transformers_version",
+    "architectures",
+    "auto_map",
+    "custom_pipelines",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+    "return_dict",
+)
+DESCRIPTIVE += ("custom_pipelines", "feature_extractor_type", "processor_class", "image_processor_type")
 
 
 def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str, adapters: dict | None = None) -> dict:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "burst2vec"
 LAYERS = [
     {"version", "errors", "parts", "losses", "bias_and_scale", "command_line"},
     {"files", "locks", "tasks", "__main__"},
-    {"waveforms", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
+    {"waveforms", "waveform_pipeline", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
     {"frontends", "length_batches", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {
         "configuration_burst2vec",

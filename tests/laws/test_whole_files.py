@@ -15,6 +15,7 @@ IN_PLACE = {
     "burst2vec/data/preprocessing/journal.py": {"__enter__": "a journal grows by whole lines, under a lock"},
     "burst2vec/data/preprocessing/folders.py": {"_make_all": "moves what a worker wrote, once the journal has it"},
     "burst2vec/locks.py": {"_acquire": "a lock's file has no content to lose"},
+    "burst2vec/modeling_burst2vec.py": {"save_pretrained": "as transformers saves a model, where the caller says"},
     "burst2vec/pipeline_burst2vec.py": {"save_pretrained": "as transformers saves a pipeline, where the caller says"},
     "burst2vec/training/checkpoints.py": {
         "seal_checkpoint": "its hidden folder is renamed when all is in it",

@@ -18,7 +18,7 @@ from tests.conftest import tiny_encoder_config
 
 CONFIG_KEYS = {  # of a saved model: its own arguments, and what transformers writes
     *Burst2VecConfig.own_arguments(),
-    *("architectures", "auto_map", "dtype", "model_type", "transformers_version"),
+    *("architectures", "auto_map", "custom_pipelines", "dtype", "model_type", "transformers_version"),
 }
 
 
