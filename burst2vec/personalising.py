@@ -25,7 +25,7 @@ from .weights import weights_not_finite
 BIAS_AND_SCALE = "bias_and_scale"
 TUNED_PARTS = {"head": "heads", "trunk": "trunk", "recurrent": "recurrent"}  # as ``tune`` names them, and the model
 MOST_STEPS = 10_000
-STEPS, LEARNING_RATE = 10, 1e-3  # how they were chosen: see ``tune_parts``
+STEPS, LEARNING_RATE, RECURRENT_RATE = 10, 1e-3, 3e-5  # how they were chosen: see ``tune_parts``
 
 
 def personalise(
@@ -35,7 +35,7 @@ def personalise(
     support_labels: Mapping[str, Sequence],
     tune: str | Sequence[str] = BIAS_AND_SCALE,
     steps: int = STEPS,
-    learning_rate: float = LEARNING_RATE,
+    learning_rate: float | None = None,
 ) -> Burst2VecForMultiTask:
     """A model for the speaker of the support clips.
 
@@ -49,7 +49,7 @@ def personalise(
         tune: ``"bias_and_scale"``: see [`fit_bias_and_scale`]; classifications answer as before. Or which weights are
             tuned: ``"head"``, ``"trunk"``, ``"recurrent"``, or several in a list; see [`tune_parts`].
         steps: of tuning, 1 or more.
-        learning_rate: of tuning, above 0 and up to 1.
+        learning_rate: of tuning, above 0 and up to 1; None: 1e-3, or 3e-5 where the recurrent part is tuned.
 
     Returns:
         A model of its own, in evaluation mode, which is saved, loaded and put into a pipeline as any other.
@@ -78,7 +78,7 @@ class Tuning:
 
     tune: str | Sequence[str] = BIAS_AND_SCALE
     steps: int = STEPS
-    learning_rate: float = LEARNING_RATE
+    learning_rate: float | None = None
 
     def __post_init__(self):
         allowed = f"{BIAS_AND_SCALE!r}, or one or more of {list(TUNED_PARTS)}"
@@ -87,8 +87,8 @@ class Tuning:
                 raise SupportError(f"tune must be {allowed}, got {self.tune!r}")
         if type(self.steps) is not int or not 1 <= self.steps <= MOST_STEPS:
             raise SupportError(f"steps must be a whole number in 1..{MOST_STEPS}, got {self.steps!r}")
-        if not is_number(self.learning_rate) or not 0 < self.learning_rate <= 1:
-            raise SupportError(f"learning_rate must be above 0, up to 1, got {self.learning_rate!r}")
+        if not is_number(self.rate) or not 0 < self.rate <= 1:
+            raise SupportError(f"learning_rate must be above 0, up to 1, or None, got {self.learning_rate!r}")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -96,6 +96,13 @@ class Tuning:
         if self.tune == BIAS_AND_SCALE:
             return ()
         return (self.tune,) if isinstance(self.tune, str) else tuple(self.tune)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, of ``None`` the parts' own."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return RECURRENT_RATE if "recurrent" in self.parts else LEARNING_RATE
 
     def refuse_for(self, model: Burst2VecForMultiTask) -> None:
         """
@@ -246,7 +253,9 @@ def tune_parts(model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping
     head tuned on emotions, 1 to 100 steps at 1e-4 to 1e-2. Of what did not lower the mean of EmoGator's speakers' CCC
     (0.169), 10 steps at 1e-3 raised the synthetic one about as far as any (0.465 to 0.511; 100 steps at 1e-4: 0.514).
     Steps times rate is what counts: at 5e-2 EmoGator's fell to 0.126. Of EmoGator's thirty categories two clips tell
-    only two, and tuning on them lowered the UAR however little was tuned.
+    only two, and tuning on them lowered the UAR however little was tuned. A recurrent part takes less: with two LSTM
+    layers of 256 over the waveform, half trained on EmoGator, 10 steps at 3e-5 raised the CCC of 8 training speakers
+    from 0.146 to 0.149, more than other rates from 1e-5 to 3e-4; at 1e-3 there was next to nothing left of it.
 
     Args:
         model: in evaluation mode.
@@ -263,7 +272,7 @@ def tune_parts(model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         for weight in weights:
             weight.requires_grad_(True)
-        optimizer = torch.optim.Adam(weights, lr=how.learning_rate)
+        optimizer = torch.optim.Adam(weights, lr=how.rate)
         for _ in range(how.steps):
             answers = model.answer_frames(frames, frame_mask, names=list(labels)).predictions
             loss = sum(support_loss(model.tasks[name], answers[name], targets[name]) for name in labels)
@@ -276,7 +285,7 @@ def tune_parts(model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping
         weight.requires_grad_(did)
     if wrong := weights_not_finite(model):
         raise DivergenceError(
-            f"after {how.steps} steps at the rate {how.learning_rate:g} {wrong[0]} is not finite; tune with fewer "
+            f"after {how.steps} steps at the rate {how.rate:g} {wrong[0]} is not finite; tune with fewer "
             "steps, or at a lower rate"
         )
 

@@ -34,10 +34,11 @@ from burst2vec.experiment.execute import refused
 from burst2vec.experiment.finished import FinishedRun, read_run
 from burst2vec.experiment.recipes import Run, parse_run
 from burst2vec.experiment.submitting import FEW_SHOT, write_submission
-from burst2vec.personalising import BIAS_AND_SCALE, LEARNING_RATE, STEPS, Tuning
+from burst2vec.personalising import BIAS_AND_SCALE, LEARNING_RATE, RECURRENT_RATE, STEPS, Tuning
 from burst2vec.scoring import answered_forms
 
 PREDICTS = ("--do_train", "false")
+RATES = f"of tuning; default {LEARNING_RATE:g}, with the recurrent part {RECURRENT_RATE:g}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "each is a way of its own; default bias_and_scale head",
     )
     options.add_argument("--steps", type=int, default=STEPS, help=f"of tuning; default {STEPS}")
-    options.add_argument("--rate", type=float, default=LEARNING_RATE, help=f"of tuning; default {LEARNING_RATE:g}")
+    options.add_argument("--rate", type=float, help=RATES)
     options.add_argument("--support", type=int, default=2, help="labelled clips of each speaker; default 2")
     options.add_argument("--draws", type=int, default=5, help="times that the support is drawn; default 5")
     options.add_argument("--draw_seed", type=int, default=0, help="of the draws; default 0")

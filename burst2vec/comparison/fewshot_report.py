@@ -176,7 +176,7 @@ def _compared(compared: PairedComparison, p_holm: float) -> list[str]:
 
 def _about(trial: Trial) -> str:
     ways = "; ".join(
-        f"{name}: {tuning.steps} steps of Adam at {tuning.learning_rate:g}" if tuning.parts else f"{name}: closed form"
+        f"{name}: {tuning.steps} steps of Adam at {tuning.rate:g}" if tuning.parts else f"{name}: closed form"
         for name, tuning in trial.tunings.items()
     )
     return (

@@ -189,6 +189,12 @@ def test_batch_norm_and_dropout_stay_in_evaluation_mode_and_nothing_is_drawn():
     assert running and all(torch.equal(first.state_dict()[name], model.state_dict()[name]) for name in running)
 
 
+def test_a_recurrent_part_is_tuned_at_a_lower_rate_unless_told_otherwise():
+    assert Tuning("head").rate == Tuning(["head", "trunk"]).rate == 1e-3
+    assert Tuning(["recurrent", "head"]).rate == Tuning("recurrent").rate == 3e-5
+    assert Tuning("recurrent", learning_rate=0.1).rate == 0.1
+
+
 def test_tuning_brings_the_answers_nearer_to_the_support_labels():
     model = tiny_model(**LSTM)
     labels = {"emotion": np.full((2, 10), 0.9), "country": [3, 3], "age": [[40.0], [40.0]]}
@@ -235,7 +241,7 @@ def batch_of(clips):
         ),
         ({"tune": "head", "steps": 0}, r"steps must be a whole number in 1..10000, got 0"),
         ({"tune": "head", "steps": True}, r"steps must be .*, got True"),
-        ({"tune": "head", "learning_rate": 0.0}, r"learning_rate must be above 0, up to 1, got 0.0"),
+        ({"tune": "head", "learning_rate": 0.0}, r"learning_rate must be above 0, up to 1, or None, got 0.0"),
         ({"tune": "head", "learning_rate": float("nan")}, r"learning_rate must be .*, got nan"),
     ],
 )
