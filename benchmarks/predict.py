@@ -10,12 +10,14 @@ turns in one run, each with the same clips:
   batches of 8;
 - bare decoder: ``load_audio`` of every file, in as many processes as predict has.
 
-Where model and decoder share the cores, both at full speed take 1 / (1 / model + 1 / decoder), which is printed too.
+Where model and decoder share the cores, both at full speed give 1 / (1 / model + 1 / decoder) clips a second, which is
+printed too; and so is the processor time of each, which a busy machine changes little.
 """
 
 import argparse
 import statistics
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -38,6 +40,12 @@ def decode(path) -> int:
 
 def spread(values: list[float]) -> tuple[float, float, float]:
     return min(values), statistics.median(values), max(values)
+
+
+def processor_seconds(call) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
 
 
 def main():
@@ -69,8 +77,8 @@ def main():
                 for batch in batches:
                     analyse.model(**batch)
 
-        def whole():
-            predict(paths, analyse, Path(own, "table.csv"), num_proc=arguments.processes, overwrite=True)
+        def whole(num_proc=arguments.processes):
+            predict(paths, analyse, Path(own, "table.csv"), num_proc=num_proc, overwrite=True)
 
         contestants = {
             "predict": whole,
@@ -78,6 +86,9 @@ def main():
             "bare decoder": lambda: list(pool.map(decode, paths, chunksize=8)),
         }
         seconds = time_by_turns(contestants, arguments.rounds)
+        torch.set_num_threads(1)
+        alone = [lambda: whole(0), bare_model, lambda: [decode(path) for path in paths]]
+        spent = [1_000 * processor_seconds(call) / len(paths) for call in alone]
     rates = {name: [len(paths) / each for each in taken] for name, taken in seconds.items()}
     length = statistics.median(waveform.size for waveform in waveforms) / 16_000
     print(f"{len(paths)} clips, median {length:.1f} s, {arguments.threads} threads, {arguments.processes} processes")
@@ -86,6 +97,8 @@ def main():
     slower = [a / min(b, c) for a, b, c in zip(*rates.values(), strict=True)]
     both = [a * (1 / b + 1 / c) for a, b, c in zip(*rates.values(), strict=True)]
     print(describe("predict / the slower of the two", spread(slower), "at least 0.9 where they do not share cores"))
+    print(f"processor time of one process, ms per clip: predict {spent[0]:.1f}, model {spent[1]:.1f}, ", end="")
+    print(f"decoder {spent[2]:.1f}; model and decoder / predict: {(spent[1] + spent[2]) / spent[0]:.3f}")
     print(describe("predict / one after the other on the same cores", spread(both), "at least 0.9"))
 
 
