@@ -9,6 +9,8 @@ import yaml
 from burst2vec.errors import DivergenceError
 from burst2vec.experiment import execute as runs
 from burst2vec.experiment import model_inputs, run_inputs
+from burst2vec.experiment.run_inputs import few_for_scratch
+from burst2vec.experiment.sections import ModelArguments
 from tests.data.corpora_on_disk import write_wav
 
 KIND = {"name": "kind", "kind": "classification", "labels": ["gasp", "laugh"], "loss": "cross_entropy", "metric": "uar"}
@@ -319,3 +321,19 @@ def test_a_training_that_diverges_ends_in_one_line(monkeypatch, tmp_path, capsys
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     assert runs.main([str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == "error: step 3: the loss is nan try a lower learning_rate\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "clips", "said"),
+    [
+        ({"encoder": {"model_type": "hubert"}}, 132, True),
+        ({"encoder": {"kind": "conformer"}}, 999, True),
+        ({"encoder": {"kind": "conformer"}}, 1000, False),
+        ({"encoder": {"kind": "vector"}, "features": ["log_mel"]}, 132, False),
+        ({"encoder": "facebook/hubert-base-ls960"}, 132, False),
+        ({"encoder": {"kind": "conformer"}, "model_path": "runs/first"}, 132, False),
+    ],
+)
+def test_a_run_that_trains_an_encoder_from_scratch_on_few_clips_says_what_learns_from_them(model, clips, said):
+    lines = list(few_for_scratch(ModelArguments(**model), clips))
+    assert len(lines) == said and all(f"{clips} clips are few" in line and "folder/my_bursts" in line for line in lines)
