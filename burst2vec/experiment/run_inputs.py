@@ -84,19 +84,19 @@ def _left_out(clips: dict[str, Clips]) -> Iterator[str]:
 
 
 def few_for_scratch(model: ModelArguments, train_clips: int) -> Iterator[str]:
-    """A line where few clips train an encoder from scratch, with what learns more from them.
+    """A line where few clips train an encoder from scratch, with what else learns from them.
 
-    The number is our choice. Measured, unweighted average recall: on 132 clips of four of EmoGator's categories, 0.25 by
-    chance, folder/my_bursts 0.54 and 0.50 (two seeds) and the tiny HuBERT of emogator/hubert_tiny 0.46, each after its
-    last epoch, on 68 clips; README has both kinds on 3,600.
+    The number is our choice. Measured on 132 clips of four of EmoGator's categories, unweighted average recall after
+    the last epoch, on 68 others (0.25 by chance): folder/my_bursts 0.54 and 0.50, of two seeds, and the tiny HuBERT of
+    emogator/hubert_tiny 0.46, of one: too few to tell them apart. README has both kinds on 3,600.
     """
     encoder = model.encoder
     if isinstance(encoder, dict) and encoder.get("kind") != "vector" and not model.model_path:
         if train_clips < FEW_FOR_SCRATCH:
             yield (
                 f"  train: {train_clips:,} clips are few for an encoder from scratch; from under {FEW_FOR_SCRATCH:,}, "
-                "statistics of spectra and a small network learn more, and faster, as in the recipe folder/my_bursts; or "
-                "begin from a published encoder, for example --encoder facebook/hubert-base-ls960"
+                "statistics of spectra and a small network learn as much or more, and in less time, as in the recipe "
+                "folder/my_bursts; or begin from a published encoder, for example --encoder facebook/hubert-base-ls960"
             )
 
 
