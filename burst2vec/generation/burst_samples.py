@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from tqdm.auto import tqdm
 
 from ..audio.encode import encode_wav
-from ..drawing import COLOURS, save_figure
+from ..drawing import COLOURS
 from ..errors import DivergenceError
 from ..files import write_whole
 from ..msg_gan import BurstGenerator
@@ -61,8 +62,8 @@ def draw_grid(images: np.ndarray, title: str, real: np.ndarray | None = None) ->
     return figure
 
 
-def draw_losses(history: Sequence[dict], distances: Sequence[dict], path: str | Path) -> Path:
-    """Draw both losses, as means over stretches of steps, and below the distance of the samples."""
+def draw_losses(history: Sequence[dict], distances: Sequence[dict]) -> Figure:
+    """Both losses, as means over stretches of steps, and below the distance of the samples."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     steps = np.array([each["step"] for each in history])
@@ -76,7 +77,9 @@ def draw_losses(history: Sequence[dict], distances: Sequence[dict], path: str | 
     above.legend(fontsize=8)
     below.plot([each["step"] for each in distances], [each["distance"] for each in distances], "o-", color=COLOURS[2])
     below.set(xlabel="step", ylabel="Fréchet distance\nof the images' statistics", yscale="log")
-    return save_figure(figure, path)
+    below.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # pictures here have no formulas, 10³ included
+    below.yaxis.set_minor_formatter(NullFormatter())
+    return figure
 
 
 def image_statistics(images: np.ndarray) -> np.ndarray:

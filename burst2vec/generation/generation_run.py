@@ -163,7 +163,7 @@ def _finish(run: GenerationRun, game: Game, clips: int, folder: Path) -> None:
             game.average.save_pretrained(drafts)
         except SafetensorError as error:  # of a full disk, without a number
             raise WriteError(folder, error) from error
-    draw_losses(game.history, distances, folder / "plots" / "losses.png")
+    save_figure(draw_losses(game.history, distances), folder / "plots" / "losses.png")
     if training.final_samples:
         generated = generate_images(game.average, training.final_samples, training.seed + 1)
         write_waveforms(generated, folder / "generated" / emotion, f"Writing bursts of {emotion}")

@@ -46,6 +46,8 @@ not what anybody felt. Generated bursts must not be passed off as recordings of 
 
 Alice Baird et al. (2022). The ICML 2022 Expressive Vocalizations Workshop and Competition: Recognizing, Generating, and
 Personalizing Vocal Bursts. arXiv:2205.01780.
+
+Animesh Karnewar and Oliver Wang (2020). MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks. CVPR.
 """
 
 

@@ -3,9 +3,10 @@
 import librosa
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from burst2vec.errors import WaveformError
-from burst2vec.generation.burst_samples import draw_grid, image_distance
+from burst2vec.generation.burst_samples import draw_grid, draw_losses, image_distance
 from burst2vec.generation.mel_images import HIGHEST, SILENCE, image_waveform, mel_image, spectral_convergence
 
 RATE = 16_000
@@ -74,6 +75,14 @@ def test_a_grid_shows_every_generated_image_below_real_ones():
     shown = [axis.images[0].get_array() for axis in axes if axis.images]
     assert [int(image[0, 0]) for image in shown] == [0] * 4 + [1] * 5
     assert [axis.get_title() for axis in axes[:5]] == ["real"] * 4 + ["generated"]
+
+
+def test_the_losses_have_ticks_that_can_be_read():
+    history = [{"step": step, "generator": 5.0, "discriminator": 1.0} for step in range(1, 4)]
+    figure = draw_losses(history, [{"step": 0, "distance": 7_000.0}, {"step": 3, "distance": 300.0}])
+    FigureCanvasAgg(figure).draw()
+    labels = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels(which="both")]
+    assert "1000" in labels and not any("$" in label for label in labels)
 
 
 def test_the_distance_of_statistics_is_nought_for_the_same_images_and_grows_with_their_level():
