@@ -55,9 +55,9 @@ def personalise(
         A model of its own, in evaluation mode, which is saved, loaded and put into a pipeline as any other.
 
     Raises:
-        SupportError: no clips; labels that are missing, out of the task's span, of another shape or of a task that the
-            model does not have; no label of a regression for ``"bias_and_scale"``; a part that is unknown or that the
-            model has no weights of; steps or a rate out of their range.
+        SupportError: no clips, or one that is given twice; labels that are missing, out of the task's span, of another
+            shape or of a task that the model does not have; no label of a regression for ``"bias_and_scale"``; a part
+            that is unknown or that the model has no weights of; steps or a rate out of their range.
         DivergenceError: weights that are no longer finite after tuning.
         WaveformError: a clip that the extractor refuses; it is called "support clip 0" and so on.
     """
@@ -170,6 +170,10 @@ def check_support(tasks: Mapping[str, Task], clips: Sequence, labels: Mapping[st
     Raises:
         SupportError: as [`personalise`].
     """
+    if isinstance(clips, (str, bytes, Mapping)) or not hasattr(clips, "__len__"):
+        raise SupportError(f"support clips must be a list, got {type(clips).__name__}; put a single clip into one")
+    if isinstance(clips, (np.ndarray, torch.Tensor)) and clips.ndim < 2:
+        raise SupportError(f"support clips must be a list, got an array of shape {tuple(clips.shape)}; put it into one")
     if len(clips) == 0:
         raise SupportError("no support clips; give one or more clips of the speaker, with their labels")
     if not isinstance(labels, Mapping) or not labels:
@@ -202,10 +206,20 @@ def check_support(tasks: Mapping[str, Task], clips: Sequence, labels: Mapping[st
 
 
 def support_batch(model: Burst2VecForMultiTask, extractor: Burst2VecFeatureExtractor, clips: Sequence) -> dict:
-    """The clips as the model's encoder takes them: ``input_values`` and, of waveforms, ``attention_mask``."""
+    """The clips as the model's encoder takes them: ``input_values`` and, of waveforms, ``attention_mask``.
+
+    Raises:
+        SupportError: a clip that is given twice; it would count as two that agree.
+        WaveformError: a clip that the extractor refuses.
+    """
     names = [f"support clip {place}" for place in range(len(clips))]
     rate = {} if extractor.features else {"sampling_rate": extractor.sampling_rate}
-    return dict(extractor(list(clips), names=names, return_tensors="pt", **rate).to(model.device))
+    batch = extractor(list(clips), names=names, return_tensors="pt", **rate)
+    first: dict[bytes, int] = {}
+    for place, clip in enumerate(clips):
+        if (same := first.setdefault(np.asarray(clip).tobytes(), place)) != place:
+            raise SupportError(f"support clips {same} and {place} (counted from 0) are the same; give each clip once")
+    return dict(batch.to(model.device))
 
 
 def set_bias_and_scale(model: Burst2VecForMultiTask, frames, frame_mask, labels: Mapping[str, np.ndarray]) -> None:

@@ -117,7 +117,7 @@ def fuse_runs(
     having = {
         split: [name for name, run in systems.items() if split in run.splits()] for split in ("validation", "test")
     }
-    with claim_folder(out, resume=None):
+    with claim_folder(out, resume=None, option="--out", resumed_by=None):
         splits = {split: align(systems, split, answer) for split, names in having.items() if len(names) == len(systems)}
         for split, names in having.items():
             if split not in splits and names:

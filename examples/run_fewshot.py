@@ -80,7 +80,7 @@ def main(arguments=None) -> int:
         if not recipe.is_file():
             raise RunError(f"{args.run} holds no recipe.yaml: give the folder of a run that trained a model")
         run = parse_run([str(recipe), *keys, *PREDICTS, "--model_path", args.run, "--output_dir", str(folder)])
-        with claim_folder(folder, args.resume):
+        with claim_folder(folder, args.resume, option="--out", resumed_by="--resume"):
             print(personalise_run(finished, run, trial, args.split, folder))
     except Burst2VecError as error:
         return refused(error)

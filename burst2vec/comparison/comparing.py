@@ -91,7 +91,7 @@ def compare_pair(task: Task, split: Split, names: Sequence[str], first: str, sec
     predictions = [split.predictions[list(names).index(name)][task.name] for name in (first, second)]
     references = split.references[task.name]
     classes = task.kind == "classification"
-    known = references >= 0 if classes else np.isfinite(references).all(axis=1)
+    known = is_labelled(task, references)
     if known.sum() < 2:
         raise RunError(f"task {task.name!r}: {known.sum()} labelled clips are too few to compare systems on")
     errors = [clip_errors(task, values[known], references[known]) for values in predictions]
@@ -104,6 +104,11 @@ def compare_pair(task: Task, split: Split, names: Sequence[str], first: str, sec
     _, unit_of = np.unique(np.array(units)[known], return_inverse=True)
     means = [np.bincount(unit_of, of_clip) / np.bincount(unit_of) for of_clip in errors]
     return Tested(task, first, second, of_paper, compare_paired(*means), len(means[0]))
+
+
+def is_labelled(task: Task, references: np.ndarray) -> np.ndarray:
+    """Boolean (clips,): whether each clip has every label of the task."""
+    return references >= 0 if task.kind == "classification" else np.isfinite(references).all(axis=1)
 
 
 def clip_errors(task: Task, predicted: np.ndarray, references: np.ndarray) -> np.ndarray:

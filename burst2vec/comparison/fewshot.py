@@ -32,6 +32,7 @@ from ..files import write_json, write_whole
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..personalising import Tuning
 from ..tasks import Task
+from .comparing import is_labelled
 
 TAKEN = ("input_values", "attention_mask")
 BATCH = 32  # clips that are encoded or answered at once; it changes speed only
@@ -162,10 +163,10 @@ def by_speaker(dataset: Dataset, tasks: Sequence[Task], trial: Trial) -> Speaker
     A clip can be in the support where it has every label of the trial's tasks.
 
     Raises:
-        RunError: no speaker is left.
+        RunError: no clip names its speaker, or no speaker is left.
     """
     labels, chosen = corpus_labels(dataset, tasks), trial.chosen(tasks)
-    labelled = np.all([_whole(task, labels[task.name]) for task in chosen], axis=0)
+    labelled = np.all([is_labelled(task, labels[task.name]) for task in chosen], axis=0)
     speakers: dict[str, list[int]] = {}
     first: dict[str, str] = {}
     names = dataset["speaker"][:] if "speaker" in dataset.column_names else [None] * len(dataset)
@@ -177,6 +178,11 @@ def by_speaker(dataset: Dataset, tasks: Sequence[Task], trial: Trial) -> Speaker
         for name, rows in speakers.items()
         if labelled[rows].sum() >= trial.support and len(rows) > trial.support
     }
+    if not speakers:
+        raise RunError(
+            f"none of the {len(dataset):,} clips names its speaker, and a model is personalised for one; name the "
+            "speakers in the corpus's table (of a folder's, its column with --columns '{speaker: COLUMN}')"
+        )
     if not kept:
         most = max((int(labelled[rows].sum()) for rows in speakers.values()), default=0)
         raise RunError(
@@ -186,10 +192,6 @@ def by_speaker(dataset: Dataset, tasks: Sequence[Task], trial: Trial) -> Speaker
         )
     without = sum(not name for name in names)
     return SpeakersClips(dataset, labels, labelled, kept, len(speakers) - len(kept), without)
-
-
-def _whole(task: Task, labels: np.ndarray) -> np.ndarray:
-    return labels >= 0 if task.kind == "classification" else np.isfinite(labels).all(axis=1)
 
 
 def draw_support(labelled: np.ndarray, trial: Trial, speaker: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from ..markdown import markdown_table, markdown_text
 from ..scoring import score_tasks
 from ..scoring.significance import PairedComparison, compare_paired, holm
 from ..tasks import Task
-from .comparing import PAIRED, clip_errors, p_value_text
+from .comparing import PAIRED, clip_errors, is_labelled, p_value_text
 from .fewshot import SpeakerAnswers, Trial
 
 COLUMNS = ("speaker", "task", "way", "query_clips", "score", "before", "after", "error", "error_before", "error_after")
@@ -76,7 +76,7 @@ def _measure(answers: Sequence[SpeakerAnswers], task: Task, way: str, draws: int
         for of_speaker in answers:
             query = of_speaker.query(draw)
             labels = of_speaker.labels[task.name][query]
-            known = labels >= 0 if task.kind == "classification" else np.isfinite(labels).all(axis=1)
+            known = is_labelled(task, labels)
             if not known.any():
                 continue
             query, labels = query[known], labels[known]
@@ -171,7 +171,8 @@ def _table(gains: Sequence[Gain]) -> str:
 
 def _compared(compared: PairedComparison, p_holm: float) -> list[str]:
     difference, low, high, p = compared
-    return [f"{difference:+.4f} ({low:+.4f} to {high:+.4f})", p_value_text(p), p_value_text(p_holm)]
+    interval = f" ({low:+.4f} to {high:+.4f})" if np.isfinite([low, high]).all() else ""  # of one speaker there is none
+    return [f"{difference:+.4f}{interval}", p_value_text(p), p_value_text(p_holm)]
 
 
 def _about(trial: Trial) -> str:

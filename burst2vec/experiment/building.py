@@ -30,10 +30,21 @@ def resume_from(asked: str | None) -> str | bool | None:
 
 
 @contextmanager
-def claim_folder(folder: Path, resume: str | bool | None) -> Iterator[None]:
+def claim_folder(
+    folder: Path,
+    resume: str | bool | None,
+    option: str = "--output_dir",
+    resumed_by: str | None = "--resume_from_checkpoint true",
+) -> Iterator[None]:
     """The folder is this run's alone while the ``with`` block lasts, and holds no other run's files.
 
     The main process locks and checks it; the other processes receive the result. A run that was killed holds no lock.
+
+    Args:
+        folder: of the run.
+        resume: whether it resumes, see ``resume_from``.
+        option: what names the folder on the command line.
+        resumed_by: what resumes on the command line; None where nothing does.
 
     Raises:
         RunError: a file; or the folder holds files and the run does not resume.
@@ -41,21 +52,19 @@ def claim_folder(folder: Path, resume: str | bool | None) -> Iterator[None]:
         WriteError: a folder that cannot be written into.
     """
     if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give a folder with --output_dir")
+        raise RunError(f"{folder} is a file; give a folder with {option}")
     with locked_by_main(folder):
-        ask_main(lambda: _clear_or_refuse(folder, resume))
+        ask_main(lambda: _clear_or_refuse(folder, resume, option, resumed_by))
         yield
 
 
-def _clear_or_refuse(folder: Path, resume: str | bool | None) -> None:
+def _clear_or_refuse(folder: Path, resume: str | bool | None, option: str, resumed_by: str | None) -> None:
     if resume:
         for place in (folder, folder / "plots"):
             remove_drafts(place)  # which the run left when it was killed
     elif any(path.name != LOCK for path in folder.iterdir()):
-        raise RunError(
-            f"output folder {folder} is not empty; resume its run with --resume_from_checkpoint true, or give "
-            "another folder with --output_dir"
-        )
+        resuming = f"resume its run with {resumed_by}, or " if resumed_by else ""
+        raise RunError(f"output folder {folder} is not empty; {resuming}give another folder with {option}")
 
 
 def checkpoint_to_resume(folder: Path, resume: str | bool | None, with_best: bool) -> Path | None:

@@ -72,6 +72,8 @@ def test_speakers_are_grouped_by_name_and_those_without_enough_clips_are_counted
         by_speaker(corpus({"A": 5}), exvo(model), Trial({"head": HEAD}, tasks=("valence",)))
     with pytest.raises(RunError, match=r"no speaker has 5 clips with labels of .*emotion.* and another to predict"):
         by_speaker(corpus({"A": 5, "B": 5}), exvo(model), Trial({"head": HEAD}, support=5))
+    with pytest.raises(RunError, match=r"none of the 5 clips names its speaker, .* --columns '\{speaker: COLUMN\}'"):
+        by_speaker(corpus({"": 5}), exvo(model), TRIAL)
 
 
 def test_the_challenges_labelled_clips_are_the_support_of_every_draw(model):
@@ -151,6 +153,15 @@ def test_the_picture_and_the_tables_say_the_same(tmp_path):
     mean = np.mean([float(row["after"]) - float(row["before"]) for row in rows if row["way"] == "head"])
     assert mean == pytest.approx(record["gains"][1]["speakers_score"]["difference"], abs=1e-5)
     assert plot_gains(gains, "mine", tmp_path / "again.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_of_a_single_speaker_there_is_no_interval(tmp_path):
+    labels, support = np.random.default_rng(0).random((4, 10)), np.array([[0, 1]])
+    of_speaker = ({"emotion": labels / 2}, {"head": {"emotion": labels[None]}}, {"emotion": labels})
+    trial = Trial({"head": HEAD}, draws=1)
+    gains = measure([SpeakerAnswers("A", list("abcd"), support, *of_speaker)], [EMOTION], trial)
+    (row,) = (line for line in write_report(gains, trial, "mine", tmp_path).splitlines() if "| head |" in line)
+    assert "nan" not in row and row.count("| - |") == 2
 
 
 def offset_corpus(seed, speakers=24, clips=8):
@@ -243,7 +254,7 @@ def test_the_command_scores_draws_and_writes_the_challenges_file(finished, tmp_p
         (["--resume", "--draw_seed", "1"], "was begun with seed 0, not 1; give another folder with --out"),
         (["--resume", "--tune", "recurrent"], "tune 'recurrent': the model has no weights there"),
         (["--resume", "--split", "dev"], "the corpus has no split 'dev'; it has"),
-        ([], "is not empty"),
+        ([], "is not empty; resume its run with --resume, or give another folder with --out"),
     ):
         assert main([*command, *more]) == 2
         refusal = capsys.readouterr().err.rstrip("\n").rpartition("\n")[2]

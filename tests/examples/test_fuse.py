@@ -165,7 +165,7 @@ def test_what_cannot_be_fused_is_refused_by_name(fuse, command, tmp_path, capsys
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").touch()
     for words, runs, message in (
-        (["--out", tmp_path / "full"], ("first", "second"), "is not empty"),
+        (["--out", tmp_path / "full"], ("first", "second"), "is not empty; give another folder with --out"),
         (["--out", tmp_path / "a"], ("first", "corpus"), "holds no metrics.json"),
         (["--out", tmp_path / "b"], ("first",), "fusion takes two runs or more, got 1"),
         (["--out", tmp_path / "c", "--team", "the team"], ("first", "second"), "team 'the team'"),

@@ -140,6 +140,11 @@ def test_support_clips_that_cannot_be_are_refused():
         personalise(tiny_model(), EXTRACTOR, [], {"emotion": np.empty((0, 10))})
     with pytest.raises(WaveformError, match="support clip 1: 10 samples"):
         personalise(tiny_model(), EXTRACTOR, [CLIPS[0], np.zeros(10, np.float32)], {"emotion": GOOD})
+    with pytest.raises(SupportError, match=r"clips 0 and 2 \(counted from 0\) are the same; give each clip once"):
+        personalise(tiny_model(), EXTRACTOR, [*CLIPS, CLIPS[0].copy()], {"age": [[20.0], [30.0], [20.0]]})
+    for clips, message in ((CLIPS[0], r"got an array of shape \(4000,\); put it into one"), (None, "got NoneType")):
+        with pytest.raises(SupportError, match=f"support clips must be a list, {message}"):
+            personalise(tiny_model(), EXTRACTOR, clips, {"emotion": GOOD[:1]})
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ EMOTION = dict.fromkeys(EXVO_EMOTIONS, 0.5)
             SupportError,
             "enrolment clip 1 (counted from 0) has labels of ['emotion'], and clip 0 of ['age']",
         ),
+        ([(SUPPORT[0], {"age": 30})] * 2, SupportError, "clips 0 and 1 (counted from 0) are the same; give each"),
         ([("nowhere.wav", {"age": 30})], AudioError, "enrolment: nowhere.wav: cannot be read"),
         ([(np.zeros(399, "f"), {"age": 30})], WaveformError, "399 samples"),
     ],
