@@ -101,7 +101,7 @@ def personalise_run(finished: FinishedRun, run: Run, trial: Trial, split: str, f
     trial.chosen(tuple(model.tasks.values()))
     clips = read_clips(run, split, trial)
     print(clips.summary())
-    keep_trial(folder, described(finished.folder, split, clips, trial))
+    keep_trial(folder, described(finished.folder, run.recipe.to_dict()["data"], split, clips, trial))
     if torch.cuda.is_available():
         model.cuda()
     tasks, lines = tuple(model.tasks.values()), []

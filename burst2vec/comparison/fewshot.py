@@ -10,7 +10,7 @@ paper's sentence is implemented, and no support clip is ever scored.
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -339,17 +339,23 @@ def keep_trial(folder: Path, said: dict) -> None:
     file = folder / SETTINGS
     if file.is_file():
         begun = json.loads(file.read_text(encoding="utf-8"))
-        if other := [key for key in said if begun.get(key) != said[key]]:
+        if other := [key for key in {**said, **begun} if begun.get(key) != said.get(key)]:
             raise RunError(
                 f"{folder} was begun with {other[0]} {str(begun.get(other[0]))[:100]}, not "
-                f"{str(said[other[0]])[:100]}; give another folder with --out, or the same settings"
+                f"{str(said.get(other[0]))[:100]}; give another folder with --out, or the same settings"
             )
     (folder / SPEAKERS).mkdir(parents=True, exist_ok=True)
     write_json(file, said)
 
 
-def described(run_folder: Path, split: str, clips: SpeakersClips, trial: Trial) -> dict:
-    """What a trial is of, as JSON: two of the same description have the same answers."""
+def described(run_folder: Path, data: Mapping, split: str, clips: SpeakersClips, trial: Trial) -> dict:
+    """What a trial is of, as JSON: two of the same description have the same answers.
+
+    Args:
+        run_folder: with the model.
+        data: that section of the recipe as plain data, with what the command line says, without places.
+        split, clips, trial: see [`read_clips`].
+    """
     weights = hashlib.sha256()
     for file in sorted(run_folder.glob("*.safetensors")):
         weights.update(file.read_bytes())
@@ -358,6 +364,7 @@ def described(run_folder: Path, split: str, clips: SpeakersClips, trial: Trial) 
         "weights": weights.hexdigest(),
         "split": split,
         "clips": hashlib.sha256(said.encode()).hexdigest(),
+        **{f"data.{key}": value for key, value in data.items() if key not in ("team", "submission")},
         **json.loads(json.dumps(asdict(trial))),
     }
 

@@ -19,6 +19,7 @@ from burst2vec.comparison.fewshot import (
     answer_speaker,
     answer_speakers,
     by_speaker,
+    described,
     draw_support,
     encode,
     keep_trial,
@@ -261,11 +262,25 @@ def test_the_command_scores_draws_and_writes_the_challenges_file(finished, tmp_p
         assert message in refusal and refusal.startswith("error: "), refusal
 
 
+def test_clips_that_are_read_otherwise_are_another_trial_and_another_submission_is_not(tmp_path, model):
+    clips = by_speaker(corpus({"A": 5}), exvo(model), TRIAL)
+    begun, again, raw = (
+        described(tmp_path, data, "test", clips, TRIAL)
+        for data in ({"submission": 1}, {"submission": 2}, {"audio": "raw"})
+    )
+    keep_trial(tmp_path, begun)
+    keep_trial(tmp_path, again)
+    with pytest.raises(RunError, match="was begun with data.audio None, not raw; give another folder with --out"):
+        keep_trial(tmp_path, raw)
+
+
 def test_what_was_begun_with_other_labels_is_not_resumed(tmp_path):
     keep_trial(tmp_path, {"seed": 0, "clips": "abc"})
     keep_trial(tmp_path, {"seed": 0, "clips": "abc"})
     with pytest.raises(RunError, match="was begun with clips abc, not abd"):
         keep_trial(tmp_path, {"seed": 0, "clips": "abd"})
+    with pytest.raises(RunError, match="was begun with clips abc, not None"):
+        keep_trial(tmp_path, {"seed": 0})
 
 
 def test_of_the_challenges_test_split_two_clips_are_the_support_and_the_rest_is_predicted(tmp_path, model):
