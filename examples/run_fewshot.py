@@ -2,10 +2,11 @@
 
     python examples/run_fewshot.py RUN [--tune bias_and_scale head …] [--support 2] [--draws 5] [--data_dir FOLDER]
 
-RUN is a folder that run_exvo.py finished. Of each speaker of the split so many clips, with their labels, are the
-support, drawn anew in each draw; the others are the query, which alone is scored. Where the split has speakers of whom
-only the support clips are labelled, as ExVo-FewShot's test split, these are the support, and the query is predicted.
-Any key of the run's recipe can be given behind the others, such as --features_dir FOLDER; the recipe keeps no places.
+RUN is a folder that run_exvo.py finished. A few labelled clips of each speaker of the split are the support, drawn anew
+in each draw; the speaker's other clips are the query, and only they are scored. Where only the support clips of a
+speaker are labelled, as in ExVo-FewShot's test split, these are the support of every draw, and the query is predicted.
+Any key of the run's recipe can be given behind the others. A recipe does not hold the folders of its machine, so give
+--data_dir FOLDER, and --features_dir FOLDER if the run has one.
 
 It writes fewshot.md, fewshot.json, fewshot_speakers.csv, fewshot.png and, of HUME-VB's test split, the challenge's
 file ExVo-Few_<team>_<n>.csv by the first draw and the first way. Speakers that are done are kept: after an
@@ -38,7 +39,7 @@ from burst2vec.personalising import BIAS_AND_SCALE, LEARNING_RATE, RECURRENT_RAT
 from burst2vec.scoring import answered_forms
 
 PREDICTS = ("--do_train", "false")
-RATES = f"of tuning; default {LEARNING_RATE:g}, with the recurrent part {RECURRENT_RATE:g}"
+RATES = f"learning rate of tuning; default {LEARNING_RATE:g}, with the recurrent part {RECURRENT_RATE:g}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,12 +55,16 @@ def parser() -> argparse.ArgumentParser:
         help="bias_and_scale, or what is tuned: head, trunk, recurrent, or several with commas, as head,recurrent; "
         "each is a way of its own; default bias_and_scale head",
     )
-    options.add_argument("--steps", type=int, default=STEPS, help=f"of tuning; default {STEPS}")
+    options.add_argument("--steps", type=int, default=STEPS, help=f"steps of tuning; default {STEPS}")
     options.add_argument("--rate", type=float, help=RATES)
     options.add_argument("--support", type=int, default=2, help="labelled clips of each speaker; default 2")
     options.add_argument("--draws", type=int, default=5, help="times that the support is drawn; default 5")
-    options.add_argument("--draw_seed", type=int, default=0, help="of the draws; default 0")
-    options.add_argument("--tasks", nargs="+", help="whose labels the support has; default the regressions, if any")
+    options.add_argument("--draw_seed", type=int, default=0, help="seed of the draws; default 0")
+    options.add_argument(
+        "--tasks",
+        nargs="+",
+        help="tasks whose labels the support has; default the regressions, or all tasks where there is none",
+    )
     options.add_argument("--split", default="validation", help="of the corpus; default validation")
     options.add_argument("--out", help="folder of the result; default RUN/fewshot_<split>")
     options.add_argument("--resume", action="store_true", help="keep the speakers that are done in --out already")
