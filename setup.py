@@ -43,6 +43,11 @@ EXTRAS = {
         "opensmile>=2.5,<3",  # hand-made feature vectors; its licence allows research, not commerce
         "torchvision>=0.26,<0.27",  # the shape of VGG-19, for deep spectrum features; the release beside torch 2.11
     ],
+    "onnx": [  # burst2vec export, and what runs its graphs
+        "onnx>=1.19",
+        "onnxscript>=0.5.4",  # torch 2.11's exporter writes its operators with it
+        "onnxruntime>=1.22",
+    ],
     "docs": [  # the documentation site
         "mkdocs-material>=9.6,<10",
         "mkdocstrings[python]>=1.0,<2",
@@ -57,6 +62,9 @@ EXTRAS = {
         "av>=14,<19",
         "markdown-it-py>=3",  # an independent reader of the Markdown that is written
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
+        "onnx>=1.19",
+        "onnxruntime>=1.22",
+        "onnxscript>=0.5.4",
         "opensmile>=2.5,<3",
         "peft>=0.18",  # a user's own, whose adapters are tested with the trainer; 0.18 knows transformers 5
         "torchvision>=0.26,<0.27",

@@ -6,6 +6,7 @@ from torch import nn
 from transformers import initialization as init
 
 from .frontends import valid_lengths
+from .graphs import becomes_a_graph
 from .parts import check_layers
 from .waveforms import check_samples_of
 
@@ -103,6 +104,9 @@ class FrameCNN(nn.Module):
         if lengths is None:
             return self._encode(pieces.flatten(0, 1)).unflatten(0, (-1, count)), None
         frame_mask = torch.arange(count, device=pieces.device) < self.count_frames(lengths)[:, None]
+        if becomes_a_graph():
+            frames = self._encode(pieces.flatten(0, 1)).unflatten(0, (-1, count))
+            return frames.masked_fill(~frame_mask[..., None], 0.0), frame_mask
         encoded = self._encode(pieces[frame_mask])
         frames = encoded.new_zeros(*frame_mask.shape, self.size)
         frames[frame_mask] = encoded

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import initialization as init
 
+from .graphs import becomes_a_graph
 from .parts import check_size
 
 MOST_LAYERS = 64
@@ -68,11 +69,15 @@ class LSTM(nn.Module):
                 everywhere.
         """
         frames = frames.to(self.layers.weight_ih_l0.dtype)
+        if torch.onnx.is_in_onnx_export():
+            return self.layers.as_onnx(frames, frame_mask)
         with torch.autocast(frames.device.type, enabled=False):  # packed sequences have no kernels in half precision
             if frame_mask is None:
                 return self.layers(frames)[0]
             lengths = frame_mask.sum(dim=1).clamp(min=1).cpu()  # a clip without any frame is the pooling's to mark
             frames = frames.masked_fill(~frame_mask[..., None], 0.0)
+            if becomes_a_graph() and not self.layers.bidirectional:  # where no frame depends on what is behind it
+                return self.layers(frames)[0].masked_fill(~frame_mask[..., None], 0.0)
             packed = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
             return pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=frames.shape[1])[0]
 
@@ -92,6 +97,41 @@ class LSTMLayers(nn.LSTM):
                 init.kaiming_uniform_(parameter)
             else:
                 init.zeros_(parameter)
+
+    def as_onnx(self, frames, frame_mask=None):
+        """ONNX's operator LSTM for each layer; torch's would be written out step by step, for one number of frames.
+
+        Shapes as [`LSTM.forward`] has them. ONNX has the gates in the order input, output, forget, cell.
+        """
+        if frame_mask is None:
+            frame_mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
+        frames = frames.masked_fill(~frame_mask[..., None], 0.0).transpose(0, 1)
+        lengths = frame_mask.sum(dim=1).clamp(min=1).to(torch.int32)
+        ends = ("", "_reverse") if self.bidirectional else ("",)
+        direction = "bidirectional" if self.bidirectional else "forward"
+        for layer in range(self.num_layers):
+            inputs, states, biases = [], [], []
+            for end in ends:
+                names = (f"weight_ih_l{layer}", f"weight_hh_l{layer}", f"bias_ih_l{layer}", f"bias_hh_l{layer}")
+                gates = [_in_onnx_order(getattr(self, name + end)) for name in names]
+                inputs.append(gates[0])
+                states.append(gates[1])
+                biases.append(torch.cat(gates[2:]))
+            frames = torch.onnx.ops.symbolic(
+                "LSTM",
+                (frames, torch.stack(inputs), torch.stack(states), torch.stack(biases), lengths),
+                {"hidden_size": self.hidden_size, "direction": direction},
+                dtype=frames.dtype,
+                shape=(frames.shape[0], len(ends), frames.shape[1], self.hidden_size),
+            )
+            frames = frames.transpose(1, 2).flatten(2)  # (frames, batch, directions · hidden)
+        return frames.transpose(0, 1).masked_fill(~frame_mask[..., None], 0.0)
+
+
+def _in_onnx_order(gates: torch.Tensor) -> torch.Tensor:
+    """Rows of torch's gates, input, forget, cell, output, as ONNX has them."""
+    entry, forget, cell, output = gates.chunk(4)
+    return torch.cat([entry, output, forget, cell])
 
 
 RECURRENT = {"lstm": LSTM}

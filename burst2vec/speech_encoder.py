@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
+from .graphs import becomes_a_graph
 from .waveforms import MAX_SAMPLES, MIN_SAMPLES
 from .weights import MASK_EMBEDDING, refuse_mismatched, refuse_missing, refuse_not_finite
 
@@ -115,12 +116,25 @@ class LengthAwareGroupNorm(nn.GroupNorm):
     def forward(self, hidden):  # (batch, channels, steps)
         if self.lengths is None:
             return super().forward(hidden)
+        if becomes_a_graph():
+            return self._in_one_piece(hidden)
         longest = hidden.shape[-1]
         rows = [
             F.pad(super(LengthAwareGroupNorm, self).forward(row[None, :, :length]), (0, longest - length))
             for row, length in zip(hidden, self.lengths.tolist(), strict=True)
         ]
         return torch.cat(rows)
+
+    def _in_one_piece(self, hidden):
+        steps = torch.arange(hidden.shape[-1], device=hidden.device)
+        sounds = (steps < self.lengths[:, None])[:, None]  # (batch, 1, steps)
+        counts = self.lengths[:, None, None].to(torch.float32)
+        values = hidden.float().masked_fill(~sounds, 0.0)
+        mean = values.sum(-1, keepdim=True) / counts
+        apart = (values - mean).masked_fill(~sounds, 0.0)
+        deviation = (apart.square().sum(-1, keepdim=True) / counts + self.eps).sqrt()
+        result = apart / deviation * self.weight[:, None] + self.bias[:, None]
+        return result.masked_fill(~sounds, 0.0).to(hidden.dtype)
 
 
 class PaddingSilencer:
@@ -247,7 +261,7 @@ class SpeechEncoder(nn.Module):
             check_lengths(torch.tensor([waveforms.shape[1]]))
         else:
             lengths = attention_mask.sum(-1)
-            if not torch.compiler.is_compiling():
+            if not torch.compiler.is_compiling() and not becomes_a_graph():
                 check_lengths(lengths)
                 if int(lengths.min()) == waveforms.shape[1]:
                     attention_mask = lengths = None  # attention without a mask is faster, and equal

@@ -18,6 +18,7 @@ SUB_COMMANDS = {
     "train": "run_exvo.py",
     "predict": "predict.py",
     "find": "find.py",
+    "export": "export.py",
     "check-corpus": "check_corpus.py",
     "preprocess": "preprocess.py",
     "extract-features": "extract_features.py",

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"version", "errors", "parts", "losses", "bias_and_scale", "command_line"},
+    {"version", "errors", "parts", "losses", "bias_and_scale", "command_line", "graphs"},
     {"files", "locks", "tasks", "__main__"},
     {"waveforms", "waveform_pipeline", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
     {"frontends", "length_batches", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
@@ -24,12 +24,13 @@ LAYERS = [
         "waveform_cnn",
         "feature_extraction_burst2vec",
         "data",
+        "onnx_inference",
     },
     {"encoders", "training"},
     {"modeling_burst2vec"},
     {"features", "personalising", "recording_bursts"},
     {"pipeline_burst2vec"},
-    {"experiment", "prediction"},
+    {"experiment", "exporting", "prediction"},
     {"comparison", "generation"},
 ]
 ROOMS = {"command_line", "audio", "scoring", "data", "training", "features"}

@@ -14,6 +14,10 @@ IN_PLACE = {
     "burst2vec/command_line/__init__.py": {"main": "the null device, once nobody reads the list"},
     "burst2vec/data/preprocessing/journal.py": {"__enter__": "a journal grows by whole lines, under a lock"},
     "burst2vec/data/preprocessing/folders.py": {"_make_all": "moves what a worker wrote, once the journal has it"},
+    "burst2vec/exporting.py": {
+        "export": "into a hidden folder, renamed once the check has passed",
+        "_write_torchscript": "into that folder; torch takes no hidden name",
+    },
     "burst2vec/locks.py": {"_acquire": "a lock's file has no content to lose"},
     "burst2vec/modeling_burst2vec.py": {"save_pretrained": "as transformers saves a model, where the caller says"},
     "burst2vec/pipeline_burst2vec.py": {"save_pretrained": "as transformers saves a pipeline, where the caller says"},
