@@ -103,6 +103,9 @@ class Burst2VecConfig(_StrictConfig):
         bias_and_scale: of a model for one speaker, as ``burst2vec.personalise`` makes it: by task, of regressions,
             ``{"bias": [...], "scale": [...]}``, one number for each label, by which a prediction p becomes
             scale · p + bias, in the task's unit. null: as the heads say.
+        conformal: what the pipeline's ``coverage`` needs, as ``burst2vec.scoring.calibrate`` gives it from validation
+            clips: by task one list per label of a regression, or one in all of a classification, of the n quantiles of
+            the predictions' errors at 1/(n + 1), …, n/(n + 1), null where infinite. null: there are none.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
     ``recurrent``, ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments,
@@ -138,6 +141,7 @@ class Burst2VecConfig(_StrictConfig):
         freeze_encoder=None,
         recurrent=None,
         bias_and_scale=None,
+        conformal=None,
         **kwargs,
     ):
         _refuse_moved(kwargs)
@@ -216,6 +220,8 @@ class Burst2VecConfig(_StrictConfig):
         self.freeze_encoder = freeze_encoder
         self.bias_and_scale = bias_and_scale
         _check_bias_and_scale(bias_and_scale, self.task_records)
+        self.conformal = conformal
+        _check_conformal(conformal, self.task_records)
         super().__init__(**kwargs)
 
     @classmethod
@@ -255,6 +261,27 @@ def _check_bias_and_scale(described, tasks) -> None:
                     f"bias_and_scale of {name!r}: {key} must be a list of {sizes[name]} finite numbers, one for each "
                     f"label, got {values!r}"
                 )
+
+
+def _check_conformal(described, tasks) -> None:
+    """Refuse what is no list of rising quantiles for each label of regressions, or for a classification."""
+    sizes = {task.name: len(task.labels) if task.kind == "regression" else 1 for task in tasks}
+    for name, of_task in (described or {}).items():
+        if name not in sizes:
+            raise ValueError(f"conformal: {name!r} is not one of the tasks {list(sizes)}")
+        if not isinstance(of_task, list) or len(of_task) != sizes[name] or not all(map(_are_quantiles, of_task)):
+            raise ValueError(
+                f"conformal of {name!r} must be {sizes[name]} list(s) of quantiles, which are numbers of 0 or more "
+                "that never fall, and null after the last; burst2vec.scoring.calibrate gives them"
+            )
+
+
+def _are_quantiles(values) -> bool:
+    if not isinstance(values, list) or not values:
+        return False
+    finite = [value for value in values if value is not None]
+    numbers = all(map(is_number, finite)) and finite == sorted(finite) and min(finite, default=0) >= 0
+    return numbers and values[len(finite) :] == [None] * (len(values) - len(finite))
 
 
 def _refuse_moved(given) -> None:

@@ -121,6 +121,7 @@ class Tuning:
             frames, frame_mask: of the support clips, as the model's encoder gives them.
             labels: as [`check_support`] gives them.
         """
+        model.config.conformal = None  # measured on predictions that change now
         if self.parts:
             tune_parts(model, frames, frame_mask, labels, self)
         else:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip", "nan")
+_NOT_CALIBRATED = (
+    "coverage {}: the model does not have the quantiles of its errors; a run of its recipe with validation clips "
+    "(--do_eval) whose speakers are known, and others than those of training, saves them; or give your own: "
+    "model.config.conformal = burst2vec.scoring.calibrate(model.tasks, predictions, labels, speakers)"
+)
 _GIVE_SPEAKERS = (
     "{}, and this model takes vectors centred and scaled by their speaker's own mean and deviation, over all clips of "
     "the speaker at once; give a list of the clips with their speakers, [{{'path': 'a.wav', 'speaker': 'S1'}}, …], or "
@@ -59,6 +64,11 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
 
     Args of a call:
         return_embedding: also give the clip's vector. Default False.
+        coverage: such as 0.9: also give, under ``"conformal"``, what holds the label of that many clips of new
+            speakers, as measured on the validation clips: of a regressed label ``[low, high]``, of classes a list of
+            names. By task, as the answers are: ``{"age": [22.1, 33.0], "country": ["China", "Venezuela"], …}``, without
+            tasks that validation had no labels of. See ``burst2vec.scoring.conformal``. May be said once for all calls:
+            ``pipeline(…, coverage=0.9)``.
         batch_size: clips to put through the model at once; the answers are the same.
         features: of a model that takes vectors, the names of its feature sets with their places on this machine, such
             as ``["embedding:checkpoints/my-hubert"]``, where it knows them by the last part alone.
@@ -82,7 +92,8 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
         SupportError: an enrolment with labels that are unknown, missing or out of their range.
         CorpusError: feature sets that are not found by the names that the model knows; says to give ``features``.
         ValueError: a model with a weight that is not finite, or one that answers so; a clip without its speaker, for a
-            model that needs it.
+            model that needs it; a coverage that is not above 0 and up to 0.99, or of a model without the errors'
+            quantiles, or together with an enrolment, which changes the errors.
         AudioError: a file that is missing or is no recording, by its path, or by its place in the list.
         WaveformError: a clip of under 25 ms or over 60 s, not one channel, or with samples that are not numbers, by its
             path or place.
@@ -136,22 +147,39 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
         self.model.save_pretrained(save_directory, **kwargs)
         self.feature_extractor.save_pretrained(save_directory)
 
-    def _sanitize_parameters(self, return_embedding=None, features=None, on_error=None, enrolment=None, **kwargs):
+    def _sanitize_parameters(
+        self, return_embedding=None, features=None, on_error=None, enrolment=None, coverage=None, **kwargs
+    ):
         if kwargs:
             raise TypeError(
                 f"unknown arguments {sorted(kwargs)}; this pipeline takes return_embedding, batch_size, "
-                "features, on_error, enrolment and chunk"
+                "features, on_error, enrolment, coverage and chunk"
             )
         if on_error is not None and on_error not in ON_ERROR:
             raise ValueError(f"on_error {on_error!r} is not one of {', '.join(ON_ERROR)}")
         common = {} if on_error is None else {"on_error": on_error}
         before = common if features is None else {**common, "features": features}
         personal = {} if enrolment is None else {"personal": self._personal_model(enrolment, features)}
-        return (
-            before,
-            personal,
-            common if return_embedding is None else {**common, "return_embedding": return_embedding},
-        )
+        after = common if return_embedding is None else {**common, "return_embedding": return_embedding}
+        if coverage is not None:
+            self._check_coverage(coverage)
+            after = {**after, "coverage": coverage}
+        known = {**self.__dict__.get("_forward_params", {}), **self.__dict__.get("_postprocess_params", {})}
+        if {"coverage", "personal"} <= {*known, *personal, *after}:
+            raise ValueError(
+                "coverage was measured on answers without an enrolment, which changes them; give one of the two, and "
+                "where one is the pipeline's own make another pipeline without it"
+            )
+        return before, personal, after
+
+    def _check_coverage(self, coverage) -> None:
+        """Refuse a coverage that the model has nothing for, or that cannot be had."""
+        from .scoring.conformal import quantile_at  # late: scipy comes with it, which takes long
+
+        if not self.model.config.conformal:
+            raise ValueError(_NOT_CALIBRATED.format(coverage))
+        for quantiles in self.model.config.conformal.values():
+            quantile_at(quantiles[0], coverage)
 
     def preprocess(self, clip, features=None, on_error="raise"):
         """What the model takes of a clip, and under ``error`` why it cannot be used, or "".
@@ -288,7 +316,7 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
         output = model(**{name: values for name, values in batch.items() if name != "error"})
         return {**output.predictions, "embedding": output.embeddings, "error": batch["error"]}
 
-    def postprocess(self, outputs, return_embedding=False, on_error="raise"):
+    def postprocess(self, outputs, return_embedding=False, on_error="raise", coverage=None):
         error = outputs["error"]
         if error and on_error == "skip":
             logger.warning("left out: %s", error)
@@ -301,10 +329,23 @@ class Burst2VecPipeline(AnswersByBursts, Pipeline):
             elif not torch.isfinite(values).all():
                 raise ValueError(f"the model answers {values.tolist()} for the task {task.name!r}; load it in float32")
             answer[task.name] = answer_of(task, values)
+        if coverage is not None:
+            answer["conformal"] = self._within(outputs, coverage, bool(error))
         if return_embedding:
             embedding = outputs["embedding"][0].float().tolist()
             answer["embedding"] = [math.nan] * len(embedding) if error else embedding
         return {**answer, "error": error} if error else answer
+
+    def _within(self, outputs, coverage: float, missing: bool) -> dict:
+        """By task the interval or set of a clip; of one that cannot be used without numbers and classes."""
+        from .scoring.conformal import interval_or_set
+
+        conformal, within = self.model.config.conformal, {}
+        for task in (task for task in self.model.config.task_records if task.name in conformal):
+            values = outputs[task.name][0].float().tolist()
+            values = [math.nan] * len(values) if missing else values
+            within[task.name] = interval_or_set(task, values, conformal[task.name], coverage)
+        return within
 
 
 class NoAudioClassifier:

@@ -11,6 +11,7 @@ from transformers import ProgressCallback, set_seed
 
 from ..command_line import recipe_list
 from ..command_line.train_help import HELP_ALL, USAGE, train_help
+from ..data.corpora.splits import speaker_key
 from ..errors import Burst2VecError
 from ..files import write_whole
 from ..locks import check_lock
@@ -133,6 +134,7 @@ def train(trainer: Burst2VecTrainer, place: Place) -> None:
     """Train and save the model; does nothing where the run does not train."""
     if not trainer.args.do_train:
         return
+    trainer.model.config.conformal = None  # of a model that it starts from
     trainer.train(resume_from_checkpoint=place.resume)
     if trainer.is_world_process_zero():
         print(f"the model has the weights of step {trainer.step_of_weights} of {trainer.state.global_step}")
@@ -143,14 +145,28 @@ def train(trainer: Burst2VecTrainer, place: Place) -> None:
 
 def score(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, place: Place) -> Outcome:
     """Predict the splits that the recipe asks for; the main process writes and scores the predictions."""
-    outcome = Outcome(place.folder, inputs.tasks, inputs.constant)
+    outcome = Outcome(
+        place.folder, inputs.tasks, inputs.constant, trainer.model.config.conformal, _trained_on(run, inputs)
+    )
     for split, asked in (("validation", trainer.args.do_eval), ("test", trainer.args.do_predict)):
         if asked and split in inputs.clips:
             predictions = trainer.predict(inputs.clips[split].dataset).predictions
             if trainer.is_world_process_zero():
                 table = inputs.corpus[split]["file_id"][:]
                 print(outcome.add(split, inputs.clips[split], predictions, run.data, table))
+    if trainer.args.do_train and outcome.conformal and trainer.is_world_process_zero():
+        trainer.model.config.conformal = outcome.conformal
+        write_whole(place.folder / "config.json", trainer.model.config.to_json_string())
     return outcome
+
+
+def _trained_on(run: Run, inputs: RunInputs) -> frozenset[str] | None:
+    """The training speakers; None where the run does not train."""
+    if not run.training.do_train:
+        return None
+    train_clips = inputs.clips["train"].dataset
+    named = train_clips["speaker"][:] if "speaker" in train_clips.column_names else []
+    return frozenset(speaker_key(speaker) for speaker in named if speaker)
 
 
 def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: Outcome) -> RunRecord:
@@ -168,6 +184,7 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         clips={split: {**chosen.counts, **outcome.labelled.get(split, {})} for split, chosen in inputs.clips.items()},
         scores=outcome.scores,
         baseline=outcome.baseline,
+        coverage=outcome.coverage,
         constant=to_record(outcome.constant),
         submissions=outcome.submissions,
         versions=versions(),

@@ -29,6 +29,8 @@ class RunRecord:
             were ``scored``.
         scores: by split and name; none of a split without labels.
         baseline: the scores of the constant baseline, in the same shape.
+        coverage: by split, of conformal intervals and sets: the coverage ``asked``, of how many ``speakers``, and by
+            ``tasks`` what is ``covered`` (0 to 1) and their mean ``size``; none of a model without them.
         constant: the constant baseline's prediction, by task one number per label; None where it is unknown.
         submissions: name and content of each official file, or its form and the problem why it is not written; empty
             where none is due.
@@ -46,14 +48,15 @@ class RunRecord:
     clips: dict[str, dict[str, int]]
     scores: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]]
+    coverage: dict[str, dict] = field(default_factory=dict)
     constant: dict[str, list[float]] | None = None
     submissions: list[dict] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """As plain data for JSON; without ``constant`` and ``submissions`` where there is none."""
+        """As plain data for JSON; without ``constant``, ``submissions`` and ``coverage`` where there is none."""
         said = asdict(self)
-        absent = {"constant": None, "submissions": []}
+        absent = {"constant": None, "submissions": [], "coverage": {}}
         return {name: value for name, value in said.items() if name not in absent or value != absent[name]}
 
     def write(self, folder: str | Path) -> None:

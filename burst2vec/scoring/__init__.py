@@ -1,5 +1,6 @@
 """From predictions to numbers, with numpy only: scores, their constant baselines, reports and submission files."""
 
+from .conformal import calibrate, coverage_line, interval_or_set, measure_coverage
 from .constant_baseline import baseline_predictions
 from .generated import frechet_distance, heep, s_gen, s_gen_overall
 from .score_report import format_report, score_tasks
@@ -20,14 +21,18 @@ from .submission_forms import answered_forms
 
 __all__ = [
     "answered_forms",
+    "calibrate",
     "cochrans_q",
     "concordance_cc",
     "concordance_cc_per_label",
+    "coverage_line",
     "format_report",
     "frechet_distance",
     "heep",
+    "interval_or_set",
     "mean_absolute_error",
     "mean_absolute_error_per_label",
+    "measure_coverage",
     "pearson_correlation",
     "pearson_correlation_per_label",
     "s_gen",

@@ -136,6 +136,22 @@ def test_the_cards_model_index_equals_the_metrics(workplace):
     }
 
 
+def test_intervals_are_of_the_validation_clips_and_their_coverage_of_the_test_clips(workplace):
+    run = workplace / "run"
+    config, before = json.loads((run / "config.json").read_text()), run / "checkpoint-4" / "config.json"
+    conformal = config.pop("conformal")
+    assert {**json.loads(before.read_text()), "conformal": None} == {**config, "conformal": None}
+    assert {name: len(of_task) for name, of_task in conformal.items()} == {"emotion": 10, "age": 1, "country": 1}
+    coverage = metrics_of(run)["coverage"]
+    assert coverage.keys() == {"test"} and coverage["test"]["asked"] == 0.9 and coverage["test"]["speakers"] == 4
+    assert coverage["test"]["tasks"].keys() == conformal.keys()
+    (said,) = re.findall(
+        r"^Of the labels of 4 new speakers, .* 90 % cover: emotion .*$", (run / "README.md").read_text(), re.M
+    )
+    assert f"age {100 * coverage['test']['tasks']['age']['covered']:.1f} % (" in said
+    assert AutoModel.from_pretrained(run).config.conformal == conformal
+
+
 def test_the_saved_model_predicts_what_the_file_says(workplace):
     run = workplace / "run"
     model, extractor = AutoModel.from_pretrained(run).eval(), AutoFeatureExtractor.from_pretrained(run)
@@ -177,7 +193,7 @@ def test_evaluating_the_saved_model_gives_the_same_scores(workplace, command, tm
     saved = ["--do_train", "false", "--model_path", workplace / "run"]
     assert main(command(tmp_path / "again", *saved)) == 0
     first, again = metrics_of(workplace / "run"), metrics_of(tmp_path / "again")
-    assert again["scores"] == first["scores"]
+    assert again["scores"] == first["scores"] and again["coverage"] == first["coverage"]
     assert again["baseline"].keys() == first["baseline"].keys()
     assert not (tmp_path / "again" / "model.safetensors").exists()
 
