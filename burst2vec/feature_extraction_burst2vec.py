@@ -5,16 +5,7 @@ from transformers import BatchFeature
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 
 from .errors import WaveformError
-from .waveforms import (
-    PEAK,
-    SAMPLING_RATE,
-    TARGET_RMS_DBFS,
-    UNIT_VARIANCE,
-    check_waveform,
-    normalise_level,
-    unit_peak,
-    unit_variance,
-)
+from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, check_waveform, pad, scale_to
 
 
 class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
@@ -100,18 +91,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
             vectors = [self._check_vector(clip, name) for clip, name in zip(clips, names, strict=True)]
             return BatchFeature({"input_values": np.stack(vectors)}, tensor_type=return_tensors)
         waveforms = [check_waveform(clip, name) for clip, name in zip(clips, names, strict=True)]
-        if self.target_rms_dbfs == UNIT_VARIANCE:
-            waveforms = [unit_variance(waveform) for waveform in waveforms]
-        elif self.target_rms_dbfs == PEAK:
-            waveforms = [unit_peak(waveform) for waveform in waveforms]
-        elif self.target_rms_dbfs is not None:
-            waveforms = [normalise_level(waveform, self.target_rms_dbfs) for waveform in waveforms]
-        longest = max(waveform.size for waveform in waveforms)
-        values = np.full((len(waveforms), longest), self.padding_value, dtype=np.float32)
-        mask = np.zeros((len(waveforms), longest), dtype=np.int64)
-        for row, waveform in enumerate(waveforms):
-            values[row, : waveform.size] = waveform
-            mask[row, : waveform.size] = 1
+        values, mask = pad([scale_to(waveform, self.target_rms_dbfs) for waveform in waveforms], self.padding_value)
         return BatchFeature({"input_values": values, "attention_mask": mask}, tensor_type=return_tensors)
 
     def _check_vector(self, vector, name: str) -> np.ndarray:

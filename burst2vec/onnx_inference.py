@@ -16,7 +16,7 @@ import numpy as np
 
 from .audio.decode import load_audio
 from .errors import MissingPackageError, RunError
-from .waveforms import PEAK, UNIT_VARIANCE, check_waveform, normalise_level, unit_peak, unit_variance
+from .waveforms import check_waveform, pad, scale_to
 
 MODEL_FILE, RECORD_FILE, EXTRACTOR_FILE = "model.onnx", "exported.json", "preprocessor_config.json"
 
@@ -73,13 +73,7 @@ class OnnxModel:
 
     def predict(self, waveforms: list[np.ndarray]) -> dict[str, np.ndarray]:
         """By task float32 (batch, labels), and ``embeddings`` (batch, size), of checked waveforms."""
-        levelled = [self._to_level(waveform) for waveform in waveforms]
-        longest = max(waveform.size for waveform in levelled)
-        values = np.zeros((len(levelled), longest), np.float32)
-        mask = np.zeros((len(levelled), longest), np.int64)
-        for row, waveform in enumerate(levelled):
-            values[row, : waveform.size] = waveform
-            mask[row, : waveform.size] = 1
+        values, mask = pad([scale_to(waveform, self.level) for waveform in waveforms])
         names = [output.name for output in self.session.get_outputs()]
         found = self.session.run(None, {"input_values": values, "attention_mask": mask})
         return dict(zip(names, found, strict=True))
@@ -90,13 +84,6 @@ class OnnxModel:
         if isinstance(clip, (bytes, bytearray, memoryview)):
             return load_audio(clip, self.sampling_rate, name)
         return check_waveform(clip, name)
-
-    def _to_level(self, waveform: np.ndarray) -> np.ndarray:
-        if self.level == UNIT_VARIANCE:
-            return unit_variance(waveform)
-        if self.level == PEAK:
-            return unit_peak(waveform)
-        return waveform if self.level is None else normalise_level(waveform, self.level)
 
 
 def start_session(path: Path, threads: int | None = None):

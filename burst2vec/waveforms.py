@@ -1,8 +1,10 @@
-"""One waveform: what a burst must be before a model takes it, and its level.
+"""Waveforms: what a burst must be before a model takes it, its level, and several padded to one length.
 
 Numpy only, because this file travels with the weights: training, the pipeline and a model loaded from the Hub all
 refuse and level a clip by the same lines.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -102,6 +104,38 @@ def unit_peak(waveform: np.ndarray) -> np.ndarray:
     """
     exact = waveform.astype(np.float64)  # the inverse of a denormal peak is beyond float32
     return (exact / (np.abs(exact).max(initial=0.0) or 1.0)).astype(np.float32)
+
+
+def scale_to(waveform: np.ndarray, level: float | str | None) -> np.ndarray:
+    """A waveform at the level that a feature extractor's ``target_rms_dbfs`` says.
+
+    Args:
+        waveform: float32 (samples,).
+        level: in dB of full scale, ``"unit variance"``, ``"peak"``, or None: as it is.
+
+    >>> scale_to(np.array([0.25, -0.5], np.float32), "peak").tolist()
+    [0.5, -1.0]
+    """
+    if level == UNIT_VARIANCE:
+        return unit_variance(waveform)
+    if level == PEAK:
+        return unit_peak(waveform)
+    return waveform if level is None else normalise_level(waveform, level)
+
+
+def pad(waveforms: Sequence[np.ndarray], padding_value: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Waveforms (samples,) as one float32 array (clips, longest), and an int64 mask that is 1 where their samples are.
+
+    >>> pad([np.array([0.5, -0.5], np.float32), np.array([1.0], np.float32)])[0].tolist()
+    [[0.5, -0.5], [1.0, 0.0]]
+    """
+    longest = max(waveform.size for waveform in waveforms)
+    values = np.full((len(waveforms), longest), padding_value, dtype=np.float32)
+    mask = np.zeros((len(waveforms), longest), dtype=np.int64)
+    for row, waveform in enumerate(waveforms):
+        values[row, : waveform.size] = waveform
+        mask[row, : waveform.size] = 1
+    return values, mask
 
 
 def check_samples_of(name: str, seconds: float) -> int:
