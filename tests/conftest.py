@@ -57,6 +57,13 @@ def tiny_model(family="hubert", style="base", seed=0, encoder_changes=None, **kw
     return Burst2VecForMultiTask(Burst2VecConfig(encoder_config=encoder_config, **kwargs)).eval()
 
 
+def save_tiny_model(folder):
+    """A tiny model and its feature extractor, saved as a pipeline loads them; the folder."""
+    tiny_model().save_pretrained(folder)
+    Burst2VecFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
 def noise_clips(*lengths, seed=0):
     """Waveforms of the given numbers of samples."""
     rng = np.random.default_rng(seed)

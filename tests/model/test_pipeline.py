@@ -8,15 +8,12 @@ from transformers import pipeline
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
 from burst2vec.audio import apply_transforms
 from burst2vec.errors import AudioError, WaveformError
-from tests.conftest import noise_clips, tiny_model
+from tests.conftest import noise_clips, save_tiny_model, tiny_model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model().save_pretrained(folder)
-    Burst2VecFeatureExtractor().save_pretrained(folder)
-    return folder
+    return save_tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

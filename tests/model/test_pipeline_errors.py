@@ -14,7 +14,7 @@ from burst2vec import Burst2VecFeatureExtractor
 from burst2vec.audio import TRANSFORMS
 from burst2vec.errors import AudioError, WaveformError
 from tests.audio.test_fuzz import recording
-from tests.conftest import noise_clips, tiny_model
+from tests.conftest import noise_clips, save_tiny_model, tiny_model
 
 LENGTHS = (8_000, 3_000, 12_345, 400, 5_000, 9_999, 700, 8_001)
 
@@ -46,10 +46,7 @@ BAD = {  # what is given, and what is said of it
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model().save_pretrained(folder)
-    Burst2VecFeatureExtractor().save_pretrained(folder)
-    return folder
+    return save_tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,12 @@ from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline, find_bursts
 from burst2vec.command_line import main
 from burst2vec.errors import AudioError, CorpusError, RunError
 from tests.audio.test_burst_regions import RATE, TIMES, bursts_in
-from tests.conftest import tiny_model
+from tests.conftest import save_tiny_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model().save_pretrained(folder)
-    Burst2VecFeatureExtractor().save_pretrained(folder)
-    return folder
+    return save_tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
