@@ -47,7 +47,9 @@ def write_recordings(folder, clips=4):
 
 
 def files_in(folder):
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    """Every file by its name within the folder; a folder of drafts may vanish meanwhile, which os.walk passes over."""
+    paths = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def made_in(folder):
