@@ -28,6 +28,9 @@ class TransformError(Burst2VecError):
     """A transform of waveforms, or one of its options, that does not exist, or that a clip does not survive."""
 
 
+CLIP_FAULTS = (AudioError, WaveformError, TransformError)  # of one clip: the others can be used
+
+
 class CorpusError(Burst2VecError):
     """A corpus that cannot be read, or clips and features that do not fit together."""
 

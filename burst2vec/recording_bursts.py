@@ -10,13 +10,12 @@ from torch.utils.data import Dataset
 
 from .audio import cut_regions, stream_recording
 from .audio.burst_regions import regions_of
-from .errors import AudioError, TransformError, WaveformError
+from .errors import CLIP_FAULTS, AudioError
 from .length_batches import batches_by_length
 
 logger = logging.getLogger(__name__)
 
 BURSTS_AT_ONCE = 32  # of a recording, in memory
-CLIP_FAULTS = (AudioError, WaveformError, TransformError)
 
 
 class AnswersByBursts:

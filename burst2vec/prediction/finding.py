@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from ..audio.burst_regions import regions_of
 from ..audio.streaming import stream_recording
 from ..data.corpora.audio_files import AudioFiles
-from ..errors import CorpusError, RunError
-from ..pipeline_burst2vec import CLIP_FAULTS, Burst2VecPipeline
+from ..errors import CLIP_FAULTS, CorpusError, RunError
+from ..pipeline_burst2vec import Burst2VecPipeline
 from ..tasks import prediction_columns
 from ..waveforms import SAMPLING_RATE
 from .predicting import load_pipeline

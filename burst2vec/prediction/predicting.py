@@ -15,13 +15,13 @@ from transformers import AutoConfig
 from ..configuration_burst2vec import Burst2VecConfig
 from ..data.processes import usable_cores
 from ..data.vectors import normalise_per_speaker
-from ..errors import AudioError, RunError
+from ..errors import CLIP_FAULTS, AudioError, RunError
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..features.embeddings import digest_of
 from ..length_batches import batches_by_length
 from ..locks import lock_folder
 from ..modeling_burst2vec import Burst2VecForMultiTask
-from ..pipeline_burst2vec import CLIP_FAULTS, Burst2VecPipeline
+from ..pipeline_burst2vec import Burst2VecPipeline
 from ..tasks import prediction_columns
 from ..version import __version__
 from ..waveforms import check_waveform

@@ -29,6 +29,7 @@ LAYERS = [
     {"encoders", "training"},
     {"modeling_burst2vec"},
     {"features", "personalising", "recording_bursts"},
+    {"pipeline_inputs"},
     {"pipeline_burst2vec"},
     {"experiment", "exporting", "prediction"},
     {"comparison", "generation"},
