@@ -29,10 +29,14 @@ class LogMel(nn.Module):
     For frame t and channel c, with w the periodic Hann window of 400 samples, zero-padded to 512, and M the
     filters of [`mel_filters`]:
 
-        x[t, c] = (ln max(Σ_b M[b, c] · |FFT(w · clip[160·t : 160·t + 400])[b]|², 1e-10) − mean[c]) / √variance[c]
+        x[t, c] = (ln max(Σ_b M[b, c] · |FFT(w · clip[160·t : 160·t + 400])[b]|², floor) − mean[c]) / √variance[c]
 
     The buffers ``mean`` and ``variance`` are 0 and 1 until [`LogMel.estimate_statistics`] sets them; they are saved
     with the weights.
+
+    Args:
+        channels: how many.
+        energy_floor: the least energy; what is below it, such as what a codec leaves of silence, is all the same.
 
     >>> log_mel = LogMel()
     >>> spectrum, frame_mask = log_mel(torch.zeros(2, 16000))
@@ -42,11 +46,15 @@ class LogMel(nn.Module):
     -23.03
     """
 
-    def __init__(self, channels: int = 80):
+    def __init__(self, channels: int = 80, energy_floor: float = ENERGY_FLOOR):
         super().__init__()
         if channels < 1:
             raise ValueError(f"channels is {channels}; a spectrum needs at least one")
-        self.size = channels
+        if not 0 < energy_floor < float("inf"):
+            raise ValueError(
+                f"energy_floor is {energy_floor}; the logarithm needs one above 0, such as {ENERGY_FLOOR:g}"
+            )
+        self.size, self.energy_floor = channels, energy_floor
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
 
@@ -86,7 +94,7 @@ class LogMel(nn.Module):
         clips = waveforms.float().unfold(1, WINDOW_SAMPLES, HOP_SAMPLES)  # (batch, frames, 400)
         transform = torch.fft.rfft(clips * hann_window(waveforms.device), n=FFT_SIZE)
         power = transform.real.square() + transform.imag.square()  # abs() would take a root, only to square it
-        return (power @ mel_filters(self.size, waveforms.device)).clamp(min=ENERGY_FLOOR).log()
+        return (power @ mel_filters(self.size, waveforms.device)).clamp(min=self.energy_floor).log()
 
     @torch.no_grad()
     def estimate_statistics(self, clips) -> None:

@@ -147,6 +147,41 @@ class AttentivePooling(Pooling):
         return (weights[..., None] * frames[:, :, None]).sum(dim=1).flatten(1)
 
 
+class AttentiveStatisticsPooling(Pooling):
+    """Weighted mean and standard deviation of each feature, whose weights over time are learnt for each feature.
+
+    w = softmax_t(V tanh(W h_t)) over the frames with sound, for each feature; μ = Σ_t w_t · h_t and
+    σ = √(Σ_t w_t · (h_t − μ)² + ε), one after the other (Okabe et al., 2018, Eqs. 4 to 6; weights of each feature as in
+    ECAPA-TDNN, Desplanques et al., 2020). One for all tasks, so that a clip has one vector. ε as in
+    [`StatisticsPooling`].
+
+    Args:
+        input_size: features of a frame.
+        attention_size: rows of W; 128 is ECAPA-TDNN's.
+
+    >>> pooling = AttentiveStatisticsPooling(1)
+    >>> _ = nn.init.zeros_(pooling.score.weight), nn.init.zeros_(pooling.score.bias)  # even weights
+    >>> pooling(torch.tensor([[[1.0], [3.0]]])).tolist()
+    [[2.0, 1.0]]
+    """
+
+    epsilon = StatisticsPooling.epsilon
+
+    def __init__(self, input_size: int, *, attention_size: int = 128):
+        super().__init__(input_size)
+        check_size("attention_size", attention_size)
+        self.output_size = 2 * input_size
+        self.hidden = nn.Linear(input_size, attention_size)
+        self.score = nn.Linear(attention_size, input_size)
+
+    def pool(self, frames, sounds):
+        scores = self.score(torch.tanh(self.hidden(frames))).float()  # (batch, frames, input_size)
+        weights = scores.masked_fill(~sounds, float("-inf")).softmax(dim=1)
+        mean = (weights * frames).sum(dim=1)
+        variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
+        return torch.cat([mean, (variance + self.epsilon).sqrt()], dim=-1)
+
+
 POOLINGS = {
     "first": FirstPooling,
     "last": LastPooling,
@@ -154,4 +189,5 @@ POOLINGS = {
     "mean": MeanPooling,
     "statistics": StatisticsPooling,
     "attentive": AttentivePooling,
+    "attentive_statistics": AttentiveStatisticsPooling,
 }

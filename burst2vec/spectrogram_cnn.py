@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .frontends import LogMel, random_spans
+from .frontends import ENERGY_FLOOR, LogMel, random_spans
 
 
 class SpectrogramCNN(nn.Module):
@@ -12,6 +12,7 @@ class SpectrogramCNN(nn.Module):
 
     A 5 × 5 convolution, then four residual blocks of ``width``, 2, 4 and 8 × ``width`` maps, each halving frequency and
     all but the last halving time: a frame of the output is 160 ms of the clip. What is left of frequency is averaged.
+    With ``squeeze`` each block weighs its maps by what the clip has in them (squeeze-and-excitation, Hu et al., 2018).
 
     In training the spectrum may be masked, as in SpecAugment (Park et al., 2019), and moved up or down by a few
     channels, which changes a voice's pitch and size. What is masked is 0, the mean. All chance is torch's.
@@ -23,6 +24,8 @@ class SpectrogramCNN(nn.Module):
         channel_mask_ratio: the widest span of channels, as a share of all, 0..1.
         time_mask_ratio: the longest span of frames, as a share of the clip's, 0..1.
         shift: the most channels that a clip's spectrum is moved by in training, up or down.
+        squeeze: by how many times the maps of a block are more than the units that weigh them; 0: they are not weighed.
+        energy_floor: of the log-mel spectrum, see [`LogMel`].
 
     >>> encoder = SpectrogramCNN(channels=32, width=4).eval()
     >>> frames, frame_mask = encoder(torch.randn(2, 16000))
@@ -39,6 +42,8 @@ class SpectrogramCNN(nn.Module):
         channel_mask_ratio: float = 0.2,
         time_mask_ratio: float = 0.2,
         shift: int = 0,
+        squeeze: int = 0,
+        energy_floor: float = ENERGY_FLOOR,
     ):
         super().__init__()
         for name, value, fits, allowed in (
@@ -47,19 +52,20 @@ class SpectrogramCNN(nn.Module):
             ("channel_mask_ratio", channel_mask_ratio, 0 <= channel_mask_ratio <= 1, "in 0..1"),
             ("time_mask_ratio", time_mask_ratio, 0 <= time_mask_ratio <= 1, "in 0..1"),
             ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
+            ("squeeze", squeeze, 0 <= squeeze <= width, f"0 or more, and {width} or less, the width"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {value}; it must be {allowed}")
         self.masks, self.shift = masks, shift
         self.channel_mask_ratio, self.time_mask_ratio = channel_mask_ratio, time_mask_ratio
-        self.log_mel = LogMel(channels)
+        self.log_mel = LogMel(channels, energy_floor)
         self.stem = NormalisedConvolution(1, width, kernel=5, stride=(2, 2))
         self.blocks = nn.ModuleList(
             [
-                ResidualBlock(width, width, (2, 2)),
-                ResidualBlock(width, 2 * width, (2, 2)),
-                ResidualBlock(2 * width, 4 * width, (2, 2)),
-                ResidualBlock(4 * width, 8 * width, (1, 2)),
+                ResidualBlock(width, width, (2, 2), squeeze),
+                ResidualBlock(width, 2 * width, (2, 2), squeeze),
+                ResidualBlock(2 * width, 4 * width, (2, 2), squeeze),
+                ResidualBlock(4 * width, 8 * width, (1, 2), squeeze),
             ]
         )
         self.size = 8 * width
@@ -133,15 +139,32 @@ class NormalisedConvolution(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside one of 1 × 1, added (He et al., 2016)."""
+    """Two convolutions, their maps weighed with ``squeeze``, beside one of 1 × 1, added (He et al., 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]):
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], squeeze: int = 0):
         super().__init__()
         self.first = NormalisedConvolution(inputs, outputs, stride=stride)
         self.second = NormalisedConvolution(outputs, outputs)
         self.beside = NormalisedConvolution(inputs, outputs, kernel=1, stride=stride)
+        self.weigh = WeighedMaps(outputs, outputs // squeeze) if squeeze else None
 
     def forward(self, image, mask):
         hidden, hidden_mask = self.first(image, mask)
         hidden, hidden_mask = self.second(F.relu(hidden), hidden_mask)
+        if self.weigh is not None:
+            hidden = self.weigh(hidden, hidden_mask)
         return F.relu(hidden + self.beside(image, mask)[0]), hidden_mask
+
+
+class WeighedMaps(nn.Module):
+    """Each map times a weight in 0..1, from the means of all maps over the clip (Hu et al., 2018, Eqs. 2 to 4)."""
+
+    def __init__(self, maps: int, units: int):
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(maps, units), nn.Linear(units, maps)
+
+    def forward(self, image, mask):  # (batch, maps, frames, channels), 0 past a clip's end
+        means = image.mean(dim=(2, 3))
+        if mask is not None:
+            means = means * (mask.shape[1] / mask.sum(dim=1, keepdim=True))
+        return image * self.excite(F.relu(self.squeeze(means))).sigmoid()[:, :, None, None]

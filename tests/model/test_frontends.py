@@ -119,6 +119,16 @@ def test_silence_is_the_floor_and_finite():
     torch.testing.assert_close(spectrum, torch.full_like(spectrum, float(np.log(1e-10))))
 
 
+def test_what_lies_below_the_floor_is_all_the_same():
+    log_mel, quiet, (clip,) = LogMel(energy_floor=1e-4), LogMel(), noise_clips(1600)
+    for level in (1e-5, 1e-6, 0.0):
+        assert (log_mel(torch.tensor(level * clip)[None])[0] == float(np.log(np.float32(1e-4)))).all()
+    loud = torch.tensor(clip)[None]
+    assert torch.equal(log_mel(loud)[0], quiet(loud)[0])
+    with pytest.raises(ValueError, match="energy_floor is 0; the logarithm needs one above 0, such as 1e-10"):
+        LogMel(energy_floor=0)
+
+
 def test_statistics_are_those_of_all_frames_at_once():
     clips = [clip * gain for clip, gain in zip(noise_clips(*LENGTHS), np.geomspace(1e-3, 1, 8), strict=True)]
     log_mel = LogMel()

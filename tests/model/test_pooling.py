@@ -35,6 +35,8 @@ def naive(name, pooling, clip):
             heights = [math.tanh(sum(w * h for w, h in zip(weights, row, strict=True))) for weights in hidden]
             raised.append(math.exp(sum(v * height for v, height in zip(score, heights, strict=True))))
         return [sum(w * h for w, h in zip(raised, values, strict=True)) / sum(raised) for values in features]
+    if name == "attentive_statistics":
+        return naive_attentive_statistics(pooling, rows, features)
     spreads = [
         math.sqrt(sum((value - mean) ** 2 for value in values) / len(values) + 1e-8)
         for values, mean in zip(features, means, strict=True)
@@ -47,6 +49,27 @@ def naive(name, pooling, clip):
         "statistics": means + spreads,
     }
     return answers[name]
+
+
+def naive_attentive_statistics(pooling, rows, features):
+    """Okabe et al. (2018), Eqs. 4 to 6, with scores of each feature by itself."""
+    (hidden, hidden_bias), (score, score_bias) = (
+        (layer.weight.tolist(), layer.bias.tolist()) for layer in (pooling.hidden, pooling.score)
+    )
+    means, spreads = [], []
+    heights = [
+        [
+            math.tanh(sum(w * h for w, h in zip(ws, row, strict=True)) + b)
+            for ws, b in zip(hidden, hidden_bias, strict=True)
+        ]
+        for row in rows
+    ]
+    for values, vs, bias in zip(features, score, score_bias, strict=True):
+        raised = [math.exp(sum(v * h for v, h in zip(vs, of_row, strict=True)) + bias) for of_row in heights]
+        weights = [one / sum(raised) for one in raised]
+        means.append(sum(w * h for w, h in zip(weights, values, strict=True)))
+        spreads.append(math.sqrt(sum(w * (h - means[-1]) ** 2 for w, h in zip(weights, values, strict=True)) + 1e-8))
+    return means + spreads
 
 
 @each_pooling
@@ -113,6 +136,13 @@ def test_attention_without_a_preference_is_the_mean():
     pooling, _, frames, mask = pooling_and_batch("attentive")
     torch.nn.init.zeros_(pooling.score.weight)
     torch.testing.assert_close(pooling(frames, mask), POOLINGS["mean"](5)(frames, mask))
+
+
+def test_attentive_statistics_without_a_preference_are_the_statistics():
+    pooling, _, frames, mask = pooling_and_batch("attentive_statistics")
+    torch.nn.init.zeros_(pooling.score.weight)
+    torch.nn.init.zeros_(pooling.score.bias)
+    torch.testing.assert_close(pooling(frames, mask), POOLINGS["statistics"](5)(frames, mask))
 
 
 def test_attention_can_pick_one_frame():

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from burst2vec import Burst2VecConfig, Burst2VecForMultiTask
-from burst2vec.spectrogram_cnn import NormalisedConvolution, SpectrogramCNN
+from burst2vec.spectrogram_cnn import NormalisedConvolution, SpectrogramCNN, WeighedMaps
 from tests.conftest import exvo_labels, noise_clips
 
 LENGTHS = (400, 719, 3999, 16000, 12345, 32000, 8001)
@@ -22,9 +22,9 @@ def model(pooling="statistics", **arguments):
     return made
 
 
-@pytest.mark.parametrize("pooling", ["statistics", "attentive"])
-def test_a_clip_gives_the_same_answer_alone_and_among_seven(pooling, extract):
-    made, clips = model(pooling), noise_clips(*LENGTHS)
+@pytest.mark.parametrize(("pooling", "squeeze"), [("statistics", 0), ("attentive", 0), ("attentive_statistics", 2)])
+def test_a_clip_gives_the_same_answer_alone_and_among_seven(pooling, squeeze, extract):
+    made, clips = model(pooling, squeeze=squeeze), noise_clips(*LENGTHS)
     with torch.no_grad():
         together = made(**extract(clips)).embeddings
         alone = torch.cat([made(**extract(clip)).embeddings for clip in clips])
@@ -39,9 +39,21 @@ def test_a_frame_is_160_milliseconds_and_the_shortest_burst_has_one():
 
 
 def test_every_parameter_learns(extract):
-    made = model(masks=1, shift=2).train()
+    made = model(masks=1, shift=2, squeeze=1).train()
     made(**extract(noise_clips(8000, 12000, 16000)), labels=exvo_labels(3)).loss.backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in made.encoder.parameters())
+
+
+def test_maps_are_weighed_by_their_means_over_the_clip():
+    layer = WeighedMaps(2, 1)
+    layer.squeeze.weight.data, layer.squeeze.bias.data = torch.tensor([[1.0, 2.0]]), torch.tensor([-1.0])
+    layer.excite.weight.data, layer.excite.bias.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([0.0, 2.0])
+    image = torch.zeros(1, 2, 4, 1)
+    image[0, :, :2, 0] = torch.tensor([[1.0, 3.0], [0.0, 1.0]])  # means of two frames 2 and ½, so 2 + 1 − 1 = 2
+    weighed = layer(image, torch.tensor([[True, True, False, False]]))
+    weights = torch.tensor([2.0, 0.0]).sigmoid()  # 1 · 2 + 0 and −1 · 2 + 2
+    torch.testing.assert_close(weighed, image * weights[:, None, None])
+    torch.testing.assert_close(layer(image[:, :, :2], None), weighed[:, :, :2])
 
 
 @pytest.mark.parametrize("shape", [(12, 16), (7, 9), (1, 1)])
@@ -137,7 +149,15 @@ def test_a_shift_moves_the_spectrum_and_lets_nothing_in():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 0}, {"masks": -1}, {"channel_mask_ratio": 1.5}, {"time_mask_ratio": -0.1}, {"shift": -1}]
+    "wrong",
+    [
+        {"width": 0},
+        {"masks": -1},
+        {"channel_mask_ratio": 1.5},
+        {"time_mask_ratio": -0.1},
+        {"shift": -1},
+        {"squeeze": 17},
+    ],
 )
 def test_an_argument_out_of_range_is_named(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):

@@ -259,7 +259,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path, trunk):
         ({"trunk": "private"}, r"trunk 'private' is not one of \['identity', 'per_task', 'shared', 'shared_private'\]"),
         (
             {"pooling": "median"},
-            r"'median' is not one of \['attentive', 'first', 'last', 'max', 'mean', 'statistics'\]",
+            r"'median' is not one of \['attentive', 'attentive_statistics', 'first', 'last', 'max', 'mean', 'stat",
         ),
         (
             {"head": {"kind": "linear", "size": 3}},
