@@ -14,6 +14,7 @@ corpus or command line that cannot be read at all.
 
 import argparse
 import io
+import json
 import sys
 
 from burst2vec.data.checking import CorpusCheck, check_corpus
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
     options.add_argument("--recipe", help="a recipe, whose sections data and model say what to read")
     options.add_argument("--data_dir", help="the corpus's folder")
+    options.add_argument("--more_dirs", nargs="+", metavar="FOLDER", help="further folders of it, for emogator")
     for key, (words, about) in choices().items():
         options.add_argument(f"--{key}", choices=words, help=about)
     options.add_argument("--cache_dir", help="of the datasets library")
@@ -54,9 +56,11 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck, PrintedCounts 
     """
     allow = options.allow_shared_speakers
     chosen = {key: getattr(options, key) for key in choices()}
+    more = {} if options.more_dirs is None else {"more_dirs": options.more_dirs}
     if options.recipe is not None:
         settings = {"data_dir": options.data_dir, "cache_dir": options.cache_dir, **chosen}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", value)]
+        words += [word for key, folders in more.items() for word in (f"--{key}", json.dumps(folders))]
         run = parse_run([options.recipe, *words])
         corpora = run.data.corpora
         tasks = tasks_of(run)
@@ -69,7 +73,7 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck, PrintedCounts 
         lost = [loss for name in corpora for loss in _lost(corpora[name], tasks, f"{name}/" if mixed else "")]
     else:
         title, printed = options.corpus, CORPORA[options.corpus].printed
-        asked = CorpusArguments(title, options.data_dir, **chosen)
+        asked = CorpusArguments(title, options.data_dir, **chosen, **more)
         tasks = known_tasks(title, options.data_dir, **settings_of(asked))
         settings = settings_of(asked, tasks=tasks, allow_shared_speakers=True)
         corpus = load_bursts(title, options.data_dir, cache_dir=options.cache_dir, **settings)

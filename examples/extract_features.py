@@ -9,6 +9,7 @@ Stopped or killed, the same command resumes. openSMILE's sets need pip install '
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
     options.add_argument("--recipe", help="a recipe, whose section data says what to read and how to clean it")
     options.add_argument("--data_dir", help="the corpus's folder")
+    options.add_argument("--more_dirs", nargs="+", metavar="FOLDER", help="further folders of it, for emogator")
     for key, (words, about) in choices().items():
         options.add_argument(f"--{key}", choices=words, help=about)
     options.add_argument("--cache_dir", help="of the datasets library")
@@ -50,10 +52,12 @@ def parser() -> argparse.ArgumentParser:
 def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list[BadClip]]:
     """The clips of each split that can be read, and those that cannot."""
     places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+    more = {} if options.more_dirs is None else {"more_dirs": options.more_dirs}
     chosen = {key: getattr(options, key) for key in choices()}
     if options.recipe is not None:
         settings = {**places, **chosen, "preprocessing_num_workers": options.num_proc}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
+        words += [word for key, folders in more.items() for word in (f"--{key}", json.dumps(folders))]
         run = parse_run([options.recipe, *words])
         prepared = prepare_clips(
             read_corpora(run.data, tasks_of(run)), run.data, read_transforms(run.data.preprocess or ())
@@ -61,7 +65,7 @@ def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list
         clips = {split: made.dataset for split, made in prepared.items()}
         return clips, [bad for made in prepared.values() for bad in made.skipped]
     # Shared speakers are of no matter here: nothing is trained.
-    settings = settings_of(CorpusArguments(options.corpus, **chosen), allow_shared_speakers=True)
+    settings = settings_of(CorpusArguments(options.corpus, **chosen, **more), allow_shared_speakers=True)
     corpus = load_bursts(options.corpus, **places, **settings)
     checked = {split: check_clips(clips, "skip", options.num_proc) for split, clips in corpus.items()}
     readable = {split: clips for split, (clips, _) in checked.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.collating import corpus_labels
+from ..data.corpora import corpus_named
 from ..data.sampling import labels_present
 from ..errors import RunError
 from ..experiment.baseline import Constant, from_record, learn_constant
@@ -145,7 +146,8 @@ def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataA
     """The data section of a run's recipe, with the folders that a published recipe leaves out.
 
     Args:
-        data_dirs: one folder; or for a mixture ``NAME=FOLDER`` for each corpus, named as in the clips' ids.
+        data_dirs: one folder, or several of a corpus that takes ``more_dirs``; or for a mixture ``NAME=FOLDER`` for
+            each corpus, named as in the clips' ids.
         changes: other keys of the section; None leaves the recipe's.
 
     Raises:
@@ -157,6 +159,9 @@ def data_of(run: FinishedRun, data_dirs: Sequence[str] = (), **changes) -> DataA
         names = list(data.corpora)
     except (TypeError, ValueError) as error:
         raise RunError(f"{run.folder}: its recipe's data cannot be read: {error}") from error
+    if data.mix is None and len(data_dirs) > 1 and "more_dirs" in corpus_named(data.corpus).takes:
+        folder, *more = data_dirs
+        return replace(data, data_dir=folder, more_dirs=more)
     folders = {}
     for text in data_dirs:
         name, equals, folder = text.partition("=")

@@ -45,7 +45,8 @@ FUSE = "fuse"  # the key of a recipe that is a fusion of other recipes' runs: co
 GENERATE = "generate"  # and of one that trains a generator: generation/generation_recipes.py
 
 # Paths and names of one machine; left out of the recipe that is published with the model.
-PLACES = ("data_dir", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint", "run_name")
+PLACES = ("data_dir", "more_dirs", "features_dir", "cache_dir", "model_path", "output_dir", "resume_from_checkpoint")
+PLACES += ("run_name",)
 
 # Settings of a run that does not train, which needs no validation clips to choose a checkpoint.
 NOTHING_TRAINS = {"eval_strategy": "no", "lr_scheduler_type": "constant", "lr_scheduler_kwargs": None}

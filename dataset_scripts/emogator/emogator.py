@@ -1,8 +1,8 @@
-"""EmoGator, a folder of MP3 files, to Parquet in the Hub's layout.
+"""EmoGator, a folder of MP3 or Opus files or several, to Parquet in the Hub's layout.
 
     python dataset_scripts/emogator/emogator.py --data_dir path/to/EmoGator --out path/to/new/folder
 
-The first two thirds of the speakers, sorted by id, are the split "train", the rest "validation".
+The twenty validation speakers, see burst2vec/data/corpora/emogator.py, are the split "validation", the rest "train".
 """
 
 import argparse
@@ -18,6 +18,7 @@ from burst2vec.experiment.execute import refused
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", required=True, help="the corpus's repository, or its folder of MP3 files")
+    parser.add_argument("--more_dirs", nargs="+", metavar="FOLDER", help="further folders that hold other parts of it")
     parser.add_argument("--out", required=True, help="new folder to write to; load_dataset(out) reads it")
     parser.add_argument("--on_bad_clip", choices=("raise", "skip"), default="raise")
     parser.add_argument("--num_proc", type=int, help="processes to check clips with")
@@ -26,7 +27,7 @@ def main(arguments=None) -> int:
     args = parser.parse_args(arguments)
 
     try:
-        corpus = load_bursts("emogator", data_dir=args.data_dir)
+        corpus = load_bursts("emogator", data_dir=args.data_dir, more_dirs=args.more_dirs)
         write_parquet_corpus(corpus, args.out, Path(__file__).with_name("README.md"), args.on_bad_clip, args.num_proc)
         if args.push_to_hub:
             print(upload_corpus(args.out, args.push_to_hub, private=not args.public))

@@ -347,6 +347,10 @@ def test_the_places_that_a_recipe_does_not_keep_are_given_back(tmp_path):
     assert data_of(run, ["hume_vb=H=V"]).data_dir == "H=V" and data_of(run, ["a=b"]).data_dir == "a=b"
     with pytest.raises(RunError, match=r"--data_dir two: the run reads \['hume_vb'\]; give each as NAME=FOLDER"):
         data_of(run, ["one", "two"])
+    alone = write_run(tmp_path / "c", {"test": SPLITS["test"]}, recipe={"data": {"corpus": "emogator"}})
+    (run, _) = read_systems([alone, tmp_path / "b"]).values()
+    parts = data_of(run, ["one", "two"])
+    assert (parts.data_dir, parts.more_dirs) == ("one", ["two"])
 
 
 def test_a_mixture_has_a_folder_for_each_corpus(tmp_path):

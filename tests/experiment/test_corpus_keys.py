@@ -30,7 +30,9 @@ def test_a_key_comes_to_load_bursts_under_the_settings_own_name():
 def test_a_key_of_another_corpus_is_refused_with_those_of_this_one():
     with pytest.raises(RunError, match="^splits: a key of emogator and folder, not of synthetic, which takes"):
         settings_of(CorpusArguments(splits={"train": 1}))
-    with pytest.raises(RunError, match="^audio, labels: a key of hume_vb, not of emogator, which takes splits; null"):
+    with pytest.raises(
+        RunError, match="^audio, labels: a key of hume_vb, not of emogator, which takes splits, more_dirs; null"
+    ):
         settings_of(CorpusArguments(corpus="emogator", audio="raw", labels="all"))
 
 

@@ -1,12 +1,17 @@
 """EmoGator (Buhl 2023, arXiv 2301.00508): 32,130 vocal bursts of 357 speakers, thirty categories, known by file name.
 
     data/mp3/NNNNNN-EE-I.mp3        NNNNNN the speaker, EE the category (01 to 30), I the take
+    data/opus/NNNNNN-EE-I.opus      the same of copies in Opus
+
+The corpus may lie in several folders, one part as MP3 and another as Opus; a clip that is there twice is refused.
+It has no official split: where they are there, ``VALIDATION_SPEAKERS`` validate and all others train.
 
 It has no age, no country and no intensities, and none is invented: ``emotion`` says which of the ExVo emotions a clip's
 category names, with 1, and 0 for the rest; a category that names none of them has nine zeros.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +23,7 @@ from .columns import burst_features, burst_table
 from .inside import scan_inside
 from .record import SPLITS_HELP, Corpus, setting, settings
 from .source_hash import corpus_fingerprint
-from .splits import ALL_TEST, split_speakers
+from .splits import ALL_TEST, DEFAULT_SPLITS, REST, split_speakers
 
 TASKS = TASK_PRESETS["emogator"]
 
@@ -35,19 +40,29 @@ EMOTION_OF_CATEGORY = {
     "Triumph": "Triumph",
 }
 
-_CLIP = re.compile(r"([0-9]{6})-(0[1-9]|[12][0-9]|30)-([0-9])\.mp3")
+# Who validates wherever the corpus is read, so that scores compare, whoever has how much of it: fixed before anything
+# was trained on more than sixty speakers.
+VALIDATION_SPEAKERS = (
+    *("000255", "000257", "000261", "000264", "000270", "000272", "000275", "000280", "000282", "000284"),
+    *("000286", "000290", "000292", "000293", "000298", "000301", "000330", "000347", "000350", "000354"),
+)
+
+_CLIP = re.compile(r"([0-9]{6})-(0[1-9]|[12][0-9]|30)-([0-9])\.(mp3|opus)")
+_ENDINGS = (".mp3", ".opus")
+_PLACES = ("data/mp3", "data/opus")
 
 
 @dataclass
 class EmoGatorConfig(datasets.BuilderConfig):
-    """``speakers`` of each split, and ``fingerprint`` of the corpus's content (see ``HumeVBConfig``)."""
+    """``more_dirs`` beside data_dir; ``speakers`` of each split; ``fingerprint`` of what is read."""
 
+    more_dirs: tuple = ()
     fingerprint: str = ""
     speakers: dict = field(default_factory=dict)
 
 
 class EmoGator(datasets.ArrowBasedBuilder):
-    """Reads the folder ``data_dir``; one row per clip, sorted by file name."""
+    """Reads the folder ``data_dir`` and any others; one row per clip, sorted by file name."""
 
     VERSION = datasets.Version("1.0.0")  # raise it when the same files are read to other rows: it keys the cache
     BUILDER_CONFIG_CLASS = EmoGatorConfig
@@ -56,7 +71,7 @@ class EmoGator(datasets.ArrowBasedBuilder):
         return datasets.DatasetInfo(features=burst_features(TASKS))
 
     def _split_generators(self, dl_manager):
-        clips = find_clips(self.config.data_dir)
+        clips = find_clips([self.config.data_dir, *self.config.more_dirs])
         return [
             datasets.SplitGenerator(
                 name=split, gen_kwargs={"rows": [clip for clip in clips if clip["speaker"] in set(speakers)]}
@@ -68,39 +83,61 @@ class EmoGator(datasets.ArrowBasedBuilder):
         yield 0, burst_table(rows, self.info.features)
 
 
-def find_clips(folder) -> list[dict]:
-    """One row per clip, sorted by file name; ``folder`` holds the MP3 files, or ``data/mp3/`` with them.
+def audio_folders(folder: Path) -> list[Path]:
+    """Where the audio files of a folder of the corpus lie: in ``data/mp3/`` and ``data/opus/``, else in itself."""
+    return [folder / place for place in _PLACES if (folder / place).is_dir()] or [folder]
+
+
+def find_clips(folders: Sequence) -> list[dict]:
+    """One row per clip, sorted by file name, wherever it lies.
+
+    Args:
+        folders: of the corpus; each holds the audio files, or ``data/mp3/`` or ``data/opus/`` with them.
 
     Raises:
-        CorpusError: no MP3 file, or one of another name than speaker-category-take.
+        CorpusError: a folder without MP3 or Opus files, a file of another name than speaker-category-take, or a clip
+            that is there twice.
     """
-    corpus = folder = Path(folder).resolve()
-    if (folder / "data" / "mp3").is_dir():
-        folder = folder / "data" / "mp3"
-    names = []
-    if folder.is_dir():
-        with scan_inside(folder, corpus) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(".mp3"))
-    if not names:
-        raise CorpusError(f"{folder}: holds no MP3 file; give the folder that has data/mp3/, or that folder itself")
+    clips: dict[str, dict] = {}
+    for folder in (Path(each).resolve() for each in folders):
+        before = len(clips)
+        for place in audio_folders(folder):
+            for name in _audio_names(place, folder):
+                clip = _clip(place / name)
+                first = clips.setdefault(clip["file_id"], clip)
+                if first is not clip:
+                    raise CorpusError(
+                        f"{place / name}: the same clip is {first['audio']['path']}; leave one of the two out"
+                    )
+        if len(clips) == before:
+            raise CorpusError(
+                f"{folder}: holds no MP3 or Opus file; give the folder that has data/mp3/ or data/opus/, or the folder "
+                "of the files itself"
+            )
+    return [clips[file_id] for file_id in sorted(clips)]
+
+
+def _audio_names(place: Path, corpus: Path) -> list[str]:
+    if not place.is_dir():
+        return []
+    with scan_inside(place, corpus) as entries:
+        return sorted(entry.name for entry in entries if entry.name.endswith(_ENDINGS))
+
+
+def _clip(path: Path) -> dict:
+    match = _CLIP.fullmatch(path.name)
+    if not match:
+        raise CorpusError(f"{path}: not a name like 000001-16-1.mp3: speaker, category 01 to 30, take")
+    category = int(match[2]) - 1
+    named = EMOTION_OF_CATEGORY.get(EMOGATOR_CATEGORIES[category])
     emotion, _ = TASKS
-    clips = []
-    for name in names:
-        match = _CLIP.fullmatch(name)
-        if not match:
-            raise CorpusError(f"{folder / name}: not a name like 000001-16-1.mp3: speaker, category 01 to 30, take")
-        category = int(match[2]) - 1
-        named = EMOTION_OF_CATEGORY.get(EMOGATOR_CATEGORIES[category])
-        clips.append(
-            {
-                "file_id": name.removesuffix(".mp3"),
-                "audio": {"bytes": None, "path": str(folder / name)},
-                "speaker": match[1],
-                "emotion": [float(label == named) for label in emotion.labels],
-                "category": category,
-            }
-        )
-    return clips
+    return {
+        "file_id": path.stem,
+        "audio": {"bytes": None, "path": str(path)},
+        "speaker": match[1],
+        "emotion": [float(label == named) for label in emotion.labels],
+        "category": category,
+    }
 
 
 @settings
@@ -108,19 +145,49 @@ class EmoGatorSettings:
     """What EmoGator can be asked for."""
 
     splits: dict | None = setting(None, SPLITS_HELP, example="{train: 0.8, test: 0.2}")
+    more_dirs: list | str | None = setting(
+        None,
+        "Further folders that hold other parts of the corpus, read together with data_dir, such as [EmoGator_more].",
+        filled=True,
+    )
     for_prediction: bool = setting(
         False, "Nothing learns from the clips: without splits, every clip is in test.", of_run=True
     )
 
 
+def default_splits(speakers: set[str]) -> dict:
+    """``VALIDATION_SPEAKERS`` validate, those that are there, and all others train; else two thirds and one third.
+
+    >>> default_splits({"000001", "000255", "000257"})
+    {'train': 'rest', 'validation': ['000255', '000257']}
+    >>> default_splits({"000001", "000002"}) == DEFAULT_SPLITS
+    True
+    """
+    validating = sorted(speakers.intersection(VALIDATION_SPEAKERS))
+    return {"train": REST, "validation": validating} if validating and speakers - set(validating) else DEFAULT_SPLITS
+
+
+def _further_folders(given: list | str | None) -> list[Path]:
+    folders = [given] if isinstance(given, str) else list(given or ())
+    for folder in folders:
+        if not isinstance(folder, (str, Path)) or not str(folder).strip():
+            raise CorpusError(f"more_dirs: {folder!r} is no folder; give a list of folders, such as [EmoGator_more]")
+    return [CORPUS.existing_folder(folder) for folder in folders]
+
+
 def _builder(folder: Path, asked: EmoGatorSettings, cache_dir) -> EmoGator:
-    splits = ALL_TEST if asked.splits is None and asked.for_prediction else asked.splits
-    found = find_clips(folder)
+    more = _further_folders(asked.more_dirs)
+    clips = find_clips([folder, *more])
+    speakers = {clip["speaker"] for clip in clips}
+    splits = asked.splits
+    if splits is None:
+        splits = ALL_TEST if asked.for_prediction else default_splits(speakers)
     return EmoGator(
         data_dir=str(folder),
+        more_dirs=tuple(map(str, more)),
         cache_dir=cache_dir,
-        fingerprint=corpus_fingerprint(folder, [], [Path(found[0]["audio"]["path"]).parent]),
-        speakers=split_speakers({clip["speaker"] for clip in found}, splits),
+        fingerprint="-".join(corpus_fingerprint(each, [], audio_folders(each)) for each in [folder, *more]),
+        speakers=split_speakers(speakers, splits),
     )
 
 
@@ -130,7 +197,7 @@ CORPUS = Corpus(
     builder=_builder,
     tasks=lambda asked: TASKS,
     how_to_get="EmoGator is public: clone its repository (it is named in arXiv 2301.00508), then "
-    "load_bursts('emogator', data_dir='path/to/repository')",
+    "load_bursts('emogator', data_dir='path/to/repository'), where it lies in several folders with more_dirs=[…]",
     card="EmoGator, vocal bursts by category",
     licence="apache-2.0",
 )

@@ -4,13 +4,11 @@ A corpus is a file here that ends in its record, see ``record``, and a line in `
 """
 
 from importlib import import_module
-from pathlib import Path
 
 import datasets
 
 from ...errors import CorpusError
 from ...tasks import Task
-from .audio_files import shown
 from .label_tables import Lost
 from .record import Corpus
 
@@ -31,9 +29,9 @@ def load_bursts(
     What was read is cached under a fingerprint of the tables' bytes and of each audio file's name and size, so a
     changed corpus is read anew.
 
-    Everything that is read lies in ``data_dir``, which may itself be a link. A link in it that leads elsewhere, such as
-    ``wav/`` on another disk, is refused by name: mount that disk there (``mount --bind``), copy, or give the folder
-    that holds all of it.
+    Everything that is read lies in ``data_dir``, or EmoGator's also in ``more_dirs``; these may be links. A link in one
+    that leads elsewhere, such as ``wav/`` on another disk, is refused by name: mount that disk there (``mount
+    --bind``), copy, or give the folder that holds all of it.
 
     Args:
         name: ``"hume_vb"``, ``"emogator"``, ``"folder"``: bursts of your own, or ``"synthetic"``: bursts that this
@@ -58,7 +56,7 @@ def load_bursts(
     asked = corpus.asked(settings)
     if corpus.write is not None:
         data_dir = corpus.write(data_dir, asked, cache_dir, num_proc)
-    builder = corpus.builder(_existing_folder(corpus, data_dir), asked, cache_dir)
+    builder = corpus.builder(corpus.existing_folder(data_dir), asked, cache_dir)
     if streaming:
         return builder.as_streaming_dataset()
     builder.download_and_prepare(num_proc=num_proc)
@@ -84,7 +82,7 @@ def known_tasks(name: str, data_dir=None, **settings) -> tuple[Task, ...]:
     corpus = corpus_named(name)
     if corpus.guess_tasks is None:
         return corpus_tasks(name, **settings)
-    return corpus.guess_tasks(_existing_folder(corpus, data_dir))
+    return corpus.guess_tasks(corpus.existing_folder(data_dir))
 
 
 def lost_in_reading(name: str, data_dir=None, **settings) -> list[Lost]:
@@ -94,7 +92,7 @@ def lost_in_reading(name: str, data_dir=None, **settings) -> list[Lost]:
     nothing to lose: what it does not expect is an error.
     """
     corpus = corpus_named(name)
-    return [] if corpus.lost is None else corpus.lost(_existing_folder(corpus, data_dir), corpus.asked(settings))
+    return [] if corpus.lost is None else corpus.lost(corpus.existing_folder(data_dir), corpus.asked(settings))
 
 
 def corpus_named(name: str) -> Corpus:
@@ -106,14 +104,3 @@ def corpus_named(name: str) -> Corpus:
     if name not in CORPORA:
         raise CorpusError(f"unknown corpus {name!r}; known: {', '.join(CORPORA)}")
     return CORPORA[name]
-
-
-def _existing_folder(corpus: Corpus, data_dir) -> Path:
-    if data_dir is None:
-        raise CorpusError(corpus.how_to_get)
-    folder = Path(data_dir).expanduser().resolve()
-    if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such folder. {corpus.how_to_get}")
-    if shown(str(folder)) != str(folder):
-        raise CorpusError(f"{shown(str(folder))}: the folder's path is no UTF-8 text, which datasets need; rename it")
-    return folder

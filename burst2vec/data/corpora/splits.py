@@ -17,6 +17,7 @@ SPELLINGS = {  # of a split, in any capitals
 # Two to one and no test split: a first run needs clips to choose its checkpoint by, and which speakers to keep for a
 # last score is the user's to say.
 DEFAULT_SPLITS = {"train": 2 / 3, "validation": 1 / 3}
+REST = "rest"  # of a split: everybody who is in no other
 ALL_TEST = {"test": 1.0}  # of clips that nothing learns from
 
 
@@ -72,10 +73,10 @@ def split_speakers(
 
     Args:
         speakers: ids there are.
-        splits: for each of "train", "validation", "test" a list of ids, a fraction of all speakers, or how many; a
-            split that is left out is not made. A number in a list is the one id that reads as it: 6 is "000006"; a
-            text is the id that it is, or another spelling of (``speaker_key``). By default two thirds train and one
-            third validation.
+        splits: for each of "train", "validation", "test" a list of ids, a fraction of all speakers, how many, or
+            "rest", all that no other takes; a split that is left out is not made. A number in a list is the one id
+            that reads as it: 6 is "000006"; a text is the id that it is, or another spelling of (``speaker_key``). By
+            default two thirds train and one third validation.
         order: of an id, what to sort by instead of the id.
 
     Raises:
@@ -85,6 +86,8 @@ def split_speakers(
     {'train': ['000001', '000002'], 'validation': ['000003']}
     >>> split_speakers(["000001", "000002", "000003"], {"train": 1, "test": [1]})
     {'train': ['000002'], 'test': ['000001']}
+    >>> split_speakers(["000001", "000002", "000003"], {"train": "rest", "validation": [2]})
+    {'train': ['000001', '000003'], 'validation': ['000002']}
     """
     speakers = sorted(set(speakers), key=order)
     splits = DEFAULT_SPLITS if splits is None else splits
@@ -93,7 +96,7 @@ def split_speakers(
     chosen = {}
     split_of = {}
     for split, wanted in splits.items():
-        if isinstance(wanted, (int, float)):
+        if isinstance(wanted, (int, float)) or wanted == REST:
             continue
         chosen[split] = sorted({_named(speaker, speakers, split) for speaker in wanted})
         for speaker in chosen[split]:
@@ -116,8 +119,12 @@ def split_speakers(
                     "or leave it out"
                 )
             chosen[split], free = free[: max(wanted, 0)], free[max(wanted, 0) :]
-        if split in splits and not chosen[split]:
-            raise CorpusError(f"split {split}: {splits[split]} leaves it without a speaker; {_range_of(speakers)}")
+    chosen |= {split: free for split, wanted in splits.items() if wanted == REST}
+    if empty := [split for split in SPLITS if split in splits and not chosen[split]]:
+        raise CorpusError(
+            f"split {empty[0]}: {splits[empty[0]]} leaves it without a speaker; {_range_of(speakers)}; change splits, "
+            "or leave it out"
+        )
     return {split: chosen[split] for split in SPLITS if split in chosen}
 
 
@@ -158,10 +165,14 @@ def _check_wishes(splits) -> None:
         raise CorpusError(f"splits {given}: allowed are {', '.join(SPLITS)}, {example}")
     for split, wanted in splits.items():
         listed = isinstance(wanted, (list, tuple, set))
-        if isinstance(wanted, bool) or not (listed or isinstance(wanted, (int, float))):
-            raise CorpusError(f"split {split}: {wanted!r} is no list of speakers, no fraction and no number, {example}")
+        if isinstance(wanted, bool) or not (listed or isinstance(wanted, (int, float)) or wanted == REST):
+            raise CorpusError(
+                f"split {split}: {wanted!r} is no list of speakers, no fraction, no number and not {REST}, {example}"
+            )
         if isinstance(wanted, float) and not wanted <= 1.0:
             raise CorpusError(f"split {split}: {wanted} is no fraction, 0 to 1; a number of speakers has no point")
+    if list(splits.values()).count(REST) > 1:
+        raise CorpusError(f"splits {splits}: {REST} may stand for one split, which takes all that no other does")
 
 
 def _named(speaker, speakers: list[str], split: str) -> str:

@@ -3,7 +3,8 @@
 import pytest
 
 from burst2vec import load_bursts
-from burst2vec.data.corpora.emogator import find_clips
+from burst2vec.data.corpora import CORPORA
+from burst2vec.data.corpora.emogator import VALIDATION_SPEAKERS, find_clips
 from burst2vec.errors import CorpusError
 from burst2vec.tasks import EMOGATOR_CATEGORIES, TASK_PRESETS
 
@@ -21,7 +22,7 @@ def named_emotions(tmp_path):
         EMOGATOR_CATEGORIES[clip["category"]]: [
             name for name, value in zip(EMOTIONS, clip["emotion"], strict=True) if value
         ]
-        for clip in find_clips(folder)
+        for clip in find_clips([folder])
     }
 
 
@@ -56,26 +57,102 @@ def test_the_corpus_is_read_from_either_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["burst.mp3", "000001-31-1.mp3", "000001-00-1.mp3", "1-01-1.mp3", "000001-01-1 (copy).mp3"]
+    "name", ["burst.mp3", "burst.opus", "000001-31-1.mp3", "000001-00-1.mp3", "1-01-1.mp3", "000001-01-1 (copy).mp3"]
 )
 def test_another_file_name_is_refused(tmp_path, name):
     write_emogator(tmp_path, speakers=1)
     (tmp_path / name).touch()
     with pytest.raises(CorpusError) as caught:
-        find_clips(tmp_path)
+        find_clips([tmp_path])
     assert str(tmp_path / name) in str(caught.value)
 
 
-def test_files_that_are_no_mp3_are_let_be(tmp_path):
+def test_files_of_other_endings_are_let_be(tmp_path):
     write_emogator(tmp_path, speakers=1)
     (tmp_path / "LICENSE").touch()
-    assert len(find_clips(tmp_path)) == 3
+    assert len(find_clips([tmp_path])) == 3
 
 
-def test_a_folder_without_mp3_files_is_refused(tmp_path):
+def test_a_folder_without_audio_files_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(CorpusError, match="holds no MP3 file"):
-            find_clips(folder)
+        with pytest.raises(CorpusError, match="holds no MP3 or Opus file"):
+            find_clips([folder])
+
+
+def touch_clips(folder, speakers, ending=".mp3"):
+    """Empty files of a clip of each speaker: enough to be found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for speaker in speakers:
+        (folder / f"{speaker}-01-1{ending}").touch()
+    return folder
+
+
+def test_mp3_and_opus_files_of_several_folders_are_one_corpus_in_the_order_of_their_names(tmp_path):
+    touch_clips(tmp_path / "one/data/mp3", ["000001", "000004"])
+    touch_clips(tmp_path / "one/data/opus", ["000003"], ".opus")
+    touch_clips(tmp_path / "two", ["000002"], ".opus")
+    touch_clips(tmp_path / "two", ["000005"])
+    one, two = tmp_path / "one", tmp_path / "two"
+    clips = find_clips([one, two])
+    assert [clip["speaker"] for clip in clips] == ["000001", "000002", "000003", "000004", "000005"]
+    assert clips[1]["audio"]["path"] == str(two / "000002-01-1.opus")
+    assert find_clips([two, one]) == clips
+
+
+@pytest.mark.parametrize("second", ["one/000001-01-1.opus", "two/000001-01-1.mp3"])
+def test_the_same_clip_twice_is_refused_with_both_files(tmp_path, second):
+    touch_clips(tmp_path / "one", ["000001"])
+    touch_clips(tmp_path / "two", ["000002"])
+    (tmp_path / second).touch()
+    with pytest.raises(CorpusError) as caught:
+        find_clips([tmp_path / "one", tmp_path / "two"])
+    assert str(tmp_path / second) in str(caught.value) and str(tmp_path / "one/000001-01-1.mp3") in str(caught.value)
+
+
+def test_further_folders_come_by_the_setting_more_dirs_and_what_is_read_is_known_by_all_of_them(tmp_path):
+    one, two = touch_clips(tmp_path / "one", ["000001", "000002"]), touch_clips(tmp_path / "two", ["000003"])
+    cache = tmp_path / "cache"
+    speakers = {}
+    for more in (None, str(two), [str(two)]):
+        corpus = load_bursts("emogator", one, cache_dir=cache, more_dirs=more, splits={"train": 1.0})
+        speakers[str(more)] = corpus["train"]["speaker"][:]
+    assert [*speakers.values()] == [["000001", "000002"], *[["000001", "000002", "000003"]] * 2]
+    touch_clips(two, ["000004"])
+    again = load_bursts("emogator", one, cache_dir=cache, more_dirs=[str(two)], splits={"train": 1.0})
+    assert again["train"]["speaker"][-1] == "000004"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["nowhere"], "nowhere: no such folder"),
+        ([3], "more_dirs: 3 is no folder; give a list of folders"),
+        (["  "], "more_dirs: '  ' is no folder"),
+    ],
+)
+def test_a_further_folder_that_is_none_is_refused(tmp_path, more, message):
+    with pytest.raises(CorpusError, match=message):
+        load_bursts("emogator", touch_clips(tmp_path / "one", ["000001", "000002"]), more_dirs=more)
+
+
+def split_of(folder, **asked):
+    corpus = CORPORA["emogator"]
+    return corpus.builder(folder, corpus.asked(asked), None).config.speakers
+
+
+def test_the_same_speakers_validate_whatever_part_of_the_corpus_is_there(tmp_path):
+    assert len(VALIDATION_SPEAKERS) == len(set(VALIDATION_SPEAKERS)) == 20
+    others = ["000001", "000002", "000300", "000357"]
+    whole = touch_clips(tmp_path / "whole", [*others, *VALIDATION_SPEAKERS])
+    assert split_of(whole) == {"train": others, "validation": list(VALIDATION_SPEAKERS)}
+    part = touch_clips(tmp_path / "part", [*others, "000255"])
+    assert split_of(part) == {"train": others, "validation": ["000255"]}
+    for without in (touch_clips(tmp_path / "none", others[:3]), touch_clips(tmp_path / "all", VALIDATION_SPEAKERS[:3])):
+        assert [len(speakers) for speakers in split_of(without).values()] == [2, 1]
+    assert split_of(part, splits={"train": "rest", "validation": [1, 2]}) == {
+        "train": ["000255", "000300", "000357"],
+        "validation": ["000001", "000002"],
+    }
 
 
 @pytest.mark.emogator
@@ -88,6 +165,7 @@ def test_the_real_files_are_read(tmp_path):
         assert len(rows) == 90 * len(speakers), split
         assert rows.features["category"].num_classes == 30
     assert not set(corpus["train"]["speaker"]) & set(corpus["validation"]["speaker"])
+    assert sorted(set(corpus["validation"]["speaker"])) == list(VALIDATION_SPEAKERS)
 
 
 def test_clips_to_predict_are_one_split_unless_splits_say_otherwise(tmp_path):

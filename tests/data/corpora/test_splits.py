@@ -25,6 +25,8 @@ def test_by_default_two_thirds_of_the_speakers_train_and_the_rest_validate():
         ({"train": 4, "validation": 1}, (4, 1, 0)),
         ({"test": 2, "train": 1}, (1, 0, 2)),
         ({"train": 0.5, "validation": [6, "000005"]}, (3, 2, 0)),
+        ({"train": "rest", "validation": [6, "000005"]}, (4, 2, 0)),
+        ({"train": 2, "validation": "rest", "test": [1]}, (2, 3, 1)),
     ],
 )
 def test_fractions_counts_and_lists_of_speakers(wanted, sizes):
@@ -55,7 +57,9 @@ def test_listed_speakers_are_taken_and_the_rest_is_shared_out():
         ({"train": [9]}, "no speaker 9 here"),
         ({"train": 1.5}, "1.5 is no fraction, 0 to 1; a number of speakers has no point"),
         ({"train": float("nan")}, "nan is no fraction"),
-        ({"train": "000001"}, "'000001' is no list of speakers, no fraction and no number"),
+        ({"train": "000001"}, "'000001' is no list of speakers, no fraction, no number and not rest"),
+        ({"train": "rest", "test": "rest"}, "rest may stand for one split"),
+        ({"train": 6, "test": "rest"}, "split test: rest leaves it without a speaker"),
         ({"train": True}, "True is no list of speakers"),
         ({"dev": 0.5}, "allowed are train, validation, test"),
         ("train", "splits 'train': allowed are train, validation, test"),
