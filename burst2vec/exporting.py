@@ -27,7 +27,7 @@ TOLERANCE = 1e-4  # of a prediction as a fraction of its span
 SYNTHETIC_CLIPS = 24
 BATCH_SIZES = (3, 1, 4, 2)  # of the check, in turn
 CODE_FOLDER = "burst2vec_onnx"
-CODE = ["errors.py", "waveforms.py", "onnx_inference.py"]
+CODE = ["answers.py", "errors.py", "waveforms.py", "onnx_inference.py"]
 CODE += [f"audio/{name}.py" for name in ("decode", "channels", "mpeg", "resampling", "samples", "whole")]
 LARGEST_ONE_FILE = 1_500_000_000  # bytes of weights; a protobuf holds 2 GB, more lies beside it
 

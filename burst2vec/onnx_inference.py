@@ -11,9 +11,11 @@ torch.
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
+from .answers import answer_of
 from .audio.decode import load_audio
 from .errors import MissingPackageError, RunError
 from .waveforms import check_waveform, pad, scale_to
@@ -44,7 +46,7 @@ class OnnxModel:
                     f"{folder}: the model's clips go through {name} {steps}, which needs the package; "
                     "pipeline('vocal-burst-analysis', model=…) does them"
                 )
-        self.tasks = record["tasks"]
+        self.tasks = [SimpleNamespace(**task) for task in record["tasks"]]
         self.sampling_rate, self.level = extractor["sampling_rate"], extractor["target_rms_dbfs"]
         self.session = start_session(folder / MODEL_FILE, threads)
 
@@ -67,7 +69,7 @@ class OnnxModel:
             return []
         predictions = self.predict([self._waveform(clip, f"clip {place}") for place, clip in enumerate(clips)])
         return [
-            {task["name"]: _answer(task, predictions[task["name"]][row]) for task in self.tasks}
+            {task.name: answer_of(task, predictions[task.name][row].tolist()) for task in self.tasks}
             for row in range(len(clips))
         ]
 
@@ -106,11 +108,3 @@ def _read(path: Path) -> dict:
         raise RunError(
             f"{path}: cannot be read ({error}); burst2vec export MODEL --out FOLDER writes the folder"
         ) from error
-
-
-def _answer(task: dict, values: np.ndarray):
-    values = values.tolist()
-    by_label = dict(zip(task["labels"], values, strict=True))
-    if task["kind"] != "classification":
-        return values[0] if len(values) == 1 else by_label
-    return {"label": max(by_label, key=by_label.get), "probabilities": by_label}

@@ -10,11 +10,11 @@ import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
+from .answers import answer_of
 from .configuration_burst2vec import Burst2VecConfig
 from .errors import CLIP_FAULTS
 from .pipeline_inputs import GIVE_SPEAKERS, OfSpeaker, Placed, TakesClips, placed
 from .recording_bursts import AnswersByBursts, read_chunk
-from .waveform_pipeline import answer_of
 from .waveforms import MIN_SAMPLES
 from .weights import refuse_not_finite
 
@@ -203,7 +203,7 @@ class Burst2VecPipeline(TakesClips, AnswersByBursts, Pipeline):
                 values = torch.full_like(values, math.nan)
             elif not torch.isfinite(values).all():
                 raise ValueError(f"the model answers {values.tolist()} for the task {task.name!r}; load it in float32")
-            answer[task.name] = answer_of(task, values)
+            answer[task.name] = answer_of(task, values.float().tolist())
         if coverage is not None:
             answer["conformal"] = self._within(outputs, coverage, bool(error))
         if return_embedding:

@@ -6,10 +6,10 @@ transformers finds it by ``custom_pipelines`` of the model's configuration. Its 
 pipeline, because of one that a model brings itself transformers asks ``trust_remote_code`` of everybody.
 """
 
-import math
-
 import numpy as np
 from transformers import Pipeline
+
+from .answers import answer_of
 
 CUSTOM_PIPELINES = {
     "vocal-burst-analysis-of-waveforms": {
@@ -68,23 +68,7 @@ class WaveformPipeline(Pipeline):
 
     def postprocess(self, predictions):
         """An entry per task."""
-        return {task.name: answer_of(task, predictions[task.name][0]) for task in self.model.config.task_records}
-
-
-def answer_of(task, values):
-    """What a model says of a clip, in words and numbers.
-
-    Args:
-        task: its record.
-        values: the prediction, a tensor (labels,); NaN where there is none.
-
-    Returns:
-        Of several regressed labels ``{"Awe": 0.71, …}``; of one its number, in the task's unit; of classes
-        ``{"label": "Venezuela", "probabilities": {"China": 0.05, …}}``, with None for a class that is not known.
-    """
-    values = values.float().tolist()
-    if task.kind != "classification":
-        return values[0] if len(task.labels) == 1 else dict(zip(task.labels, values, strict=True))
-    probabilities = dict(zip(task.labels, values, strict=True))
-    known = not any(map(math.isnan, values))
-    return {"label": max(probabilities, key=probabilities.get) if known else None, "probabilities": probabilities}
+        return {
+            task.name: answer_of(task, predictions[task.name][0].float().tolist())
+            for task in self.model.config.task_records
+        }

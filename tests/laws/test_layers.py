@@ -12,7 +12,7 @@ PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
     {"version", "errors", "parts", "losses", "bias_and_scale", "command_line", "graphs"},
-    {"files", "locks", "tasks", "__main__"},
+    {"answers", "files", "locks", "tasks", "__main__"},
     {"waveforms", "waveform_pipeline", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
     {"frontends", "length_batches", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {

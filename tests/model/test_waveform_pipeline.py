@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
+from burst2vec.answers import answer_of
 from burst2vec.tasks import TASK_PRESETS
-from burst2vec.waveform_pipeline import WaveformPipeline, answer_of
+from burst2vec.waveform_pipeline import WaveformPipeline
 from tests.training.tiny_run import tiny_model
 
 CLIPS = [np.random.default_rng(seed).normal(0, 0.1, 4000 + 800 * seed).astype(np.float32) for seed in (1, 2)]
@@ -51,5 +51,5 @@ def test_a_model_whose_clips_are_prepared_needs_the_package(model):
 
 def test_no_number_is_no_class():
     country = TASK_PRESETS["exvo"][2]
-    answer = answer_of(country, torch.full((4,), math.nan))
+    answer = answer_of(country, [math.nan] * 4)
     assert answer["label"] is None and all(map(math.isnan, answer["probabilities"].values()))
