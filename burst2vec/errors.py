@@ -6,6 +6,7 @@ means. Some are also of the standard class that a reader expects, such as ``OSEr
 
 import errno
 import shutil
+import sys
 from pathlib import Path
 
 
@@ -14,6 +15,12 @@ class Burst2VecError(ValueError):
 
     The message names the path, row or key, the value found, what is allowed, and the call that mends it.
     """
+
+
+def refused(error: Exception) -> int:
+    """Print why a command line is refused, in one line on stderr; returns the exit status."""
+    print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)
+    return 2
 
 
 class WaveformError(Burst2VecError):

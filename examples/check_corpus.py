@@ -16,27 +16,25 @@ import argparse
 import io
 import json
 import sys
+from typing import TYPE_CHECKING
 
-from burst2vec.data.checking import CorpusCheck, check_corpus
-from burst2vec.data.checking.check_report import FORMATS, write_report
-from burst2vec.data.checking.check_tables import contents_table, lacking_clips, printed_table, sound_table
-from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
-from burst2vec.data.corpora.record import PrintedCounts
-from burst2vec.errors import Burst2VecError
-from burst2vec.experiment.corpus_keys import choices, settings_of
-from burst2vec.experiment.execute import refused
-from burst2vec.experiment.inputs import read_corpora, tasks_of
-from burst2vec.experiment.recipes import parse_run
-from burst2vec.experiment.sections import CorpusArguments
+from burst2vec.command_line.declared import choices_of_corpora, constants, corpora
+from burst2vec.errors import Burst2VecError, refused
+
+if TYPE_CHECKING:
+    from burst2vec.data.checking import CorpusCheck
+    from burst2vec.data.corpora.record import PrintedCounts
+
+FORMATS = constants("data/checking/check_report.py")["FORMATS"]
 
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
+    options.add_argument("corpus", nargs="?", choices=sorted(corpora()), help="the corpus; left out with --recipe")
     options.add_argument("--recipe", help="a recipe, whose sections data and model say what to read")
     options.add_argument("--data_dir", help="the corpus's folder")
     options.add_argument("--more_dirs", nargs="+", metavar="FOLDER", help="further folders of it, for emogator")
-    for key, (words, about) in choices().items():
+    for key, (words, about) in choices_of_corpora().items():
         options.add_argument(f"--{key}", choices=words, help=about)
     options.add_argument("--cache_dir", help="of the datasets library")
     options.add_argument("--num_proc", type=int, help="processes to decode with (default: as many as there are cores)")
@@ -49,28 +47,35 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def check(options: argparse.Namespace) -> tuple[str, CorpusCheck, PrintedCounts | None]:
+def check(options: argparse.Namespace) -> "tuple[str, CorpusCheck, PrintedCounts | None]":
     """The corpus's name, its check, and what a paper printed of it.
 
     Readers let speakers in two splits through here: the check names them all.
     """
+    from burst2vec.data.checking import check_corpus
+    from burst2vec.data.corpora import CORPORA, known_tasks, load_bursts, lost_in_reading
+    from burst2vec.experiment.corpus_keys import settings_of
+    from burst2vec.experiment.inputs import read_corpora, tasks_of
+    from burst2vec.experiment.recipes import parse_run
+    from burst2vec.experiment.sections import CorpusArguments
+
     allow = options.allow_shared_speakers
-    chosen = {key: getattr(options, key) for key in choices()}
+    chosen = {key: getattr(options, key) for key in choices_of_corpora()}
     more = {} if options.more_dirs is None else {"more_dirs": options.more_dirs}
     if options.recipe is not None:
         settings = {"data_dir": options.data_dir, "cache_dir": options.cache_dir, **chosen}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", value)]
         words += [word for key, folders in more.items() for word in (f"--{key}", json.dumps(folders))]
         run = parse_run([options.recipe, *words])
-        corpora = run.data.corpora
+        described = run.data.corpora
         tasks = tasks_of(run)
-        allow = allow or any(corpus.allow_shared_speakers for corpus in corpora.values())
-        for described in corpora.values():
-            described.allow_shared_speakers = "allow_shared_speakers" in CORPORA[described.corpus].takes
-        title, corpus = " + ".join(corpora), read_corpora(run.data, tasks)
+        allow = allow or any(corpus.allow_shared_speakers for corpus in described.values())
+        for one in described.values():
+            one.allow_shared_speakers = "allow_shared_speakers" in CORPORA[one.corpus].takes
+        title, corpus = " + ".join(described), read_corpora(run.data, tasks)
         printed = None if run.data.mix is not None else CORPORA[run.data.corpus].printed
         mixed = run.data.mix is not None
-        lost = [loss for name in corpora for loss in _lost(corpora[name], tasks, f"{name}/" if mixed else "")]
+        lost = [loss for name in described for loss in _lost(described[name], tasks, f"{name}/" if mixed else "")]
     else:
         title, printed = options.corpus, CORPORA[options.corpus].printed
         asked = CorpusArguments(title, options.data_dir, **chosen, **more)
@@ -81,8 +86,11 @@ def check(options: argparse.Namespace) -> tuple[str, CorpusCheck, PrintedCounts 
     return title, check_corpus(corpus, tasks, options.num_proc, allow, lost), printed
 
 
-def _lost(corpus: CorpusArguments, tasks, prefix: str) -> list:
+def _lost(corpus, tasks, prefix: str) -> list:
     """What a recipe's corpus does not read of its folder, under the names that a mixture gives its clips."""
+    from burst2vec.data.corpora import lost_in_reading
+    from burst2vec.experiment.corpus_keys import settings_of
+
     settings = settings_of(corpus, tasks=tasks, allow_shared_speakers=True)
     found = lost_in_reading(corpus.corpus, corpus.data_dir, **settings)
     return [loss._replace(name=prefix + loss.name) for loss in found]
@@ -90,6 +98,10 @@ def _lost(corpus: CorpusArguments, tasks, prefix: str) -> list:
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
+    from burst2vec.data.checking.check_report import write_report
+    from burst2vec.data.checking.check_tables import contents_table, lacking_clips, printed_table, sound_table
+    from burst2vec.data.corpora import CORPORA
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that the console does not
     if (options.corpus is None) == (options.recipe is None):

@@ -10,10 +10,7 @@ It writes comparison.md and comparison.json.
 import argparse
 import sys
 
-from burst2vec.comparison.aligning import read_systems
-from burst2vec.comparison.comparing import compare_runs, write_comparison
-from burst2vec.errors import Burst2VecError
-from burst2vec.experiment.execute import refused
+from burst2vec.errors import Burst2VecError, refused
 
 
 def main(arguments=None) -> int:
@@ -26,6 +23,9 @@ def main(arguments=None) -> int:
     parser.add_argument("--split", choices=("validation", "test"), default="validation", help="default validation")
     parser.add_argument("--out", default="reports/comparison", help="folder of the report; default reports/comparison")
     args = parser.parse_args(arguments)
+    from burst2vec.comparison.aligning import read_systems
+    from burst2vec.comparison.comparing import compare_runs, write_comparison
+
     try:
         systems = read_systems(args.runs)
         print(write_comparison(*compare_runs(systems, args.data_dir, args.cache_dir, args.split), args.split, args.out))

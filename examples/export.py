@@ -13,11 +13,7 @@ Exit status: 0; 2 refused, also where the graph differs from torch: nothing is w
 import argparse
 import sys
 
-from burst2vec.errors import Burst2VecError
-from burst2vec.experiment.execute import refused
-from burst2vec.exporting import TOLERANCE, export
-from burst2vec.prediction import load_pipeline
-from burst2vec.prediction.clip_sources import sources_of
+from burst2vec.errors import Burst2VecError, refused
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,6 +35,10 @@ def main(arguments: list[str]) -> int:
     options = given.parse_args(arguments)
     if options.max_clips < 2:
         given.error(f"--max_clips is {options.max_clips}; it must be 2 or more")
+    from burst2vec.exporting import TOLERANCE, export
+    from burst2vec.prediction import load_pipeline
+    from burst2vec.prediction.clip_sources import sources_of
+
     try:
         clips = None
         if options.clips:

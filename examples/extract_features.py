@@ -12,48 +12,52 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from datasets import Dataset
+from burst2vec.command_line.declared import choices_of_corpora, corpora, feature_sets
+from burst2vec.errors import Burst2VecError, refused
 
-from burst2vec.audio import read_transforms
-from burst2vec.data.clips import BadClip, check_clips
-from burst2vec.data.corpora import CORPORA, load_bursts
-from burst2vec.data.processes import usable_cores
-from burst2vec.errors import Burst2VecError
-from burst2vec.experiment.corpus_keys import choices, settings_of
-from burst2vec.experiment.execute import refused
-from burst2vec.experiment.inputs import prepare_clips, read_corpora, tasks_of
-from burst2vec.experiment.recipes import parse_run
-from burst2vec.experiment.sections import CorpusArguments
-from burst2vec.features import FEATURE_FAMILIES, FEATURE_SETS, WrittenFeatures, folder_name, write_features
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from burst2vec.data.clips import BadClip
+    from burst2vec.features import WrittenFeatures
 
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("corpus", nargs="?", choices=sorted(CORPORA), help="the corpus; left out with --recipe")
+    options.add_argument("corpus", nargs="?", choices=sorted(corpora()), help="the corpus; left out with --recipe")
     options.add_argument("--recipe", help="a recipe, whose section data says what to read and how to clean it")
     options.add_argument("--data_dir", help="the corpus's folder")
     options.add_argument("--more_dirs", nargs="+", metavar="FOLDER", help="further folders of it, for emogator")
-    for key, (words, about) in choices().items():
+    for key, (words, about) in choices_of_corpora().items():
         options.add_argument(f"--{key}", choices=words, help=about)
     options.add_argument("--cache_dir", help="of the datasets library")
-    families = ", ".join(f"{name}:{family.argument}" for name, family in FEATURE_FAMILIES.items())
+    sets, families = feature_sets()
     options.add_argument(
         "--features",
         nargs="+",
-        default=list(FEATURE_SETS),
-        help=f"which of {', '.join(FEATURE_SETS)}, {families} (default: {' '.join(FEATURE_SETS)})",
+        default=sets,
+        help=f"which of {', '.join([*sets, *families])} (default: {' '.join(sets)})",
     )
     options.add_argument("--out", required=True, help="folder for the tables: new, or written before")
     options.add_argument("--num_proc", type=int, help="processes (default: as many as there are cores)")
     return options
 
 
-def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list[BadClip]]:
+def read_clips(options: argparse.Namespace) -> "tuple[Mapping[str, Dataset], list[BadClip]]":
     """The clips of each split that can be read, and those that cannot."""
+    from burst2vec.audio import read_transforms
+    from burst2vec.data.clips import check_clips
+    from burst2vec.data.corpora import load_bursts
+    from burst2vec.experiment.corpus_keys import settings_of
+    from burst2vec.experiment.inputs import prepare_clips, read_corpora, tasks_of
+    from burst2vec.experiment.recipes import parse_run
+    from burst2vec.experiment.sections import CorpusArguments
+
     places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
     more = {} if options.more_dirs is None else {"more_dirs": options.more_dirs}
-    chosen = {key: getattr(options, key) for key in choices()}
+    chosen = {key: getattr(options, key) for key in choices_of_corpora()}
     if options.recipe is not None:
         settings = {**places, **chosen, "preprocessing_num_workers": options.num_proc}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
@@ -72,7 +76,7 @@ def read_clips(options: argparse.Namespace) -> tuple[Mapping[str, Dataset], list
     return readable, [clip for _, bad in checked.values() for clip in bad]
 
 
-def describe(feature_set: str, done: WrittenFeatures) -> str:
+def describe(feature_set: str, done: "WrittenFeatures") -> str:
     speed = f", {done.made / done.seconds:.1f} clips a second" if done.made else ""
     mended = "".join(f"\n  {clips:,} clips: {note}" for note, clips in sorted(done.notes.items()))
     return f"{feature_set}: {done.made:,} made, {done.kept:,} kept from before{speed}; {done.folder}{mended}"
@@ -81,6 +85,9 @@ def describe(feature_set: str, done: WrittenFeatures) -> str:
 def main(arguments: list[str]) -> int:
     """Returns 0; 2 where the command cannot be done. Clips that cannot be read are named and left out."""
     options = parser().parse_args(arguments)
+    from burst2vec.data.processes import usable_cores
+    from burst2vec.features import folder_name, write_features
+
     if (options.corpus is None) == (options.recipe is None):
         parser().error("name a corpus, or give --recipe with a file; one of the two")
     if options.num_proc is None:

@@ -17,13 +17,7 @@ import sys
 from pathlib import Path
 
 from burst2vec.audio.burst_regions import regions_of
-from burst2vec.errors import Burst2VecError, RunError
-from burst2vec.experiment.execute import refused
-from burst2vec.prediction import find_bursts, load_pipeline
-from burst2vec.prediction.finding import named_recordings
-from burst2vec.prediction.prediction_tables import check_table_path, save_table
-from burst2vec.prediction.region_files import file_names, hume_json, write_audacity, write_hume
-from burst2vec.prediction.region_pictures import draw_bursts
+from burst2vec.errors import Burst2VecError, RunError, refused
 
 SHOWN = 20  # bursts, where no table is written
 ABOUT = {
@@ -54,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace) -> None:
     """Refuse before anything is read what could not be written."""
+    from burst2vec.prediction.prediction_tables import check_table_path
+
     if options.out is not None:
         check_table_path(options.out, options.overwrite)
     if options.format == "hume" and (options.model is None or not str(options.out).endswith(".json")):
@@ -65,6 +61,12 @@ def check(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from burst2vec.prediction import find_bursts, load_pipeline
+    from burst2vec.prediction.finding import named_recordings
+    from burst2vec.prediction.prediction_tables import save_table
+    from burst2vec.prediction.region_files import file_names, hume_json, write_audacity, write_hume
+    from burst2vec.prediction.region_pictures import draw_bursts
+
     check(options)
     recordings = dict(named_recordings(options.recordings))
     places = {kind: getattr(options, kind) and Path(getattr(options, kind)) for kind in ("labels", "pictures")}

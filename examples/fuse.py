@@ -15,18 +15,13 @@ It writes predictions, fusion.json, fusion.md, fusion.png, metrics.json and, for
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from burst2vec.comparison.aligning import align, data_of, label_splits, read_systems
-from burst2vec.comparison.fusing import fuse
-from burst2vec.comparison.fusion_files import write_fusion
-from burst2vec.comparison.fusion_plan import FusionPlan, read_plan
-from burst2vec.comparison.fusion_recipes import load_fusion, runs_by_seed
-from burst2vec.comparison.pictures import plot_fusion
-from burst2vec.errors import Burst2VecError, RecipeError
-from burst2vec.experiment.building import claim_folder
-from burst2vec.experiment.execute import refused
-from burst2vec.experiment.finished import FinishedRun, names_of
-from burst2vec.experiment.recipe_files import from_json
+from burst2vec.errors import Burst2VecError, RecipeError, refused
+
+if TYPE_CHECKING:
+    from burst2vec.comparison.fusion_plan import FusionPlan
+    from burst2vec.experiment.finished import FinishedRun
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,6 +74,8 @@ def fuse_recipe(args: argparse.Namespace) -> list[Path]:
     """Fuse what a recipe names, seed by seed; the folders that were written."""
     if given := [key for key in ("way", "weights", "tasks") if getattr(args, key) is not None]:
         raise RecipeError(f"the recipe says how to fuse; leave out {'--' + (args.way or given[0])}")
+    from burst2vec.comparison.fusion_recipes import load_fusion, runs_by_seed
+
     recipe = load_fusion(args.runs[0])
     by_seed, notes = runs_by_seed(recipe, args.runs_dir, args.seed)
     print("\n".join(notes))
@@ -89,8 +86,13 @@ def fuse_recipe(args: argparse.Namespace) -> list[Path]:
     return list(folders.values())
 
 
-def given_runs(args: argparse.Namespace) -> tuple[FusionPlan, dict[str, FinishedRun]]:
+def given_runs(args: argparse.Namespace) -> "tuple[FusionPlan, dict[str, FinishedRun]]":
     """The plan and the runs that the command line gives, under short names."""
+    from burst2vec.comparison.aligning import read_systems
+    from burst2vec.comparison.fusion_plan import FusionPlan, read_plan
+    from burst2vec.experiment.finished import names_of
+    from burst2vec.experiment.recipe_files import from_json
+
     if args.tasks is not None:
         if args.runs:
             raise RecipeError(f"--tasks names the runs of each task; leave out {args.runs[0]}")
@@ -108,9 +110,19 @@ def given_runs(args: argparse.Namespace) -> tuple[FusionPlan, dict[str, Finished
 
 
 def fuse_runs(
-    args: argparse.Namespace, plan: FusionPlan, systems: dict[str, FinishedRun], out: Path, recipe: dict | None = None
+    args: argparse.Namespace,
+    plan: "FusionPlan",
+    systems: "dict[str, FinishedRun]",
+    out: Path,
+    recipe: dict | None = None,
 ) -> None:
     """Fuse the runs as the plan says and write everything into ``out``."""
+    from burst2vec.comparison.aligning import align, data_of, label_splits
+    from burst2vec.comparison.fusing import fuse
+    from burst2vec.comparison.fusion_files import write_fusion
+    from burst2vec.comparison.pictures import plot_fusion
+    from burst2vec.experiment.building import claim_folder
+
     tasks, answer, given = plan.resolve(systems, "fusion")
     first = next(iter(systems.values()))
     data = data_of(first, args.data_dir, cache_dir=args.cache_dir, team=args.team, submission=args.submission)

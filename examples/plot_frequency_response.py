@@ -10,8 +10,7 @@ Magimai-Doss and Collobert (2019): the sum of the filters' spectra, each divided
 import argparse
 import sys
 
-from burst2vec.comparison.filter_response import plot_frequency_responses
-from burst2vec.errors import Burst2VecError
+from burst2vec.errors import Burst2VecError, refused
 
 
 def main(arguments=None) -> int:
@@ -21,11 +20,12 @@ def main(arguments=None) -> int:
     parser.add_argument("models", nargs="+", help="folders of saved models")
     parser.add_argument("--out", default="frequency_response.png", help="the picture; default frequency_response.png")
     args = parser.parse_args(arguments)
+    from burst2vec.comparison.filter_response import plot_frequency_responses
+
     try:
         print(plot_frequency_responses(args.models, args.out))
     except (Burst2VecError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     return 0
 
 

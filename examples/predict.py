@@ -13,10 +13,8 @@ import argparse
 import sys
 import time
 
-from burst2vec.errors import Burst2VecError
-from burst2vec.experiment.execute import refused
-from burst2vec.prediction import ON_BAD, predict
-from burst2vec.prediction.clip_sources import left_alone
+from burst2vec.command_line.declared import constants
+from burst2vec.errors import Burst2VecError, refused
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--out", required=True, metavar="TABLE", help="a new file: .csv, .parquet or .json")
     options.add_argument(
         "--on_bad_clip",
-        choices=ON_BAD,
+        choices=constants("prediction/predicting.py")["ON_BAD"],
         default="report",
         help="a row with the reason, no row, or stop at the first (default: report)",
     )
@@ -45,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
+    from burst2vec.prediction import predict
+    from burst2vec.prediction.clip_sources import left_alone
+
     clips = options.clips[0] if len(options.clips) == 1 else options.clips
     settings = {name: getattr(options, name) for name in ("on_bad_clip", "batch_size", "num_proc", "features")}
     started = time.monotonic()

@@ -13,8 +13,7 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 
 from burst2vec.audio.transforms import TRANSFORMS, transform_options
-from burst2vec.data.preprocessing import FAILURES, preprocess_folder
-from burst2vec.errors import Burst2VecError
+from burst2vec.errors import Burst2VecError, refused
 
 # Burst2Vec, section 4.1, has 16 kHz at -3 dBFS RMS. The rest and the order are our choice: what is slower than a voice
 # goes before the noise is estimated, silence is cut when noise no longer fills it, and the level is that of what is
@@ -58,11 +57,12 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     if options.num_proc is not None and options.num_proc < 1:
         parser.error(f"--num_proc {options.num_proc}: give 1 or more")
+    from burst2vec.data.preprocessing import FAILURES, preprocess_folder
+
     try:
         done = preprocess_folder(options.in_dir, options.out_dir, options.steps, options.num_proc)
     except (Burst2VecError, OSError, BrokenProcessPool) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refused(error)
     print(f"{done.made} made, {done.kept} kept from before, {len(done.failures)} failed")
     print(f"left alone: {done.left_alone} files that are not audio, {done.links} links that lead elsewhere")
     if done.orphans:

@@ -11,12 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.comparison.paper_marks import mark_table
-from burst2vec.comparison.paper_tables import format_table, load_tables, papers_order
-from burst2vec.comparison.pictures import plot_report
-from burst2vec.comparison.report import find_runs, rows_of, write_report
-from burst2vec.errors import Burst2VecError
-from burst2vec.experiment.execute import refused
+from burst2vec.errors import Burst2VecError, refused
 
 
 def main(arguments=None) -> int:
@@ -28,6 +23,11 @@ def main(arguments=None) -> int:
     parser.add_argument("--data_dir", nargs="+", default=[], help="the corpus's folder, of a mixture NAME=FOLDER each")
     parser.add_argument("--cache_dir", help="where datasets keeps its cache")
     args = parser.parse_args(arguments)
+    from burst2vec.comparison.paper_marks import mark_table
+    from burst2vec.comparison.paper_tables import format_table, load_tables, papers_order
+    from burst2vec.comparison.pictures import plot_report
+    from burst2vec.comparison.report import find_runs, rows_of, write_report
+
     out = Path(args.out)
     runs, skipped = find_runs(args.folders)
     if not runs:

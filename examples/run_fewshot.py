@@ -16,30 +16,21 @@ interruption, --resume computes the others alone.
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from burst2vec.command_line.declared import constants
+from burst2vec.errors import Burst2VecError, RunError, refused
 
-from burst2vec.comparison.fewshot import (
-    Trial,
-    answer_speakers,
-    described,
-    keep_trial,
-    official_predictions,
-    read_clips,
-)
-from burst2vec.comparison.fewshot_report import measure, write_report
-from burst2vec.errors import Burst2VecError, RunError
-from burst2vec.experiment.baseline import from_record
-from burst2vec.experiment.building import claim_folder, load_extractor, load_model
-from burst2vec.experiment.execute import refused
-from burst2vec.experiment.finished import FinishedRun, read_run
-from burst2vec.experiment.recipes import Run, parse_run
-from burst2vec.experiment.submitting import FEW_SHOT, write_submission
-from burst2vec.personalising import BIAS_AND_SCALE, LEARNING_RATE, RECURRENT_RATE, STEPS, Tuning
-from burst2vec.scoring import answered_forms
+if TYPE_CHECKING:
+    from burst2vec.comparison.fewshot import Trial
+    from burst2vec.experiment.finished import FinishedRun
+    from burst2vec.experiment.recipes import Run
+    from burst2vec.personalising import Tuning
 
 PREDICTS = ("--do_train", "false")
-RATES = f"learning rate of tuning; default {LEARNING_RATE:g}, with the recurrent part {RECURRENT_RATE:g}"
+TUNING = constants("personalising.py")
+BIAS_AND_SCALE, STEPS = TUNING["BIAS_AND_SCALE"], TUNING["STEPS"]
+RATES = "learning rate of tuning; default {LEARNING_RATE:g}, of the recurrent part {RECURRENT_RATE:g}".format(**TUNING)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments=None) -> int:
     args, keys = parser().parse_known_args(arguments)
+    from burst2vec.comparison.fewshot import Trial
+    from burst2vec.experiment.building import claim_folder
+    from burst2vec.experiment.finished import read_run
+    from burst2vec.experiment.recipes import parse_run
+
     try:
         folder = Path(args.out or Path(args.run, f"fewshot_{args.split}"))
         trial = Trial(
@@ -93,13 +89,24 @@ def main(arguments=None) -> int:
     return 0
 
 
-def tuning_of(way: str, args: argparse.Namespace) -> Tuning:
+def tuning_of(way: str, args: argparse.Namespace) -> "Tuning":
     """What a word behind ``--tune`` means."""
+    from burst2vec.personalising import Tuning
+
     return Tuning(way if way == BIAS_AND_SCALE else way.split(","), args.steps, args.rate)
 
 
-def personalise_run(finished: FinishedRun, run: Run, trial: Trial, split: str, folder: Path) -> str:
+def personalise_run(finished: "FinishedRun", run: "Run", trial: "Trial", split: str, folder: Path) -> str:
     """Everything of one run and split, written into ``folder``; what the console says of it."""
+    import torch
+
+    from burst2vec.comparison.fewshot import answer_speakers, described, keep_trial, official_predictions, read_clips
+    from burst2vec.comparison.fewshot_report import measure, write_report
+    from burst2vec.experiment.baseline import from_record
+    from burst2vec.experiment.building import load_extractor, load_model
+    from burst2vec.experiment.submitting import FEW_SHOT, write_submission
+    from burst2vec.scoring import answered_forms
+
     model, extractor = load_model(finished.folder).eval(), load_extractor(finished.folder)
     for tuning in trial.tunings.values():
         tuning.refuse_for(model)

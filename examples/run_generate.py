@@ -8,7 +8,17 @@ sections can be changed on the command line; without arguments, the recipes are 
 
 import sys
 
-from burst2vec.generation.generation_run import main
+from burst2vec.command_line.generate_help import generate_help
+
+
+def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(generate_help())
+        return 0
+    from burst2vec.generation.generation_run import main as generate
+
+    return generate(arguments)
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

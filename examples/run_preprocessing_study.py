@@ -23,11 +23,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.comparison.study import read_stages, run_study, stages_for, table_1, write_study
-from burst2vec.errors import Burst2VecError, RunError
-from burst2vec.experiment.execute import refused
-from burst2vec.experiment.plots import plot_study
-from burst2vec.experiment.recipes import load_recipe
+from burst2vec.errors import Burst2VecError, RunError, refused
 
 
 def main(arguments=None) -> int:
@@ -45,6 +41,10 @@ def main(arguments=None) -> int:
     # First or not at all: argparse would take the value of a recipe's key for it.
     recipe = given.pop(0) if given and not given[0].startswith("-") else None
     args, options = parser.parse_known_args(given)
+    from burst2vec.comparison.study import read_stages, run_study, stages_for, table_1, write_study
+    from burst2vec.experiment.plots import plot_study
+    from burst2vec.experiment.recipes import load_recipe
+
     try:
         if recipe is None and args.stages:
             raise RunError("--stages needs the model's recipe, as the first argument")

@@ -12,18 +12,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from burst2vec.comparison.report import find_runs, format_rows, rows_of
-from burst2vec.comparison.study import Stage, run_or_read
-from burst2vec.errors import Burst2VecError, RecipeError
-from burst2vec.experiment.execute import refused
-from burst2vec.experiment.finished import read_run
-from burst2vec.experiment.recipes import parse_run
+from burst2vec.errors import Burst2VecError, RecipeError, refused
 
 SPLIT = "validation"  # whose scores the best run has
 
 
 def best_of(folders: list[Path], score: str, greater_is_better: bool) -> str:
     """A line that names the run with the best of a validation score."""
+    from burst2vec.experiment.finished import read_run
+
     found = {folder: read_run(folder).record.scores.get(SPLIT, {}).get(score) for folder in folders}
     found = {folder: value for folder, value in found.items() if value is not None}
     if not found:
@@ -39,6 +36,10 @@ def main(arguments=None) -> int:
     parser.add_argument("recipe", help="the learner")
     parser.add_argument("--seeds", type=int, default=5, help="how many; default 5")
     args, options = parser.parse_known_args(arguments)
+    from burst2vec.comparison.report import find_runs, format_rows, rows_of
+    from burst2vec.comparison.study import Stage, run_or_read
+    from burst2vec.experiment.recipes import parse_run
+
     try:
         if args.seeds < 1:
             raise RecipeError(f"--seeds {args.seeds}: give 1 or more")

@@ -13,16 +13,13 @@ Writes scores.md (as printed), scores.json, nearest.csv (the nearest real clip o
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from burst2vec.errors import Burst2VecError, CorpusError, refused
 
-from burst2vec.data.processes import usable_cores
-from burst2vec.errors import Burst2VecError, CorpusError
-from burst2vec.experiment.execute import refused
-from burst2vec.features import extract_features, find_feature_set, public_name
-from burst2vec.generation.comparing_clips import FEWEST, Clips, compare_clips, read_statistics_folder
-from burst2vec.generation.comparison_report import format_comparison, write_comparison
-from burst2vec.generation.emotion_folders import EmotionClips, read_emotion_clips, read_ratings
+if TYPE_CHECKING:
+    from burst2vec.generation.comparing_clips import Clips
+    from burst2vec.generation.emotion_folders import EmotionClips
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,7 +40,12 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def vectors_of(clips: EmotionClips, feature_set: str, cache_dir: str | None, num_proc: int) -> Clips:
+def vectors_of(clips: "EmotionClips", feature_set: str, cache_dir: str | None, num_proc: int) -> "Clips":
+    import numpy as np
+
+    from burst2vec.features import extract_features
+    from burst2vec.generation.comparing_clips import Clips
+
     made = extract_features(
         clips.clips, feature_set, num_proc, desc=f"Computing vectors of {clips.folder.name}", cache_dir=cache_dir
     )
@@ -51,8 +53,11 @@ def vectors_of(clips: EmotionClips, feature_set: str, cache_dir: str | None, num
     return Clips(vectors.astype(np.float64), clips.emotions, list(made["file_id"]))
 
 
-def read_folders(options: argparse.Namespace, num_proc: int) -> dict[str, EmotionClips]:
+def read_folders(options: argparse.Namespace, num_proc: int) -> "dict[str, EmotionClips]":
     """Generated, real and held-out clips; every emotion that was generated has enough of each."""
+    from burst2vec.generation.comparing_clips import FEWEST
+    from burst2vec.generation.emotion_folders import read_emotion_clips
+
     folders = {"generated": options.fake_dir, "real": options.real_dir, "held_out": options.held_out}
     read = {
         name: read_emotion_clips(folder, options.cache_dir, num_proc)
@@ -77,6 +82,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.k < 1:
         parser().error(f"--k {options.k}: give 1 or more")
+    from burst2vec.data.processes import usable_cores
+    from burst2vec.features import find_feature_set, public_name
+    from burst2vec.generation.comparing_clips import compare_clips, read_statistics_folder
+    from burst2vec.generation.comparison_report import format_comparison, write_comparison
+    from burst2vec.generation.emotion_folders import read_ratings
+
     num_proc = options.num_proc or usable_cores()
     feature_set = f"embedding:{options.model}"
     try:

@@ -1,18 +1,22 @@
 """The command ``burst2vec``: each sub-command is the ``main`` of a file of examples/.
 
-Only the standard library is imported here, so that ``burst2vec --help`` does not wait for torch. For the same reason
-the wheel holds this room a second time, as the package ``burst2vec_command_line``: an entry point inside burst2vec
-would import burst2vec first.
+Only the standard library is imported here, so that no ``--help`` waits for torch: a command's file has imports that
+take seconds behind its parsing, and its parser reads what the package declares by ``declared``. For the same reason the
+wheel holds this room a second time, as the package ``burst2vec_command_line``: an entry point inside burst2vec would
+import burst2vec first.
 """
 
 import ast
 import difflib
 import os
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
 from .shipped import recipe_names, shipped
-from .train_help import train_help
+
+PACKAGE = "burst2vec"
 
 SUB_COMMANDS = {
     "train": "run_exvo.py",
@@ -68,15 +72,31 @@ def main(arguments: list[str] | None = None) -> int:
         meant = f"did you mean {near[0]}? " if near else ""
         print(f"error: no command {name!r}; {meant}commands: {', '.join([RECIPES, *SUB_COMMANDS])}", file=sys.stderr)
         return 2
-    if name == "train" and {"-h", "--help"} & set(others):  # as its file does, which takes the imports of a run
-        print(train_help())
-        return 0
     sys.argv = [f"burst2vec {name}", *others]  # argparse takes its program's name from here
     file = shipped("commands") / SUB_COMMANDS[name]
     spec = spec_from_file_location(file.stem, file)
     command = module_from_spec(spec)
-    spec.loader.exec_module(command)
-    return command.main(others)
+    with past_the_door() if {"-h", "--help"} & set(others) else nullcontext():
+        spec.loader.exec_module(command)
+        return command.main(others)
+
+
+@contextmanager
+def past_the_door() -> Iterator[None]:
+    """Let modules of burst2vec be imported without the package's own file, which imports torch; for a help.
+
+    A command's file imports what takes seconds behind its parsing, so a help needs light modules alone. Where burst2vec
+    is imported already, nothing is done.
+    """
+    if PACKAGE in sys.modules:
+        yield
+        return
+    sys.modules[PACKAGE] = module_from_spec(find_spec(PACKAGE))  # made, not executed
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+            del sys.modules[name]
 
 
 def command_list() -> str:

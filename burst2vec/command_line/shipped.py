@@ -13,6 +13,11 @@ IN_A_CHECKOUT = {
 }
 
 
+def package_folder() -> Path:
+    """Where the package lies; found, not imported: that takes seconds."""
+    return Path(find_spec("burst2vec").origin).parent
+
+
 def shipped(what: str) -> Path:
     """The path of ``recipes``, ``tables``, ``commands`` or ``metrics`` that come with burst2vec, or of a file in one.
 
@@ -24,7 +29,7 @@ def shipped(what: str) -> Path:
     Raises:
         FileNotFoundError: nothing of that name comes with the package.
     """
-    package = Path(find_spec("burst2vec").origin).parent  # found, not imported: that takes seconds
+    package = package_folder()
     kind, *inside = Path(what).parts
     for folder in (package / kind, package.parent / IN_A_CHECKOUT.get(kind, kind)):
         if kind in IN_A_CHECKOUT and (found := folder.joinpath(*inside)).exists():

@@ -1,15 +1,8 @@
-"""What ``burst2vec train --help`` prints, within a fraction of a second: burst2vec's own keys, read from the source.
+"""What ``burst2vec train --help`` prints: burst2vec's own keys."""
 
-To ask the dataclasses for their fields would import torch, transformers and datasets first, which takes seconds.
-"""
-
-import ast
 import textwrap
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
-from typing import NamedTuple
 
+from .declared import Key, corpora, keys_of, keys_of_corpora
 from .shipped import recipe_names
 
 USAGE = """usage: burst2vec train RECIPE [--key value …]
@@ -38,17 +31,7 @@ SECTIONS = {
     "model": ("experiment/sections.py", ("ModelArguments",), "_key"),
     "training": ("training/arguments.py", ("Burst2VecTrainingArguments",), "_default"),
 }
-CORPORA = "data/corpora"  # a corpus's keys are the settings that its file declares
 WIDTH = 120
-
-
-class Key(NamedTuple):
-    """A key of a recipe: its name, what may be given, as text, what it is without, and what it is."""
-
-    name: str
-    choices: str
-    default: str
-    about: str
 
 
 def train_help() -> str:
@@ -78,66 +61,7 @@ def _recipes_by_paper() -> list[str]:
 
 def own_keys() -> dict[str, list[Key]]:
     """The keys of each section of a recipe, in the order of their declaration."""
-    package = Path(find_spec("burst2vec").origin).parent
-    keys = {
-        section: [key for key, _ in _declared(package / file, classes, call)]
-        for section, (file, classes, call) in SECTIONS.items()
-    }
-    keys["data"] = _with_corpora(keys["data"], package / CORPORA)
+    keys = {section: keys_of(*declared) for section, declared in SECTIONS.items()}
+    (corpus, data_dir), others = keys["data"][:2], keys["data"][2:]  # of any corpus, and of what is done to its clips
+    keys["data"] = [corpus._replace(choices="|".join(corpora())), data_dir, *keys_of_corpora(), *others]
     return keys
-
-
-def _with_corpora(keys: list[Key], folder: Path) -> list[Key]:
-    """The keys of the section data, and behind those of any corpus, corpus and data_dir, the settings of each."""
-    corpora = _constants(folder / "loading.py")["NAMES"]
-    taken: dict[str, dict[str, Key]] = {}
-    for corpus in corpora:
-        for key, said in _declared(folder / f"{corpus}.py", None, "setting"):
-            if not said.get("of_run"):
-                taken.setdefault(said.get("key") or key.name, {})[corpus] = key
-    settings = []
-    for name, by_corpus in taken.items():
-        about = " ".join(dict.fromkeys(key.about for key in by_corpus.values()))
-        one = next(iter(by_corpus.values()))
-        not_given = one.default if one.default == "False" else "None"
-        settings.append(Key(name, one.choices, not_given, f"For {', '.join(by_corpus)}: {about}"))
-    any_corpus = [key._replace(choices="|".join(corpora)) if key.name == "corpus" else key for key in keys[:2]]
-    return [*any_corpus, *settings, *keys[2:]]
-
-
-def _declared(file: Path, classes: tuple[str, ...] | None, call: str) -> Iterator[tuple[Key, dict]]:
-    """The keys that classes of a file declare by a call, and what that says of their place in a recipe."""
-    constants = {**_constants(file.with_name("record.py")), **_constants(file)}
-    for of_class in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(of_class, ast.ClassDef) and (classes is None or of_class.name in classes):
-            for line in of_class.body:
-                if isinstance(line, ast.AnnAssign) and getattr(getattr(line.value, "func", None), "id", None) == call:
-                    default, about = (_value(given, constants) for given in line.value.args)
-                    said = {given.arg: given.value for given in line.value.keywords}
-                    said = {name: ast.literal_eval(said[name]) for name in ("key", "of_run") if name in said}
-                    yield Key(line.target.id, _choices(line.annotation), str(default), about), said
-
-
-def _constants(file: Path) -> dict:
-    """The texts and lists of them that a file gives names."""
-    body = ast.parse(file.read_text(encoding="utf-8")).body if file.exists() else []
-    found = {}
-    for line in body:
-        if isinstance(line, ast.Assign) and isinstance(line.value, (ast.Constant, ast.Tuple)):
-            try:
-                found[line.targets[0].id] = ast.literal_eval(line.value)
-            except (ValueError, AttributeError):
-                pass  # no plain value
-    return found
-
-
-def _value(given: ast.expr, constants: dict):
-    return constants[given.id] if isinstance(given, ast.Name) else ast.literal_eval(given)
-
-
-def _choices(annotation: ast.expr) -> str:
-    """``skip|raise`` of ``Literal["skip", "raise"]``; nothing of another type."""
-    if isinstance(annotation, ast.Subscript) and getattr(annotation.value, "id", None) == "Literal":
-        named = [choice.value for choice in getattr(annotation.slice, "elts", []) if isinstance(choice, ast.Constant)]
-        return "|".join(map(str, named))
-    return ""

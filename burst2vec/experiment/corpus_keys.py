@@ -80,18 +80,3 @@ def settings_of(section, **of_run) -> dict:
         )
     own = {name: value for name, value in of_run.items() if name in corpus.takes}
     return {**{keys[key].name: value for key, value in given.items()}, **own}
-
-
-def choices() -> dict[str, tuple[tuple[str, ...], str]]:
-    """The choices and the help text of each key with fixed choices, for other command lines.
-
-    >>> choices()["audio"][0]
-    ('processed', 'raw')
-    """
-    hints = {key: (hint, made.metadata["help"]) for key, hint, made in recipe_fields()}
-    literals = {key: (typing.get_args(hint) or (hint,))[0] for key, (hint, _) in hints.items()}
-    return {
-        key: (typing.get_args(literal), hints[key][1])
-        for key, literal in literals.items()
-        if typing.get_origin(literal) is typing.Literal
-    }

@@ -1,6 +1,5 @@
 """One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ import yaml
 from transformers import ProgressCallback, set_seed
 
 from ..command_line import recipe_list
-from ..command_line.train_help import HELP_ALL, USAGE, train_help
+from ..command_line.train_help import HELP_ALL, USAGE
 from ..data.corpora.splits import speaker_key
-from ..errors import Burst2VecError
+from ..errors import Burst2VecError, refused
 from ..files import write_whole
 from ..locks import check_lock
 from ..tasks import Task
@@ -47,20 +46,14 @@ def main(arguments: list[str]) -> int:
         print("recipes that come with burst2vec:")
         print("\n".join(f"  {line}" for line in recipe_list()))
         return 2
-    if {"-h", "--help", HELP_ALL} & set(arguments):
-        print(f"{USAGE}\n{argument_parser().format_help()}" if HELP_ALL in arguments else train_help())
+    if HELP_ALL in arguments:
+        print(f"{USAGE}\n{argument_parser().format_help()}")
         return 0
     try:
         execute(parse_run(arguments))
     except Burst2VecError as error:
         return refused(error)
     return 0
-
-
-def refused(error: Exception) -> int:
-    """Print why a command line is refused, in one line on stderr; returns the exit status."""
-    print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)
-    return 2
 
 
 def execute(run: Run) -> RunRecord:

@@ -6,7 +6,7 @@ data: {corpus: hume_vb}               # the clips that it learns from
 training: {max_steps: 1000}
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +73,9 @@ class GeneratorArguments:
     """What is generated, and the network's sizes."""
 
     emotion: str | None = _key(None, "The emotion that is learnt and generated, as the corpus calls it.")
-    channels: list[int] | None = _key(None, f"Features at each scale, {list(CHANNELS)} by default.")
+    channels: list[int] | None = _key(
+        None, "Features at each of the seven scales, coarsest first; the baseline's by default."
+    )
     latent_size: int = _key(512, "Numbers of noise.")
 
     def config(self) -> BurstGeneratorConfig:
@@ -164,16 +166,6 @@ def parse_generation(arguments: list[str]) -> GenerationRun:
         given["training"]["output_dir"] = str(Path("runs", path.stem))
     sections = {section: arguments(**given[section]) for section, arguments in SECTIONS.items()}
     return GenerationRun(path.stem, record.get("description"), record.get("paper"), given, **sections)
-
-
-def describe_keys() -> str:
-    """A line for each key of the command line, by section."""
-    lines = []
-    for section, arguments in SECTIONS.items():
-        lines += ["", f"{section}:"]
-        own = [entry for entry in fields(arguments) if entry.init]
-        lines += [f"  --{entry.name:<28} {entry.metadata.get('help', '')}" for entry in own]
-    return "\n".join(lines)
 
 
 def is_generation(path: str | Path) -> bool:

@@ -11,18 +11,17 @@ from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from ..command_line.shipped import recipe_names, shipped
+from ..command_line.generate_help import generate_usage
 from ..drawing import save_figure
-from ..errors import Burst2VecError, CheckpointError, DivergenceError, RunError, WriteError
+from ..errors import Burst2VecError, CheckpointError, DivergenceError, RunError, WriteError, refused
 from ..experiment.building import claim_folder, resume_from
-from ..experiment.execute import refused
 from ..experiment.results import versions
 from ..files import drafts_of, write_json, write_whole
 from ..training.checkpoints import choose_checkpoint, remove_leftovers
 from ..training.run_fingerprint import corpus_digest
 from .burst_samples import draw_grid, draw_losses, generate_images, image_distance, write_waveforms
 from .gan_training import CHECKPOINT_FILES, Game, last_good_checkpoint
-from .generation_recipes import GenerationRun, describe_keys, fingerprint_of, is_generation, parse_generation
+from .generation_recipes import GenerationRun, fingerprint_of, parse_generation
 from .generator_card import generator_card
 from .learnt_images import BurstImages, batches_from, read_emotion
 from .mel_images import mel_image
@@ -32,17 +31,6 @@ logger = logging.getLogger(__name__)
 RECORD = "generation.json"  # written last: a folder that has it is of a finished run
 _WAVS = 4  # beside each grid
 _REAL = 256  # images that samples are compared with
-USAGE = """usage: burst2vec generate RECIPE [--key value …]
-
-Trains a generator of one emotion's bursts, as the recipe says, and writes grids and WAVs of samples, losses,
-checkpoints, the model with its card, and bursts in generated/EMOTION into --output_dir (default: runs/<recipe>):
-
-  --corpus folder --data_dir FOLDER --emotion Amusement     clips of your own, FOLDER/Amusement/001.wav
-  --max_steps 200 --sample_steps 50                         a quick trial
-  --resume_from_checkpoint true                             resume after an interruption
-
-Then: burst2vec score-generated REAL_DIR RUN/generated --model M
-"""
 
 
 def main(arguments: list[str]) -> int:
@@ -51,14 +39,9 @@ def main(arguments: list[str]) -> int:
     Returns:
         0; 2 where the recipe, the corpus or the folder is refused, or training diverged: the reason is on stderr.
     """
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        print("recipes that come with burst2vec:")
-        names = [name for name in recipe_names() if is_generation(shipped(f"recipes/{name}.yaml"))]
-        print("\n".join(f"  {name}" for name in names))
-        if arguments:
-            print(describe_keys())
-        return 0 if arguments else 2
+    if not arguments:
+        print("\n".join(generate_usage()))
+        return 2
     try:
         run_generation(parse_generation(arguments))
     except Burst2VecError as error:

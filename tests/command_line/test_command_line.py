@@ -1,5 +1,7 @@
 """The command burst2vec: quick to ask, its sub-commands are the files of examples/, and recipes go by name."""
 
+import os
+import re
 import runpy
 import subprocess
 import sys
@@ -12,27 +14,67 @@ import pytest
 from burst2vec.command_line import SUB_COMMANDS, main
 from burst2vec.command_line.shipped import near_recipes, recipe_names, shipped, shipped_recipe
 from burst2vec.command_line.train_help import own_keys
+from burst2vec.data.checking.check_report import FORMATS
+from burst2vec.data.corpora import CORPORA
 from burst2vec.experiment.recipes import argument_parser, load_recipe
 from burst2vec.experiment.sections import DataArguments, ModelArguments
+from burst2vec.features import FEATURE_FAMILIES, FEATURE_SETS
+from burst2vec.personalising import LEARNING_RATE, RECURRENT_RATE, STEPS
+from burst2vec.prediction import ON_BAD
 from burst2vec.training import Burst2VecTrainingArguments
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_help_and_the_list_of_recipes_import_nothing_that_takes_seconds(tmp_path):
-    """As the entry point starts it: under a name of its own, outside the package."""
-    (tmp_path / "burst2vec_command_line").symlink_to(ROOT / "burst2vec" / "command_line")
-    asked = (
-        "import sys; sys.path[:0] = sys.argv[1:3]; import burst2vec_command_line as it; "
-        "it.main(['--help']); it.main(['recipes']); "
-        "it.main(['train', '--help']); print(*sys.modules, file=sys.stderr)"
-    )
-    words = [sys.executable, "-c", asked, str(ROOT), str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+ASK_EVERYTHING = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import burst2vec_command_line as it
+it.main(["--help"])
+it.main(["recipes"])
+for command in it.SUB_COMMANDS:
+    print("asking", command)
+    try:
+        assert it.main([command, "--help"]) == 0
+    except SystemExit as end:  # argparse's way
+        assert end.code == 0
+print(*sys.modules, file=sys.stderr)
+"""
+SLOW = {"torch", "torchaudio", "transformers", "datasets", "pandas", "pyarrow", "matplotlib", "sklearn", "librosa"}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """The help of every command, and the modules loaded for all, as the entry point starts it: under its own name."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "burst2vec_command_line").symlink_to(ROOT / "burst2vec" / "command_line")
+    words = [sys.executable, "-c", ASK_EVERYTHING, str(ROOT), str(folder)]
+    wide = {**os.environ, "COLUMNS": "120"}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=folder, env=wide)
     assert done.returncode == 0, done.stderr
-    assert "burst2vec/quickstart" in done.stdout and "check-corpus" in done.stdout and "--held_out" in done.stdout
-    loaded = {name.split(".")[0] for name in done.stderr.split()}
-    assert not loaded & {"torch", "transformers", "datasets", "numpy", "burst2vec"}
+    first, *helps = re.split(r"^asking (.*)\n", done.stdout, flags=re.MULTILINE)
+    return first, dict(zip(helps[::2], helps[1::2], strict=True)), {name.split(".")[0] for name in done.stderr.split()}
+
+
+def test_no_help_and_no_list_of_recipes_imports_what_takes_seconds(asked):
+    first, helps, loaded = asked
+    assert "burst2vec/quickstart" in first and "check-corpus" in first and "--held_out" in helps["train"]
+    assert not loaded & {*SLOW, "burst2vec"}  # nor is half of the package left behind
+
+
+def test_the_help_without_imports_says_what_the_package_itself_says(asked):
+    """Names and numbers that parsers read from the source are those of the modules."""
+    words = {command: " ".join(text.replace("-\n", "-").split()) for command, text in asked[1].items()}
+    assert list(words) == list(SUB_COMMANDS)
+    families = [f"{name}:{family.argument}" for name, family in FEATURE_FAMILIES.items()]
+    assert ", ".join([*FEATURE_SETS, *families]) in words["extract-features"]
+    for command in ("check-corpus", "extract-features"):
+        assert f"[{{{','.join(sorted(CORPORA))}}}]" in words[command]
+        for setting in fields(CORPORA["hume_vb"].settings)[:2]:
+            assert f"--{setting.name} {{" in words[command] and setting.metadata["help"] in words[command]
+    assert f"{{{','.join(ON_BAD)}}}" in words["predict"] and f"{{{','.join(FORMATS)},both}}" in words["check-corpus"]
+    assert f"default {LEARNING_RATE:g}, of the recurrent part {RECURRENT_RATE:g}" in words["fewshot"]
+    assert f"steps of tuning; default {STEPS}" in words["fewshot"]
 
 
 def test_who_reads_the_list_of_recipes_may_leave_early(tmp_path):

@@ -1,6 +1,7 @@
 """From a recipe to a finished folder: keys, what is refused, and a run that is killed and resumed."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import yaml
 from transformers import AutoModel
 
 from burst2vec.audio.encode import encode_wav
-from burst2vec.command_line.shipped import shipped
+from burst2vec.command_line.generate_help import generate_help, generator_recipes
+from burst2vec.command_line.shipped import recipe_names, shipped
 from burst2vec.errors import RecipeError, RunError
 from burst2vec.experiment.recipes import load_recipe
 from burst2vec.generation import generation_run
-from burst2vec.generation.generation_recipes import GenerationData, describe_keys, is_generation, parse_generation
+from burst2vec.generation.generation_recipes import SECTIONS, GenerationData, is_generation, parse_generation
 from burst2vec.generation.generation_run import main
 from burst2vec.generation.learnt_images import read_emotion
 
@@ -157,6 +159,10 @@ def test_clips_of_a_corpus_are_chosen_by_intensity_and_country(tmp_path):
         read_emotion(data, "Joy", 0, 2)
 
 
-def test_the_help_describes_every_key():
-    text = describe_keys()
-    assert "--emotion" in text and "--lowest_intensity" in text and "--generator_learning_rate" in text
+def test_the_help_describes_every_key_and_the_recipes_that_train_a_generator():
+    text = generate_help()
+    described = [
+        line.split()[0].removeprefix("--") for line in text[text.index("\ndata:") :].splitlines() if "--" in line
+    ]
+    assert described == [entry.name for of in SECTIONS.values() for entry in fields(of) if entry.init]
+    assert generator_recipes() == [name for name in recipe_names() if is_generation(shipped(f"recipes/{name}.yaml"))]
