@@ -1,5 +1,7 @@
 """Waveforms → frames, by a small residual network over a log-mel spectrum: it learns from a few thousand clips."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -10,8 +12,10 @@ from .frontends import ENERGY_FLOOR, LogMel, random_spans
 class SpectrogramCNN(nn.Module):
     """Residual convolutions over the log-mel spectrum, read as an image of frames by channels (ours, of no paper).
 
-    A 5 × 5 convolution, then four residual blocks of ``width``, 2, 4 and 8 × ``width`` maps, each halving frequency and
-    all but the last halving time: a frame of the output is 160 ms of the clip. What is left of frequency is averaged.
+    A 5 × 5 convolution of ``width`` maps that halves time and frequency, then residual ``blocks``. By default there are
+    four of ``width``, 2, 4 and 8 × ``width`` maps, each halving frequency and all but the last halving time: a frame of
+    the output is 160 ms of the clip. What is left of frequency is averaged.
+
     With ``squeeze`` each block weighs its maps by what the clip has in them (squeeze-and-excitation, Hu et al., 2018).
 
     In training the spectrum may be masked, as in SpecAugment (Park et al., 2019), and moved up or down by a few
@@ -19,10 +23,10 @@ class SpectrogramCNN(nn.Module):
 
     Args:
         channels: of the log-mel spectrum.
-        width: maps of the first block.
+        width: maps of the first convolution.
+        blocks: of each its maps, in multiples of ``width``, and its strides in time and in frequency.
         masks: spans of channels, and as many of frames, that are masked in training.
-        channel_mask_ratio: the widest span of channels, as a share of all, 0..1.
-        time_mask_ratio: the longest span of frames, as a share of the clip's, 0..1.
+        mask_ratio: the widest span of channels as a share of all, and the longest of frames of the clip's, 0..1.
         shift: the most channels that a clip's spectrum is moved by in training, up or down.
         squeeze: by how many times the maps of a block are more than the units that weigh them; 0: they are not weighed.
         energy_floor: of the log-mel spectrum, see [`LogMel`].
@@ -38,9 +42,9 @@ class SpectrogramCNN(nn.Module):
         *,
         channels: int = 64,
         width: int = 16,
+        blocks=((1, 2, 2), (2, 2, 2), (4, 2, 2), (8, 1, 2)),
         masks: int = 0,
-        channel_mask_ratio: float = 0.2,
-        time_mask_ratio: float = 0.2,
+        mask_ratio: float = 0.2,
         shift: int = 0,
         squeeze: int = 0,
         energy_floor: float = ENERGY_FLOOR,
@@ -49,33 +53,34 @@ class SpectrogramCNN(nn.Module):
         for name, value, fits, allowed in (
             ("width", width, width >= 1, "1 or more"),
             ("masks", masks, masks >= 0, "0 or more"),
-            ("channel_mask_ratio", channel_mask_ratio, 0 <= channel_mask_ratio <= 1, "in 0..1"),
-            ("time_mask_ratio", time_mask_ratio, 0 <= time_mask_ratio <= 1, "in 0..1"),
+            (
+                "blocks",
+                blocks,
+                _are_blocks(blocks),
+                "lists of maps, stride in time and in frequency, such as [[1, 2, 2]]",
+            ),
+            ("mask_ratio", mask_ratio, 0 <= mask_ratio <= 1, "in 0..1"),
             ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
             ("squeeze", squeeze, 0 <= squeeze <= width, f"0 or more, and {width} or less, the width"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {value}; it must be {allowed}")
-        self.masks, self.shift = masks, shift
-        self.channel_mask_ratio, self.time_mask_ratio = channel_mask_ratio, time_mask_ratio
+        self.masks, self.mask_ratio, self.shift = masks, mask_ratio, shift
         self.log_mel = LogMel(channels, energy_floor)
         self.stem = NormalisedConvolution(1, width, kernel=5, stride=(2, 2))
+        sizes = [width, *(width * maps for maps, _, _ in blocks)]
         self.blocks = nn.ModuleList(
-            [
-                ResidualBlock(width, width, (2, 2), squeeze),
-                ResidualBlock(width, 2 * width, (2, 2), squeeze),
-                ResidualBlock(2 * width, 4 * width, (2, 2), squeeze),
-                ResidualBlock(4 * width, 8 * width, (1, 2), squeeze),
-            ]
+            ResidualBlock(before, size, strides, squeeze)
+            for before, size, (_, *strides) in zip(sizes, sizes[1:], blocks, strict=False)
         )
-        self.size = 8 * width
+        self.size = sizes[-1]
 
     def estimate_statistics(self, clips) -> None:
         """Set mean and variance of the log-mel spectrum; see [`LogMel.estimate_statistics`]."""
         self.log_mel.estimate_statistics(clips)
 
     def forward(self, waveforms, attention_mask=None):
-        """Encode a batch; arguments, mask and errors are those of [`LogMel.forward`], with frames of 160 ms.
+        """Encode a batch; arguments, mask and errors are those of [`LogMel.forward`], with longer frames.
 
         In training the batch norms count padding as silence of the mean spectrum; clips of a batch are of like length.
         In evaluation padding changes nothing.
@@ -98,8 +103,8 @@ class SpectrogramCNN(nn.Module):
         lengths = torch.full((batch,), frames, device=device) if mask is None else mask.sum(dim=1)
         for _ in range(self.masks):
             of_all = torch.full((batch,), channels, device=device)
-            channel_spans = random_spans(of_all, channels, self.channel_mask_ratio)
-            frame_spans = random_spans(lengths, frames, self.time_mask_ratio)
+            channel_spans = random_spans(of_all, channels, self.mask_ratio)
+            frame_spans = random_spans(lengths, frames, self.mask_ratio)
             spectrum = spectrum.masked_fill(channel_spans[:, None, :] | frame_spans[:, :, None], 0.0)
         return spectrum
 
@@ -111,6 +116,13 @@ class SpectrogramCNN(nn.Module):
         steps = torch.randint(-self.shift, self.shift + 1, (len(spectrum), 1, 1), device=spectrum.device)
         places = (torch.arange(channels, device=spectrum.device) + self.shift + steps).expand_as(spectrum)
         return F.pad(spectrum, (self.shift, self.shift)).gather(2, places)
+
+
+def _are_blocks(blocks) -> bool:
+    sized = isinstance(blocks, (list, tuple)) and blocks and all(isinstance(block, (list, tuple)) for block in blocks)
+    return bool(sized) and all(
+        len(block) == 3 and all(isinstance(number, int) and 1 <= number <= 64 for number in block) for block in blocks
+    )
 
 
 class NormalisedConvolution(nn.Module):
@@ -141,7 +153,7 @@ class NormalisedConvolution(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions, their maps weighed with ``squeeze``, beside one of 1 × 1, added (He et al., 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], squeeze: int = 0):
+    def __init__(self, inputs: int, outputs: int, stride: Sequence[int], squeeze: int = 0):
         super().__init__()
         self.first = NormalisedConvolution(inputs, outputs, stride=stride)
         self.second = NormalisedConvolution(outputs, outputs)

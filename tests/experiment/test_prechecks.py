@@ -281,8 +281,8 @@ def test_a_corpus_that_a_run_cannot_use_is_refused_in_one_line(refusal, lines, o
         ("model", {"initializer_range": float("nan")}, "model.initializer_range: must be a finite number, got nan"),
         (
             "model",
-            {"encoder": {**ENCODER, "time_mask_ratio": float("nan")}},
-            r"encoder\['time_mask_ratio'\]: must be a finite",
+            {"encoder": {**ENCODER, "mask_ratio": float("nan")}},
+            r"encoder\['mask_ratio'\]: must be a finite",
         ),
         (
             "model",

@@ -38,6 +38,13 @@ def test_a_frame_is_160_milliseconds_and_the_shortest_burst_has_one():
         assert encoder(torch.randn(1, samples))[0].shape == (1, frames, 16)
 
 
+def test_blocks_say_the_frames_and_the_maps():
+    encoder = SpectrogramCNN(channels=16, width=2, blocks=[[2, 2, 2], [2, 1, 1], [3, 1, 2]], squeeze=2).eval()
+    assert encoder.size == 6 and [block.first.convolution.in_channels for block in encoder.blocks] == [2, 4, 4]
+    for samples, frames in ((400, 1), (400 + 4 * 160, 2), (32000, 50)):  # a frame of 40 ms
+        assert encoder(torch.randn(1, samples))[0].shape == (1, frames, 6)
+
+
 def test_every_parameter_learns(extract):
     made = model(masks=1, shift=2, squeeze=1).train()
     made(**extract(noise_clips(8000, 12000, 16000)), labels=exvo_labels(3)).loss.backward()
@@ -117,7 +124,7 @@ def test_what_a_file_lacks_comes_back_initialised(tmp_path, lost):
 
 
 def test_evaluation_knows_no_chance_and_training_does():
-    encoder = SpectrogramCNN(channels=16, width=2, masks=2, channel_mask_ratio=0.4, time_mask_ratio=0.5, shift=3).eval()
+    encoder = SpectrogramCNN(channels=16, width=2, masks=2, mask_ratio=0.4, shift=3).eval()
     clip = torch.randn(1, 16000)
     assert torch.equal(encoder(clip)[0], encoder(clip)[0])
     encoder.train()
@@ -126,7 +133,7 @@ def test_evaluation_knows_no_chance_and_training_does():
 
 def test_masks_leave_the_rest_of_a_spectrum_as_it_was():
     torch.manual_seed(0)
-    encoder = SpectrogramCNN(channels=16, masks=2, channel_mask_ratio=0.25, time_mask_ratio=0.3)
+    encoder = SpectrogramCNN(channels=16, masks=2, mask_ratio=0.25)
     spectrum = torch.randn(64, 20, 16)
     mask = torch.arange(20) < torch.randint(5, 21, (64, 1))
     masked = encoder._mask(spectrum, mask)
@@ -134,7 +141,7 @@ def test_masks_leave_the_rest_of_a_spectrum_as_it_was():
     assert torch.equal(masked[~hidden], spectrum[~hidden])
     channels, frames = hidden.all(dim=1), hidden.all(dim=2)
     assert torch.equal(hidden, channels[:, None, :] | frames[:, :, None]), "whole channels and whole frames"
-    assert channels.sum(dim=1).max() <= 8 and (frames.sum(dim=1) <= 2 * 0.3 * mask.sum(dim=1) + 1e-6).all()
+    assert channels.sum(dim=1).max() <= 8 and (frames.sum(dim=1) <= 2 * 0.25 * mask.sum(dim=1) + 1e-6).all()
     assert not (frames & ~mask).any() and channels.any() and frames.any()
 
 
@@ -153,8 +160,10 @@ def test_a_shift_moves_the_spectrum_and_lets_nothing_in():
     [
         {"width": 0},
         {"masks": -1},
-        {"channel_mask_ratio": 1.5},
-        {"time_mask_ratio": -0.1},
+        {"mask_ratio": 1.5},
+        {"mask_ratio": -0.1},
+        {"blocks": [[1, 2]]},
+        {"blocks": []},
         {"shift": -1},
         {"squeeze": 17},
     ],
