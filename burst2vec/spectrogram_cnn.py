@@ -28,7 +28,7 @@ class SpectrogramCNN(nn.Module):
         masks: spans of channels, and as many of frames, that are masked in training.
         mask_ratio: the widest span of channels as a share of all, and the longest of frames of the clip's, 0..1.
         shift: the most channels that a clip's spectrum is moved by in training, up or down.
-        squeeze: by how many times the maps of a block are more than the units that weigh them; 0: they are not weighed.
+        squeeze: how many times more maps a block has than units that weigh them; 0: they are not weighed.
         energy_floor: of the log-mel spectrum, see [`LogMel`].
 
     >>> encoder = SpectrogramCNN(channels=32, width=4).eval()
@@ -61,7 +61,7 @@ class SpectrogramCNN(nn.Module):
             ),
             ("mask_ratio", mask_ratio, 0 <= mask_ratio <= 1, "in 0..1"),
             ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
-            ("squeeze", squeeze, 0 <= squeeze <= width, f"0 or more, and {width} or less, the width"),
+            ("squeeze", squeeze, squeeze >= 0, "0 or more"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {value}; it must be {allowed}")
@@ -158,7 +158,7 @@ class ResidualBlock(nn.Module):
         self.first = NormalisedConvolution(inputs, outputs, stride=stride)
         self.second = NormalisedConvolution(outputs, outputs)
         self.beside = NormalisedConvolution(inputs, outputs, kernel=1, stride=stride)
-        self.weigh = WeighedMaps(outputs, outputs // squeeze) if squeeze else None
+        self.weigh = WeighedMaps(outputs, max(1, outputs // squeeze)) if squeeze else None
 
     def forward(self, image, mask):
         hidden, hidden_mask = self.first(image, mask)

@@ -149,6 +149,8 @@ def draw_clips(dataset: Dataset, most: int | None, seed: int) -> Dataset:
 def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: Sequence) -> dict[str, Clips]:
     """The chosen clips without those that cannot be read, and after preprocessing; both are cached.
 
+    With ``decode_once`` clips without any step are kept decoded too.
+
     Where vectors are read from tables (``features_dir``), no clip is read: preprocessing was done before those were
     computed.
     """
@@ -158,5 +160,6 @@ def prepare_clips(chosen: dict[str, Dataset], arguments: DataArguments, steps: S
     prepared = {}
     for split, dataset in chosen.items():
         readable, skipped = check_clips(dataset, arguments.on_bad_clip, num_proc)
-        prepared[split] = Clips(preprocess_corpus(readable, steps, num_proc) if steps else readable, skipped)
+        kept = steps or arguments.decode_once
+        prepared[split] = Clips(preprocess_corpus(readable, steps, num_proc) if kept else readable, skipped)
     return prepared

@@ -63,6 +63,11 @@ class DataArguments(CorpusArguments):
         None,
         "Transforms applied first to every clip, such as [highpass, mmse_stsa]; examples/preprocess.py lists them.",
     )
+    decode_once: bool = _key(
+        False,
+        "Keep the clips decoded, at 16 kHz, in datasets' cache: 64 kB a second, and no epoch decodes any. Preprocessed "
+        "clips always are.",
+    )
     features_dir: str | None = _key(
         None,
         "Tables with the vectors of model.features: written by examples/extract_features.py after the same "

@@ -165,7 +165,7 @@ def test_a_shift_moves_the_spectrum_and_lets_nothing_in():
         {"blocks": [[1, 2]]},
         {"blocks": []},
         {"shift": -1},
-        {"squeeze": 17},
+        {"squeeze": -1},
     ],
 )
 def test_an_argument_out_of_range_is_named(wrong):
