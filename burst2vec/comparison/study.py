@@ -44,6 +44,11 @@ class Stage(NamedTuple):
     recipe: str | Path
     keys: dict
 
+    def words(self) -> list[str]:
+        """Recipe and keys as a command line has them."""
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in self.keys.items()}
+        return [str(self.recipe), *(text for key, value in texts.items() for text in (f"--{key}", value))]
+
 
 @dataclass(frozen=True)
 class Study:
@@ -148,6 +153,12 @@ def run_study(
         raise RunError(f"seeds must be one or more different numbers, got {list(seeds)}")
     if len({_folder_name(stage) for stage in stages}) < len(stages):
         raise RunError(f"stages must differ in letters or digits, got {list(stages)}")
+    for stage in stages.values():
+        if (tables := parse_run([*stage.words(), *options]).data.features_dir) is not None:
+            raise RunError(
+                f"features_dir {tables}: its vectors are the same whatever is done to the clips; leave it out, and "
+                "each stage computes its own"
+            )
     found: dict[str, dict[str, list[float]]] = {}
     printed: dict[str, dict[str, float]] = {}
     with tqdm(total=len(stages) * len(seeds), desc="Study", unit=" runs") as progress:
@@ -176,24 +187,17 @@ def run_or_read(stage: Stage, seed: int, folder: Path, options: Sequence[str] = 
         folder: of the run.
 
     Raises:
-        RunError: vectors from tables; the folder holds a finished run of something else, or a truncated record.
+        RunError: the folder holds a finished run of something else, or a truncated record.
     """
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in stage.keys.items()}
-    arguments = [text for key, value in texts.items() for text in (f"--{key}", value)]
-    arguments += [*options, "--seed", str(seed), "--output_dir", str(folder)]
-    wanted = parse_run([str(stage.recipe), *arguments])
-    if wanted.data.features_dir is not None:
-        raise RunError(
-            f"features_dir {wanted.data.features_dir}: its vectors are the same whatever is done to the clips; leave "
-            "it out, and each stage computes its own"
-        )
+    arguments = [*stage.words(), *options, "--seed", str(seed), "--output_dir", str(folder)]
+    wanted = parse_run(arguments)
     if (folder / RECORD).is_file():
         record = RunRecord.read(folder)
         if record.recipe != json.loads(json.dumps(wanted.recipe.to_dict())):
             raise RunError(f"{folder}: holds a run of another recipe or stage; give another folder")
         return record.scores
     if folder.exists() and any(folder.iterdir()):
-        wanted = parse_run([str(stage.recipe), *arguments, "--resume_from_checkpoint", "true"])
+        wanted = parse_run([*arguments, "--resume_from_checkpoint", "true"])
     return run(wanted).scores
 
 

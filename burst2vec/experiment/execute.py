@@ -18,6 +18,7 @@ from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
 from ..training.progress import OneLineProgress
 from ..training.trainer import Burst2VecTrainer
+from ..training.training_time import TrainingTime
 from .baseline import to_record
 from .building import build_model, checkpoint_to_resume, claim_folder, refuse_other_tasks, resume_from
 from .inputs import selection_split
@@ -116,6 +117,7 @@ def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer
         processing_class=extractor,
     )
     trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(TrainingTime())
     trainer.add_callback(OneLineProgress(inputs.tasks, evaluated))
     if trainer.is_world_process_zero():
         place.folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +164,28 @@ def _trained_on(run: Run, inputs: RunInputs) -> frozenset[str] | None:
     return frozenset(speaker_key(speaker) for speaker in named if speaker)
 
 
+def _speakers(inputs: RunInputs) -> dict[str, int]:
+    """How many speakers each split's clips have; of clips that all have one."""
+    found = {}
+    for split, of_split in inputs.clips.items():
+        named = of_split.dataset["speaker"][:] if "speaker" in of_split.dataset.column_names else []
+        keys = {speaker_key(speaker or "") for speaker in named}
+        if keys and "" not in keys:
+            found[split] = len(keys)
+    return found
+
+
+def _cost(trainer: Burst2VecTrainer, folder: Path) -> dict[str, float]:
+    """What the run took, and the size of the weights that it saved."""
+    if not trainer.args.do_train:
+        return {}
+    # Looked up, because resuming puts another in its place.
+    seconds = next(each for each in trainer.callback_handler.callbacks if isinstance(each, TrainingTime)).seconds
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    cost = {"train_seconds": seconds, "megabytes": weights / 1e6 if weights else None}
+    return {name: round(value, 3) for name, value in cost.items() if value is not None}
+
+
 def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: Outcome) -> RunRecord:
     """Write recipe, plot of the losses and model card of a trained model; and last the record, which ends the run."""
     training, extractor, folder = run.training, trainer.processing_class, outcome.folder
@@ -175,6 +199,8 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         steps=trainer.state.global_step,
         step_of_weights=trainer.step_of_weights if training.do_train else None,
         clips={split: {**chosen.counts, **outcome.labelled.get(split, {})} for split, chosen in inputs.clips.items()},
+        speakers=_speakers(inputs),
+        cost=_cost(trainer, folder),
         scores=outcome.scores,
         baseline=outcome.baseline,
         coverage=outcome.coverage,

@@ -12,7 +12,7 @@ from ..data.clips import check_clips
 from ..data.corpora import CORPORA, corpus_tasks
 from ..data.corpora.derived import derive_classes, derived_tasks
 from ..data.corpora.mixing import mix_corpora
-from ..data.corpora.splits import held_out_clips
+from ..data.corpora.splits import clips_of_speakers, held_out_clips
 from ..data.preprocessing import preprocess_corpus
 from ..errors import RunError
 from ..tasks import TASK_PRESETS, Task
@@ -122,6 +122,18 @@ def hold_out(corpus: DatasetDict, fraction: float | None, seed: int) -> DatasetD
     held = held_out_clips(speakers, fraction, seed)
     parts = {"train": train.select(np.flatnonzero(~held)), HELD_OUT: train.select(np.flatnonzero(held))}
     return DatasetDict({**corpus, **parts})
+
+
+def draw_speakers(corpus: DatasetDict, most: int | None, seed: int) -> DatasetDict:
+    """The corpus with the clips of so many training speakers in train, None for all; see ``clips_of_speakers``.
+
+    Raises:
+        CorpusError: fewer speakers to train on, or clips without one.
+    """
+    if most is None or "train" not in corpus:
+        return corpus
+    drawn = clips_of_speakers(corpus["train"]["speaker"][:], most, seed)
+    return DatasetDict({**corpus, "train": corpus["train"].select(np.flatnonzero(drawn))})
 
 
 def selection_split(arguments: DataArguments) -> str:

@@ -9,7 +9,7 @@ from datasets import DatasetDict
 from ..data.checking import check_corpus
 from ..tasks import Task
 from .baseline import Constant, constant_of
-from .inputs import HELD_OUT, Clips, choose_clips, hold_out, read_corpora, selection_split
+from .inputs import HELD_OUT, Clips, choose_clips, draw_speakers, hold_out, read_corpora, selection_split
 from .model_inputs import FeatureVectors, Recordings
 from .prechecks import check_splits
 from .recipes import Run
@@ -55,6 +55,7 @@ def read_inputs(run: Run, tasks: tuple[Task, ...], takes: Recordings | FeatureVe
         corpus = read_corpora(run.data, tasks, for_prediction=not training.do_train)
         if training.do_train:
             corpus = hold_out(corpus, run.data.held_out, training.seed)
+        corpus = draw_speakers(corpus, run.data.train_speakers, training.seed)
         chosen = choose_clips(corpus, _wanted(run), training.seed)
         check_splits(run, corpus, chosen, tasks)
     needs_sound, num_proc = run.data.features_dir is None, run.data.preprocessing_num_workers

@@ -27,6 +27,10 @@ class RunRecord:
         step_of_weights: the step of the saved weights, the best or the last one; None of an evaluation.
         clips: by split how many were ``used`` and how many ``skipped``, and where some have labels how many
             were ``scored``.
+        speakers: by split how many speakers the used clips have; none of clips without.
+        cost: what the run took and what it made, as far as it is known: ``train_seconds``, all sittings of a resumed
+            run together; ``megabytes`` of the saved weights, 10⁶ bytes each; ``milliseconds_per_clip``, of one clip at
+            a time.
         scores: by split and name; none of a split without labels.
         baseline: the scores of the constant baseline, in the same shape.
         coverage: by split, of conformal intervals and sets: the coverage ``asked``, of how many ``speakers``, and by
@@ -46,6 +50,8 @@ class RunRecord:
     steps: int | None = None
     step_of_weights: int | None = None
     clips: dict[str, dict[str, int]]
+    speakers: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
     scores: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]]
     coverage: dict[str, dict] = field(default_factory=dict)
@@ -54,9 +60,9 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """As plain data for JSON; without ``constant``, ``submissions`` and ``coverage`` where there is none."""
+        """As plain data for JSON; without what of ``constant`` and the like there is none of."""
         said = asdict(self)
-        absent = {"constant": None, "submissions": [], "coverage": {}}
+        absent = {"constant": None, "submissions": [], "coverage": {}, "speakers": {}, "cost": {}}
         return {name: value for name, value in said.items() if name not in absent or value != absent[name]}
 
     def write(self, folder: str | Path) -> None:

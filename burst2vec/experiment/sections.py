@@ -85,6 +85,11 @@ class DataArguments(CorpusArguments):
         "best checkpoint and reduce_lr_on_plateau go by them, and the validation clips are scored at the end only. By "
         "default these choices go by the validation clips.",
     )
+    train_speakers: int | None = _key(
+        None,
+        "Train on so many of the training speakers, drawn by seed; those of a smaller number are among those of a "
+        "larger one, as a learning curve takes them.",
+    )
     cache_dir: str | None = _key(None, "Where datasets keeps its cache; datasets' own place by default.")
     max_train_samples: int | None = _key(None, "Train on so many clips, drawn by seed; for a trial.")
     max_eval_samples: int | None = _key(None, "Validate on so many clips.")

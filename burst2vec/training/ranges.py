@@ -57,6 +57,7 @@ RANGES = {
     # data; the corpora's records have the ranges of theirs
     "held_out": Range(0, 1, without_low=True, without_high=True),
     "max_train_samples": Range(1, COUNT),
+    "train_speakers": Range(1, COUNT),
     "max_eval_samples": Range(1, COUNT),
     "max_predict_samples": Range(1, COUNT),
     "preprocessing_num_workers": Range(1, PROCESSES),

@@ -92,6 +92,18 @@ def test_clips_that_cannot_be_read_are_skipped_and_counted(workplace):
     assert sum(count["used"] for count in counts.values()) == 34
 
 
+def test_the_record_says_how_many_speakers_there_were_and_what_the_run_took(workplace):
+    record, weights = metrics_of(workplace / "run"), workplace / "run" / "model.safetensors"
+    with (workplace / "corpus" / "data_info.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    for split, speakers in record["speakers"].items():
+        named = {row["Subject_ID"] for row in rows if row["Split"] == {"validation": "Val"}.get(split, split.title())}
+        assert speakers == len(named - {""})
+    assert record["speakers"].keys() >= {"train", "validation"}
+    assert record["cost"]["megabytes"] == pytest.approx(weights.stat().st_size / 1e6, abs=1e-3)
+    assert 0 < record["cost"]["train_seconds"] < 600
+
+
 def test_the_record_holds_scores_beside_the_constant_baselines(workplace):
     record = metrics_of(workplace / "run")
     for split in ("validation", "test"):

@@ -13,11 +13,14 @@ from safetensors.numpy import load_file
 
 from burst2vec.comparison.report import find_runs
 from burst2vec.comparison.study import Stage, run_or_read
-from burst2vec.errors import RunError
+from burst2vec.errors import CorpusError, RunError
 from burst2vec.experiment import execute
 from burst2vec.experiment.execute import main
 from burst2vec.experiment.finished import read_run
+from burst2vec.experiment.prechecks import check_run
 from burst2vec.experiment.publishing import publish
+from burst2vec.experiment.recipes import parse_run
+from burst2vec.experiment.run_inputs import read_inputs
 from burst2vec.features import FEATURE_SETS, FeatureSet
 
 # Splits differ in loudness, in the most frequent kind and in the median strength, so that none can stand for another.
@@ -141,6 +144,20 @@ def test_a_run_learns_nothing_of_the_speakers_it_holds_out(held_out_run):
     kept = [rms for number, (split, *_, rms) in enumerate(CLIPS) if split == "train" and str(number) != held_out]
     assert held_out_run["clips"]["train"]["used"] == len(kept) == 2
     assert held_out_run["weights"]["encoder.mean"] == pytest.approx(np.mean(kept), rel=1e-5)
+
+
+def test_a_run_trains_on_as_many_speakers_as_are_asked_for(workplace):
+    run = parse_run(words(workplace, workplace / "unused", "--train_speakers", "2"))
+    inputs = read_inputs(run, *check_run(run), workplace / "unused")
+    assert {split: len(clips.dataset) for split, clips in inputs.clips.items()} == {
+        "train": 2,
+        "validation": 4,
+        "test": 1,
+    }
+    with pytest.raises(CorpusError, match="train_speakers 4: there are 3 speakers to train on"):
+        read_inputs(
+            parse_run(words(workplace, workplace / "unused", "--train_speakers", "4")), *check_run(run), workplace
+        )
 
 
 def test_a_run_that_holds_speakers_out_scores_all_validation_clips_at_the_end(held_out_run, workplace):

@@ -158,6 +158,38 @@ def held_out_clips(speakers: Sequence[str], fraction: float, seed: int) -> np.nd
     return np.array([key in held_out for key in keys])
 
 
+def clips_of_speakers(speakers: Sequence[str], count: int, seed: int) -> np.ndarray:
+    """Which clips are of ``count`` speakers, drawn by ``seed``; those of a smaller count are among them.
+
+    The draw depends on the speakers' names alone, not on the clips' order; all spellings of a name are one speaker
+    (``speaker_key``).
+
+    Args:
+        speakers: one name per clip.
+        count: of the speakers, 1 or more.
+        seed: of the draw.
+
+    Returns:
+        Boolean (clips,), True where the clip's speaker is drawn.
+
+    Raises:
+        CorpusError: a clip without a speaker, or fewer speakers than that.
+
+    >>> clips_of_speakers(["Ann", "Ben", "ann", "Cai"], 1, seed=1).tolist()
+    [True, False, True, False]
+    >>> clips_of_speakers(["Ann", "Ben", "ann", "Cai"], 2, seed=1).tolist()
+    [True, False, True, True]
+    """
+    keys = [speaker_key(speaker) for speaker in speakers]
+    names = sorted(set(keys))
+    if "" in names:
+        raise CorpusError(f"train_speakers {count}: {keys.count(''):,} training clips have no speaker; null it")
+    if count > len(names):
+        raise CorpusError(f"train_speakers {count}: there are {len(names)} speakers to train on; lower it, or null it")
+    drawn = {names[place] for place in np.random.default_rng(seed).permutation(len(names))[:count]}
+    return np.array([key in drawn for key in keys])
+
+
 def _check_wishes(splits) -> None:
     example = "such as {'train': 0.8, 'test': 0.2}"
     if not isinstance(splits, dict) or not splits or any(split not in SPLITS for split in splits):

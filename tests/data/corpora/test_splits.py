@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burst2vec.data.corpora.splits import held_out_clips, speaker_key, split_speakers
+from burst2vec.data.corpora.splits import clips_of_speakers, held_out_clips, speaker_key, split_speakers
 from burst2vec.errors import CorpusError
 
 SIX = [f"{number:06d}" for number in range(1, 7)]
@@ -121,3 +121,22 @@ def test_clips_of_unknown_speakers_are_held_out_one_by_one():
 def test_one_speaker_cannot_be_held_out():
     with pytest.raises(CorpusError, match=r"held_out 0.1: .* have 1 speaker; two are needed"):
         held_out_clips(["A", " a"], 0.1, seed=0)
+
+
+def test_the_speakers_of_a_smaller_number_are_among_those_of_a_larger_one():
+    speakers = np.repeat(SIX, 3)
+    drawn = {count: clips_of_speakers(speakers, count, seed=4) for count in (1, 2, 4, 6)}
+    for count, clips in drawn.items():
+        assert clips.sum() == 3 * count and len(set(speakers[clips])) == count
+    assert (drawn[1] <= drawn[2]).all() and (drawn[2] <= drawn[4]).all() and drawn[6].all()
+    assert (clips_of_speakers(speakers[::-1], 2, seed=4)[::-1] == drawn[2]).all()
+    assert {tuple(clips_of_speakers(speakers, 2, seed=seed)) for seed in range(9)} != {tuple(drawn[2])}
+
+
+@pytest.mark.parametrize(
+    ("speakers", "message"),
+    [(SIX, "train_speakers 7: there are 6 speakers to train on"), (["A", ""], "1 training clips have no speaker")],
+)
+def test_more_speakers_than_there_are_or_unknown_ones_are_refused(speakers, message):
+    with pytest.raises(CorpusError, match=message):
+        clips_of_speakers(speakers, 7, seed=0)
