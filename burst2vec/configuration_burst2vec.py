@@ -5,6 +5,7 @@ import inspect
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from .answers import TEMPERATURES
 from .heads import HEADS
 from .parts import complete_part, is_number, refuse_unknown
 from .pooling import POOLINGS
@@ -106,6 +107,8 @@ class Burst2VecConfig(_StrictConfig):
         conformal: what the pipeline's ``coverage`` needs, as ``burst2vec.scoring.calibrate`` gives it from validation
             clips: by task one list per label of a regression, or one in all of a classification, of the n quantiles of
             the predictions' errors at 1/(n + 1), …, n/(n + 1), null where infinite. null: there are none.
+        temperatures: by classification the number T, 0.1 to 10, by which its probabilities p become p^(1/T) to a sum of
+            1, as ``burst2vec.scoring.fit_temperatures`` gives it from validation clips. null: as the heads say.
         kwargs: what every configuration of transformers has, such as ``dtype``.
 
     ``recurrent``, ``pooling``, ``trunk`` and ``head`` are a kind's name, or a mapping of ``kind`` and its arguments,
@@ -142,6 +145,7 @@ class Burst2VecConfig(_StrictConfig):
         recurrent=None,
         bias_and_scale=None,
         conformal=None,
+        temperatures=None,
         **kwargs,
     ):
         _refuse_moved(kwargs)
@@ -222,6 +226,8 @@ class Burst2VecConfig(_StrictConfig):
         _check_bias_and_scale(bias_and_scale, self.task_records)
         self.conformal = conformal
         _check_conformal(conformal, self.task_records)
+        self.temperatures = temperatures
+        _check_temperatures(temperatures, self.task_records)
         super().__init__(**kwargs)
 
     @classmethod
@@ -274,6 +280,17 @@ def _check_conformal(described, tasks) -> None:
                 f"conformal of {name!r} must be {sizes[name]} list(s) of quantiles, which are numbers of 0 or more "
                 "that never fall, and null after the last; burst2vec.scoring.calibrate gives them"
             )
+
+
+def _check_temperatures(described, tasks) -> None:
+    """Refuse what is no temperature of classifications among the tasks."""
+    names = [task.name for task in tasks if task.kind == "classification"]
+    low, high = TEMPERATURES
+    for name, value in (described or {}).items():
+        if name not in names:
+            raise ValueError(f"temperatures: {name!r} is not one of the classifications {names}")
+        if not is_number(value) or not low <= value <= high:
+            raise ValueError(f"temperatures of {name!r} must be a number in {low:g}..{high:g}, got {value!r}")
 
 
 def _are_quantiles(values) -> bool:

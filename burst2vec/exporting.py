@@ -93,6 +93,7 @@ def export(analyse: Burst2VecPipeline, out: str | Path, format: str = "onnx", cl
         tasks = [task.to_dict() for task in analyse.model.config.task_records]
         checked = {"clips": found.clips, "greatest_difference": found.greatest, "on": checked_on}
         record = {"burst2vec": __version__, "format": format, "outputs": names, "tasks": tasks, "checked": checked}
+        record["conformal"] = analyse.model.config.conformal
         write_json(draft / RECORD_FILE, record)
         analyse.feature_extractor.save_pretrained(draft)
         for path in draft.glob("*.py"):  # transformers' copy of the code for torch

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from .answers import temper
 from .bias_and_scale import adapt, query_labels
 from .configuration_burst2vec import Burst2VecConfig
 from .encoders import build_encoder
@@ -283,6 +284,9 @@ class Burst2VecForMultiTask(PreTrainedModel):
         predictions = {name: read_out(self.tasks[name], outputs[name]) for name in names}
         if each_learns:
             predictions = self._pool_answers(predictions, frame_mask)
+        for name, temperature in (self.config.temperatures or {}).items():
+            if name in predictions:
+                predictions[name] = temper(predictions[name], temperature)
         return Burst2VecOutput(
             loss=loss,
             loss_parts=parts,

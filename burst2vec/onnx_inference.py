@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .answers import answer_of
+from .answers import answers_of, check_coverage
 from .audio.decode import load_audio
 from .errors import MissingPackageError, RunError
 from .waveforms import check_waveform, pad, scale_to
@@ -47,29 +47,36 @@ class OnnxModel:
                     "pipeline('vocal-burst-analysis', model=…) does them"
                 )
         self.tasks = [SimpleNamespace(**task) for task in record["tasks"]]
+        self.conformal = record.get("conformal")
         self.sampling_rate, self.level = extractor["sampling_rate"], extractor["target_rms_dbfs"]
         self.session = start_session(folder / MODEL_FILE, threads)
 
-    def __call__(self, clips) -> list[dict]:
+    def __call__(self, clips, coverage: float | None = None) -> list[dict]:
         """What the model says of each clip.
 
         Args:
             clips: a path, the bytes of a file or a waveform (samples,) at ``sampling_rate``; or a list of these, which
                 go through the model as one batch.
+            coverage: such as 0.9: also ``"conformal"``, what holds the label of that many clips of new speakers, by
+                task ``[low, high]`` for each regressed label, and a list of classes.
 
         Returns:
             Per clip, by task: several regressed labels ``{"Awe": 0.71, …}``; one, its number in the task's unit;
             classes ``{"label": "China", "probabilities": {"China": 0.9, …}}``.
 
         Raises:
+            RunError: a coverage that is not above 0 and up to 0.99, or that the model has no quantiles for.
             AudioError, WaveformError: a clip that cannot be read, or that is no burst, by its path or place.
         """
         clips = clips if isinstance(clips, (list, tuple)) else [clips]
+        if coverage is not None:
+            check_coverage(self.conformal, coverage)
         if not clips:
             return []
         predictions = self.predict([self._waveform(clip, f"clip {place}") for place, clip in enumerate(clips)])
+        within = (self.conformal, coverage)
         return [
-            {task.name: answer_of(task, predictions[task.name][row].tolist()) for task in self.tasks}
+            answers_of(self.tasks, {name: of_task[row].tolist() for name, of_task in predictions.items()}, *within)
             for row in range(len(clips))
         ]
 

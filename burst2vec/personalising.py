@@ -123,6 +123,7 @@ class Tuning:
         """
         model.config.conformal = None  # measured on predictions that change now
         if self.parts:
+            model.config.temperatures = None  # so were they; a bias and scale are of regressions alone
             tune_parts(model, frames, frame_mask, labels, self)
         else:
             set_bias_and_scale(model, frames, frame_mask, labels)

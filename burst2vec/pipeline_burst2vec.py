@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from types import GeneratorType
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
-from .answers import answer_of
+from .answers import answers_of, check_coverage
 from .configuration_burst2vec import Burst2VecConfig
 from .errors import CLIP_FAULTS
 from .pipeline_inputs import GIVE_SPEAKERS, OfSpeaker, Placed, TakesClips, placed
@@ -21,11 +20,6 @@ from .weights import refuse_not_finite
 logger = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip", "nan")
-_NOT_CALIBRATED = (
-    "coverage {}: the model does not have the quantiles of its errors; a run of its recipe with validation clips "
-    "(--do_eval) whose speakers are known, and others than those of training, saves them; or give your own: "
-    "model.config.conformal = burst2vec.scoring.calibrate(model.tasks, predictions, labels, speakers)"
-)
 
 
 class Burst2VecPipeline(TakesClips, AnswersByBursts, Pipeline):
@@ -141,7 +135,7 @@ class Burst2VecPipeline(TakesClips, AnswersByBursts, Pipeline):
         personal = {} if enrolment is None else {"personal": self._personal_model(enrolment, features)}
         after = common if return_embedding is None else {**common, "return_embedding": return_embedding}
         if coverage is not None:
-            self._check_coverage(coverage)
+            check_coverage(self.model.config.conformal, coverage)
             after = {**after, "coverage": coverage}
         known = {**self.__dict__.get("_forward_params", {}), **self.__dict__.get("_postprocess_params", {})}
         if {"coverage", "personal"} <= {*known, *personal, *after}:
@@ -150,15 +144,6 @@ class Burst2VecPipeline(TakesClips, AnswersByBursts, Pipeline):
                 "where one is the pipeline's own make another pipeline without it"
             )
         return before, personal, after
-
-    def _check_coverage(self, coverage) -> None:
-        """Refuse a coverage that the model has nothing for, or that cannot be had."""
-        from .scoring.conformal import quantile_at  # late: scipy comes with it, which takes long
-
-        if not self.model.config.conformal:
-            raise ValueError(_NOT_CALIBRATED.format(coverage))
-        for quantiles in self.model.config.conformal.values():
-            quantile_at(quantiles[0], coverage)
 
     def preprocess(self, clip, features=None, on_error="raise"):
         """What the model takes of a clip, and under ``error`` why it cannot be used, or "".
@@ -196,31 +181,16 @@ class Burst2VecPipeline(TakesClips, AnswersByBursts, Pipeline):
         if error and on_error == "skip":
             logger.warning("left out: %s", error)
             return None
-        answer = {}
-        for task in self.model.config.task_records:
-            values = outputs[task.name][0]
-            if error:
-                values = torch.full_like(values, math.nan)
-            elif not torch.isfinite(values).all():
-                raise ValueError(f"the model answers {values.tolist()} for the task {task.name!r}; load it in float32")
-            answer[task.name] = answer_of(task, values.float().tolist())
-        if coverage is not None:
-            answer["conformal"] = self._within(outputs, coverage, bool(error))
+        values = {}
+        for task in self.model.tasks:
+            values[task] = [math.nan if error else value for value in outputs[task][0].float().tolist()]
+            if not error and not all(map(math.isfinite, values[task])):
+                raise ValueError(f"the model answers {values[task]} for the task {task!r}; load it in float32")
+        answer = answers_of(self.model.config.task_records, values, self.model.config.conformal, coverage)
         if return_embedding:
             embedding = outputs["embedding"][0].float().tolist()
             answer["embedding"] = [math.nan] * len(embedding) if error else embedding
         return {**answer, "error": error} if error else answer
-
-    def _within(self, outputs, coverage: float, missing: bool) -> dict:
-        """By task the interval or set of a clip; of one that cannot be used without numbers and classes."""
-        from .scoring.conformal import interval_or_set
-
-        conformal, within = self.model.config.conformal, {}
-        for task in (task for task in self.model.config.task_records if task.name in conformal):
-            values = outputs[task.name][0].float().tolist()
-            values = [math.nan] * len(values) if missing else values
-            within[task.name] = interval_or_set(task, values, conformal[task.name], coverage)
-        return within
 
 
 class NoAudioClassifier:

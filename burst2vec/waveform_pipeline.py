@@ -9,7 +9,7 @@ pipeline, because of one that a model brings itself transformers asks ``trust_re
 import numpy as np
 from transformers import Pipeline
 
-from .answers import answer_of
+from .answers import answers_of, check_coverage
 
 CUSTOM_PIPELINES = {
     "vocal-burst-analysis-of-waveforms": {
@@ -22,14 +22,18 @@ _WITH_THE_PACKAGE = "with the package, pip install burst2vec, pipeline('vocal-bu
 
 
 class WaveformPipeline(Pipeline):
-    """Answers of one waveform, or of each of a list; see ``answer_of`` for their form.
+    """Answers of one waveform, or of each of a list; see ``answers_of`` for their form.
 
     A waveform is an array (samples,) at the model's rate, or a mapping with ``raw`` or ``array``, and
     ``sampling_rate``.
 
+    Args of a call:
+        coverage: such as 0.9: also intervals and sets that hold the label of that many clips of new speakers.
+        batch_size: clips to put through the model at once.
+
     Raises:
         ValueError: a model whose clips go through preprocessing or feature sets, a clip that is no waveform, or another
-            rate; says what to do.
+            rate, or a coverage that the model has no quantiles for; says what to do.
     """
 
     _load_feature_extractor = True
@@ -45,10 +49,15 @@ class WaveformPipeline(Pipeline):
                     f"the model's clips go through {name} {steps}, which this pipeline cannot do; {_WITH_THE_PACKAGE}"
                 )
 
-    def _sanitize_parameters(self, **kwargs):
+    def _sanitize_parameters(self, coverage=None, **kwargs):
         if kwargs:
-            raise ValueError(f"unknown arguments {sorted(kwargs)}; this pipeline takes batch_size; {_WITH_THE_PACKAGE}")
-        return {}, {}, {}
+            raise ValueError(
+                f"unknown arguments {sorted(kwargs)}; this pipeline takes coverage and batch_size; {_WITH_THE_PACKAGE}"
+            )
+        if coverage is None:
+            return {}, {}, {}
+        check_coverage(self.model.config.conformal, coverage)
+        return {}, {}, {"coverage": coverage}
 
     def preprocess(self, clip):
         """What the model takes of a clip."""
@@ -66,9 +75,7 @@ class WaveformPipeline(Pipeline):
     def _forward(self, batch):
         return self.model(**batch).predictions
 
-    def postprocess(self, predictions):
+    def postprocess(self, predictions, coverage=None):
         """An entry per task."""
-        return {
-            task.name: answer_of(task, predictions[task.name][0].float().tolist())
-            for task in self.model.config.task_records
-        }
+        values = {name: of_task[0].float().tolist() for name, of_task in predictions.items()}
+        return answers_of(self.model.config.task_records, values, self.model.config.conformal, coverage)

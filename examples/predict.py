@@ -37,20 +37,27 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--features", nargs="+", help="of a model that takes vectors: its feature sets, with their places here"
     )
+    options.add_argument(
+        "--coverage",
+        type=float,
+        help="such as 0.9: also intervals (columns …/lower and …/upper) and sets of classes (…/set) that hold the "
+        "label of that many clips of new speakers",
+    )
     options.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     return options
 
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
-    from burst2vec.prediction import predict
+    from burst2vec.prediction import load_pipeline, predict
     from burst2vec.prediction.clip_sources import left_alone
 
     clips = options.clips[0] if len(options.clips) == 1 else options.clips
     settings = {name: getattr(options, name) for name in ("on_bad_clip", "batch_size", "num_proc", "features")}
     started = time.monotonic()
     try:
-        table = predict(clips, options.model, options.out, overwrite=options.overwrite, **settings)
+        model = options.model if options.coverage is None else load_pipeline(options.model, options.coverage)
+        table = predict(clips, model, options.out, overwrite=options.overwrite, **settings)
     except (Burst2VecError, OSError) as error:
         return refused(error)
     if others := left_alone(options.clips):

@@ -14,6 +14,8 @@ from tqdm import tqdm
 from transformers import AutoConfig
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask
+from burst2vec.scoring import calibrate
+from burst2vec.tasks import TASK_PRESETS
 
 # Tests fork processes and kill them at any moment. tqdm's own lock is shared with them: one that is killed while its
 # bar is drawn would leave it locked for whoever is forked next. A lock of threads is each process's own, and without
@@ -62,6 +64,17 @@ def save_tiny_model(folder):
     tiny_model().save_pretrained(folder)
     Burst2VecFeatureExtractor().save_pretrained(folder)
     return folder
+
+
+def exvo_quantiles():
+    """Conformal quantiles of 60 speakers, of a clip each: all three years off, and countries of a probability of 0.6.
+
+    Without the emotions, of which the validation clips have no labels.
+    """
+    tasks = [task for task in TASK_PRESETS["exvo"] if task.name != "emotion"]
+    predictions = {"age": np.full((60, 1), 30.0), "country": np.tile([0.6, 0.2, 0.1, 0.1], (60, 1))}
+    labels = {"age": np.full((60, 1), 33.0), "country": np.zeros(60, int)}
+    return calibrate(tasks, predictions, labels, [f"S{number}" for number in range(60)])
 
 
 def noise_clips(*lengths, seed=0):

@@ -22,6 +22,7 @@ SUB_COMMANDS = {
     "train": "run_exvo.py",
     "predict": "predict.py",
     "find": "find.py",
+    "calibrate": "calibrate.py",
     "export": "export.py",
     "check-corpus": "check_corpus.py",
     "preprocess": "preprocess.py",

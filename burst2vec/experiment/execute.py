@@ -21,6 +21,7 @@ from ..training.trainer import Burst2VecTrainer
 from ..training.training_time import TrainingTime
 from .baseline import to_record
 from .building import build_model, checkpoint_to_resume, claim_folder, refuse_other_tasks, resume_from
+from .calibration import Calibration
 from .inputs import selection_split
 from .model_card import model_card, pictures_of
 from .model_inputs import asked_of_clips
@@ -129,7 +130,7 @@ def train(trainer: Burst2VecTrainer, place: Place) -> None:
     """Train and save the model; does nothing where the run does not train."""
     if not trainer.args.do_train:
         return
-    trainer.model.config.conformal = None  # of a model that it starts from
+    trainer.model.config.conformal = trainer.model.config.temperatures = None  # of a model that it starts from
     trainer.train(resume_from_checkpoint=place.resume)
     if trainer.is_world_process_zero():
         print(f"the model has the weights of step {trainer.step_of_weights} of {trainer.state.global_step}")
@@ -140,17 +141,17 @@ def train(trainer: Burst2VecTrainer, place: Place) -> None:
 
 def score(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, place: Place) -> Outcome:
     """Predict the splits that the recipe asks for; the main process writes and scores the predictions."""
-    outcome = Outcome(
-        place.folder, inputs.tasks, inputs.constant, trainer.model.config.conformal, _trained_on(run, inputs)
-    )
+    calibration = Calibration(inputs.tasks, trainer.model.config, _trained_on(run, inputs))
+    outcome = Outcome(place.folder, inputs.tasks, inputs.constant, calibration)
     for split, asked in (("validation", trainer.args.do_eval), ("test", trainer.args.do_predict)):
         if asked and split in inputs.clips:
             predictions = trainer.predict(inputs.clips[split].dataset).predictions
             if trainer.is_world_process_zero():
                 table = inputs.corpus[split]["file_id"][:]
                 print(outcome.add(split, inputs.clips[split], predictions, run.data, table))
-    if trainer.args.do_train and outcome.conformal and trainer.is_world_process_zero():
-        trainer.model.config.conformal = outcome.conformal
+    if trainer.args.do_train and calibration.conformal and trainer.is_world_process_zero():
+        trainer.model.config.conformal = calibration.conformal
+        trainer.model.config.temperatures = calibration.temperatures
         write_whole(place.folder / "config.json", trainer.model.config.to_json_string())
     return outcome
 
@@ -203,7 +204,8 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         cost=_cost(trainer, folder),
         scores=outcome.scores,
         baseline=outcome.baseline,
-        coverage=outcome.coverage,
+        coverage=outcome.calibration.coverage,
+        calibration=outcome.calibration.errors,
         constant=to_record(outcome.constant),
         submissions=outcome.submissions,
         versions=versions(),

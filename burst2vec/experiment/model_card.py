@@ -13,10 +13,11 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..data.corpora import corpus_named
 from ..markdown import code_block, markdown_table, markdown_text
-from ..scoring import coverage_line, format_report
+from ..scoring import format_report
 from ..scoring.score_report import BESIDE, beside_name
 from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
+from .calibration import calibration_lines
 from .inputs import HELD_OUT
 from .model_inputs import inputs_recorded
 from .run_record import RunRecord
@@ -234,9 +235,8 @@ def _listed(names: list[str]) -> str:
 def _report(split: str, record: RunRecord, tasks: tuple[Task, ...]) -> str:
     clips = record.clips[split].get("scored", record.clips[split]["used"])  # the first records did not tell them apart
     report = format_report(tasks, record.scores[split], record.baseline[split], clips=clips)
-    measured = record.coverage.get(split)
-    covered = f"\n\n{markdown_text(coverage_line(measured, tasks))}" if measured else ""
-    return f"### {markdown_text(split.capitalize())}\n\n{report}{covered}"
+    measured = map(markdown_text, calibration_lines(split, record.coverage, record.calibration, tasks))
+    return "\n\n".join([f"### {markdown_text(split.capitalize())}", report, *measured])
 
 
 def _decided(record: RunRecord) -> str:

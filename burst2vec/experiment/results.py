@@ -12,20 +12,19 @@ import numpy as np
 
 from ..data.cells import as_cell
 from ..data.collating import corpus_labels
-from ..data.corpora.splits import speaker_key
 from ..data.sampling import labels_present
 from ..errors import RunError, SubmissionError
 from ..files import write_whole
-from ..scoring import answered_forms, calibrate, coverage_line, format_report, measure_coverage, score_tasks
+from ..scoring import answered_forms, format_report, score_tasks
 from ..tasks import Task, prediction_columns
 from ..version import __version__
 from .baseline import Constant
+from .calibration import Calibration
 from .inputs import Clips
 from .plots import plot_predictions
 from .sections import DataArguments
 from .submitting import write_submission
 
-COVERAGE = 0.9  # asked for where coverage is measured
 PACKAGES = ("torch", "transformers", "datasets", "accelerate")
 
 
@@ -36,9 +35,8 @@ class Outcome:
         folder: where to write.
         tasks: the model's task records.
         constant: the constant baseline's prediction; None where it is unknown.
-        conformal: of the saved model's configuration, where the run does not train.
-        trained_on: the training speakers, as ``speaker_key`` names them, where it trains: validation clips of others
-            then give ``conformal``.
+        calibration: of the model's errors.
+        submits: whether test predictions give the challenges' files.
     """
 
     def __init__(
@@ -46,12 +44,11 @@ class Outcome:
         folder: Path,
         tasks: Sequence[Task],
         constant: Constant | None,
-        conformal: dict | None = None,
-        trained_on: frozenset[str] | None = None,
+        calibration: Calibration,
+        submits: bool = True,
     ):
         self.folder, self.tasks, self.constant = folder, tasks, constant
-        self.conformal, self.trained_on = conformal, trained_on
-        self.coverage: dict[str, dict] = {}
+        self.calibration, self.submits = calibration, submits
         self.scores: dict[str, dict[str, float]] = {}
         self.baseline: dict[str, dict[str, float]] = {}
         self.labelled: dict[str, dict[str, int]] = {}
@@ -63,7 +60,7 @@ class Outcome:
         Args:
             split: its name.
             clips: those that were predicted, and those that could not be read.
-            predictions: by task (clips, labels).
+            predictions: by task (clips, labels), as the model of ``calibration`` gives them.
             arguments: what was read.
             table: the ids of all clips of the split.
 
@@ -72,11 +69,12 @@ class Outcome:
         """
         dataset = clips.dataset
         file_ids = list(dataset["file_id"])
+        labels = corpus_labels(dataset, self.tasks)
+        predictions = self.calibration.apply(split, dataset, predictions, labels)
         write_predictions(self.folder / f"predictions_{split}.csv", self.tasks, file_ids, predictions)
         lines = [f"\n{split.capitalize()}"]
-        if split == "test":
+        if split == "test" and self.submits:
             lines += self._submit(clips, file_ids, predictions, arguments, table)
-        labels = corpus_labels(dataset, self.tasks)
         labelled = int(np.any([labels_present(of_task) for of_task in labels.values()], axis=0).sum())
         if not labelled:
             return "\n".join([*lines, f"{len(dataset):,} clips predicted; they have no labels to score"])
@@ -87,24 +85,7 @@ class Outcome:
             self.baseline[split] = score_tasks(self.tasks, answers, labels)
         plot_predictions(self.tasks, self.scores[split], predictions, labels, self.folder / "plots", split)
         report = format_report(self.tasks, self.scores[split], self.baseline.get(split, {}), clips=labelled)
-        return "\n".join([*lines, report, *self._conform(split, dataset, predictions, labels)])
-
-    def _conform(self, split: str, dataset, predictions: dict, labels: dict) -> list[str]:
-        """Calibrate on the validation clips of speakers who were not trained on; measure coverage on test clips."""
-        named = dataset["speaker"][:] if "speaker" in dataset.column_names else []
-        speakers = [speaker_key(speaker or "") for speaker in named]
-        new = np.array([speaker != "" and speaker not in (self.trained_on or ()) for speaker in speakers], dtype=bool)
-        if not new.any():
-            return []
-        of_new = {name: np.asarray(values)[new] for name, values in predictions.items()}
-        labels, speakers = {name: values[new] for name, values in labels.items()}, np.array(speakers)[new]
-        if split == "validation" and self.trained_on is not None:
-            self.conformal = calibrate(self.tasks, of_new, labels, speakers) or None
-        elif split == "test" and self.conformal:
-            measured = measure_coverage(self.tasks, self.conformal, (of_new, labels, speakers), COVERAGE)
-            self.coverage[split] = {"asked": COVERAGE, "speakers": len(set(speakers)), "tasks": measured}
-            return [coverage_line(self.coverage[split], self.tasks)]
-        return []
+        return "\n".join([*lines, report, *self.calibration.add(split, dataset, predictions, labels)])
 
     def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:
         unreadable = [clip.file_id for clip in clips.skipped]

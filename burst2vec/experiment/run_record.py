@@ -35,6 +35,9 @@ class RunRecord:
         baseline: the scores of the constant baseline, in the same shape.
         coverage: by split, of conformal intervals and sets: the coverage ``asked``, of how many ``speakers``, and by
             ``tasks`` what is ``covered`` (0 to 1) and their mean ``size``; none of a model without them.
+        calibration: by split, of classifications: of how many ``speakers``, whether each half of them took the
+            temperature of the other half (``crossed``), and by ``tasks`` of how many ``clips``, the ``temperature``,
+            and the expected calibration error ``before`` and ``after``; none of a model without temperatures.
         constant: the constant baseline's prediction, by task one number per label; None where it is unknown.
         submissions: name and content of each official file, or its form and the problem why it is not written; empty
             where none is due.
@@ -55,14 +58,15 @@ class RunRecord:
     scores: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]]
     coverage: dict[str, dict] = field(default_factory=dict)
+    calibration: dict[str, dict] = field(default_factory=dict)
     constant: dict[str, list[float]] | None = None
     submissions: list[dict] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """As plain data for JSON; without what of ``constant`` and the like there is none of."""
+        """As plain data for JSON; without what there is none of, where older records have no such key."""
         said = asdict(self)
-        absent = {"constant": None, "submissions": [], "coverage": {}, "speakers": {}, "cost": {}}
+        absent = {"constant": None, "submissions": [], "speakers": {}, "cost": {}, "coverage": {}, "calibration": {}}
         return {name: value for name, value in said.items() if name not in absent or value != absent[name]}
 
     def write(self, folder: str | Path) -> None:

@@ -37,7 +37,8 @@ VERSION = 2  # raise it with every change that alters a value: no folder or cach
 BATCH_SIZE_CPU = 4  # of 1, 2 and 4 the fastest by little, on one busy core (benchmarks/embed.py)
 BATCH_SIZE_ACCELERATOR = 32  # as runs evaluate; not measured
 _ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
-_NO_PART = ("architectures", "dtype", "torch_dtype", "transformers_version")  # of what a configuration decides
+# Of a configuration what decides over no embedding.
+_NO_PART = ("architectures", "conformal", "dtype", "temperatures", "torch_dtype", "transformers_version")
 
 
 class RecurrentFrames(nn.Module):

@@ -26,6 +26,7 @@ from ..tasks import prediction_columns
 from ..version import __version__
 from ..waveforms import check_waveform
 from .clip_sources import Source, fingerprint, sources_of
+from .coverage_columns import with_coverage
 from .finished_parts import Parts
 from .prediction_tables import check_table_path, save_table
 
@@ -54,7 +55,8 @@ def predict(
     Args:
         clips: a folder, of which every audio file at any depth is a clip, labelled or not; a file; a list of these, or
             of whatever the pipeline takes; or a ``datasets.Dataset`` with ``audio``, and perhaps ``file_id``.
-        model: a folder or a name on the Hub, or a ``Burst2VecPipeline``.
+        model: a folder or a name on the Hub, or a ``Burst2VecPipeline``; of one with a ``coverage`` the table has
+            intervals and sets of classes too, see ``load_pipeline``.
         out: the table to write, ``.csv``, ``.parquet`` or ``.json``; what is finished lies beside it in
             ``OUT.parts`` until then. None writes nothing.
         on_bad_clip: ``"report"`` gives a bad clip its row without numbers, and the reason; ``"skip"`` no row;
@@ -69,7 +71,8 @@ def predict(
     Returns:
         The table: ``file``; for each task ``task/label``, or ``task`` where it has one label, float32 in the task's
         unit; of a classification its most probable class in ``task``, before the probabilities; and ``problem``, why a
-        clip has no numbers, or "".
+        clip has no numbers, or "". With a coverage also ``…/lower`` and ``…/upper`` behind each regressed number, in
+        its unit, and of a classification ``task/set``, a list of classes (in CSV as JSON).
 
     Raises:
         RunError: a model that is none of burst2vec's; an ``out`` that is there or that others write; parts of another
@@ -93,6 +96,9 @@ def predict(
         for number, part in predictor.parts(parts, on_bad_clip, usable_cores() if num_proc is None else num_proc):
             parts.add(number, part)
         table = predictor.finished(parts.whole())
+        if (coverage := analyse._postprocess_params.get("coverage")) is not None:  # not in the parts: another resumes
+            config = analyse.model.config
+            table = with_coverage(table, config.task_records, config.conformal, coverage)
         if on_bad_clip == "skip":
             table = table[table["problem"] == ""].reset_index(drop=True)
         if out is not None:
@@ -101,11 +107,16 @@ def predict(
     return table
 
 
-def load_pipeline(model: str | Path) -> Burst2VecPipeline:
+def load_pipeline(model: str | Path, coverage: float | None = None) -> Burst2VecPipeline:
     """The pipeline of a saved model.
 
+    Args:
+        model: a folder or a name on the Hub.
+        coverage: such as 0.9: also intervals and sets of classes that hold the label of that many clips of new
+            speakers, as measured on the validation clips; see ``burst2vec.scoring.conformal``.
+
     Raises:
-        RunError: no such model, one of another kind, or one that lacks weights.
+        RunError: no such model, one of another kind, or one that lacks weights, or quantiles for the coverage.
     """
     model = str(model)
     if not Path(model).expanduser().is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
@@ -120,13 +131,14 @@ def load_pipeline(model: str | Path) -> Burst2VecPipeline:
         raise
     except (OSError, ValueError) as error:
         raise RunError(f"the model {model} cannot be loaded: {error}") from error
-    return Burst2VecPipeline(model=loaded, feature_extractor=extractor)
+    return Burst2VecPipeline(model=loaded, feature_extractor=extractor, coverage=coverage)
 
 
 def _identity(analyse: Burst2VecPipeline) -> dict:
     extractor = analyse.feature_extractor.to_dict()
     return {
         "digest": digest_of(analyse._forward_params.get("personal", analyse.model), analyse.model.config),
+        "temperatures": analyse.model.config.temperatures,
         "dtype": str(analyse.model.dtype),
         "preprocess": extractor["preprocess"],
         "target_rms_dbfs": extractor["target_rms_dbfs"],

@@ -35,7 +35,7 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as its path's ending says; a missing number is an empty cell, or null.
 
     In CSV numbers have six digits behind the point, and texts that a spreadsheet would run as formulas an apostrophe in
-    front. JSON is a list of objects, one per row.
+    front, and lists are JSON. JSON is a list of objects, one per row.
     """
     ending = path.suffix.lower()
     if ending == ".parquet":
@@ -46,10 +46,14 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
         write_whole(path, json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         texts = table.select_dtypes(exclude="number").columns
-        cells = table.assign(**{name: table[name].map(as_cell, na_action="ignore") for name in texts})
+        cells = table.assign(**{name: table[name].map(_text, na_action="ignore") for name in texts})
         cells.columns = [as_cell(name) for name in table.columns]
         content = cells.to_csv(index=False, float_format="%.6f", lineterminator="\n")
         write_whole(path, content.encode("utf-8", "backslashreplace"))
+
+
+def _text(value: str | list) -> str:
+    return as_cell(json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value)
 
 
 def _plain(value):

@@ -26,14 +26,13 @@ Coverage holds on average over speakers, not for each of them; and predictions m
 not trained on. Clips that chose its weights or the step to stop at make q a little too small.
 """
 
-import math
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
 
+from ..answers import ROUNDING, bounds, quantile_at
+
 LEVELS = np.arange(1, 100) / 100  # of coverage, whose quantiles are kept; a coverage between two takes the higher
-_ROUNDING = 1e-9  # sums of 1/(K n_k) that are a level but for rounding reach it
 
 
 def speaker_quantiles(scores, speakers, levels=LEVELS) -> list[float | None]:
@@ -58,15 +57,15 @@ def speaker_quantiles(scores, speakers, levels=LEVELS) -> list[float | None]:
     _, speaker_of, clips = np.unique(np.asarray(speakers), return_inverse=True, return_counts=True)
     order = np.argsort(scores, kind="stable")
     mass = np.cumsum(1 / (len(clips) * clips[speaker_of[order]]))
-    first = scores[order[np.searchsorted(mass, levels - _ROUNDING).clip(max=len(order) - 1)]]
+    first = scores[order[np.searchsorted(mass, levels - ROUNDING).clip(max=len(order) - 1)]]
     effective = np.full(len(levels), float(len(clips)))
     if len(clips) > 1:
         inside = np.array([np.bincount(speaker_of, scores <= each) / clips for each in first])  # (levels, speakers)
-        variance = np.maximum(inside.var(axis=1, ddof=1), _ROUNDING)
+        variance = np.maximum(inside.var(axis=1, ddof=1), ROUNDING)
         estimate = (len(clips) * levels * (1 - levels) / variance).clip(len(clips), len(scores))
         effective = np.where((inside == 1).all(axis=1), effective, estimate)
     corrected = np.maximum.accumulate(levels * (effective + 1) / effective)
-    places = np.searchsorted(mass, corrected - _ROUNDING)
+    places = np.searchsorted(mass, corrected - ROUNDING)
     return [float(scores[order[place]]) if place < len(order) else None for place in places]
 
 
@@ -101,53 +100,6 @@ def calibrate(tasks, predictions: dict, labels: dict, speakers: Sequence[str]) -
     return calibrated
 
 
-def quantile_at(quantiles: Sequence[float | None], coverage: float) -> float:
-    """The quantile for a coverage, of those at 1/(n + 1), …, n/(n + 1); infinite for None.
-
-    Raises:
-        ValueError: a coverage that is not above 0 and up to n/(n + 1).
-
-    >>> quantile_at([0.1, 0.2, None], 0.3), quantile_at([0.1, 0.2, None], 0.75)
-    (0.2, inf)
-    """
-    most = len(quantiles) / (len(quantiles) + 1)
-    if isinstance(coverage, bool) or not isinstance(coverage, Real) or not 0 < coverage <= most:
-        raise ValueError(f"coverage must be a number above 0, up to {most:g}, such as 0.9, got {coverage!r}")
-    found = quantiles[math.ceil(coverage * (len(quantiles) + 1) - _ROUNDING) - 1]
-    return math.inf if found is None else found
-
-
-def interval_or_set(task, values: Sequence[float], quantiles: Sequence, coverage: float):
-    """What holds a clip's label as often as asked.
-
-    Args:
-        task: its record.
-        values: the prediction, (labels,); NaN where there is none.
-        quantiles: of the task, as [`calibrate`] gives them.
-        coverage: above 0, up to 0.99.
-
-    Returns:
-        Of several regressed labels ``{"Awe": [low, high], …}``, of one ``[low, high]``, in the task's unit and within
-        its span; of classes a list of names, the most probable first, which is always in it; None without a prediction.
-
-    Raises:
-        ValueError: as [`quantile_at`].
-    """
-    radii = [quantile_at(of_label, coverage) for of_label in quantiles]
-    if task.kind == "classification":
-        if any(map(math.isnan, values)):
-            return None
-        by_probability = sorted(range(len(values)), key=lambda place: -values[place])
-        return [
-            task.labels[place]
-            for number, place in enumerate(by_probability)
-            if number == 0 or 1 - values[place] <= radii[0]
-        ]
-    low, high = _bounds(task, np.asarray(values, dtype=np.float64), radii)
-    within = [[float(least), float(most)] for least, most in zip(low, high, strict=True)]
-    return within[0] if len(task.labels) == 1 else dict(zip(task.labels, within, strict=True))
-
-
 def measure_coverage(tasks, conformal: dict, labelled: tuple[dict, dict, Sequence[str]], coverage: float) -> dict:
     """How often intervals and sets hold the labels of clips, each speaker weighing the same, and how wide they are.
 
@@ -175,7 +127,7 @@ def measure_coverage(tasks, conformal: dict, labelled: tuple[dict, dict, Sequenc
             inside = np.take_along_axis(chosen, np.maximum(labels[task.name], 0).astype(int)[:, None], axis=1)
             sizes = chosen.sum(axis=1, keepdims=True)
         else:
-            low, high = _bounds(task, values, radii)
+            low, high = bounds(task, values, radii)
             sizes = high - low
         if known.any():
             weight = weights[:, None] * known
@@ -214,8 +166,3 @@ def _scores(task, predictions, labels) -> np.ndarray:
         of_label = np.take_along_axis(values, np.maximum(labels, 0).astype(int)[:, None], axis=1)
         return np.where(labels[:, None] >= 0, 1 - of_label, np.nan)
     return np.abs(labels.reshape(values.shape) - values)
-
-
-def _bounds(task, values: np.ndarray, radii: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """The intervals' ends around values (…, labels), within the task's span, as all labels are."""
-    return np.clip(values - radii, *task.span), np.clip(values + radii, *task.span)

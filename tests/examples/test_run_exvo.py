@@ -24,7 +24,7 @@ from burst2vec.experiment.execute import main
 from burst2vec.experiment.publishing import find_secrets, published_files
 from burst2vec.experiment.recipes import load_recipe
 from burst2vec.locks import lock_folder
-from burst2vec.scoring import validate_official_file
+from burst2vec.scoring import expected_calibration_error, validate_official_file
 from tests.conftest import TINY, tiny_encoder_config
 
 pytestmark = pytest.mark.slow  # whole commands and runs
@@ -42,6 +42,7 @@ RECIPE = {
     "data": {"synthetic_clips": 36, "synthetic_speakers": 12},
     "training": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "logging_steps": 1},
 }
+calibrate_main = runpy.run_path(str(RECIPES.parent / "calibrate.py"))["main"]
 PICTURES = ["emotion_ccc", "age_scatter", "country_confusion"]
 
 
@@ -151,8 +152,8 @@ def test_the_cards_model_index_equals_the_metrics(workplace):
 def test_intervals_are_of_the_validation_clips_and_their_coverage_of_the_test_clips(workplace):
     run = workplace / "run"
     config, before = json.loads((run / "config.json").read_text()), run / "checkpoint-4" / "config.json"
-    conformal = config.pop("conformal")
-    assert {**json.loads(before.read_text()), "conformal": None} == {**config, "conformal": None}
+    conformal, none = config.pop("conformal"), {"conformal": None, "temperatures": None}
+    assert {**json.loads(before.read_text()), **none} == {**config, **none}
     assert {name: len(of_task) for name, of_task in conformal.items()} == {"emotion": 10, "age": 1, "country": 1}
     coverage = metrics_of(run)["coverage"]
     assert coverage.keys() == {"test"} and coverage["test"]["asked"] == 0.9 and coverage["test"]["speakers"] == 4
@@ -162,6 +163,53 @@ def test_intervals_are_of_the_validation_clips_and_their_coverage_of_the_test_cl
     )
     assert f"age {100 * coverage['test']['tasks']['age']['covered']:.1f} % (" in said
     assert AutoModel.from_pretrained(run).config.conformal == conformal
+
+
+def test_a_temperature_is_of_the_validation_clips_and_the_card_says_the_error_before_and_after(workplace):
+    run = workplace / "run"
+    temperatures, errors = json.loads((run / "config.json").read_text())["temperatures"], metrics_of(run)["calibration"]
+    assert temperatures.keys() == {"country"} and [errors[split]["crossed"] for split in errors] == [True, False]
+    for split in ("validation", "test"):
+        of_task = errors[split]["tasks"]["country"]
+        assert of_task["temperature"] == temperatures["country"] and errors[split]["speakers"] == 4
+        said = f"country {of_task['before']:.3f} and {of_task['after']:.3f}"
+        assert len(re.findall(rf"^Expected calibration error \(15 bins\) of 4 .* {said} ", card_of(run), re.M)) == 1
+    with (run / "predictions_test.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    classes = ["China", "South Africa", "United States", "Venezuela"]
+    sure = np.array([[float(row[f"country/{name}"]) for name in classes] for row in rows])
+    with (workplace / "corpus" / "data_info.csv").open() as table:
+        truth = {row["File_ID"].strip("[]"): classes.index(row["Country"]) for row in csv.DictReader(table)}
+    wanted = expected_calibration_error(sure, [truth[row["file_id"]] for row in rows])
+    assert errors["test"]["tasks"]["country"]["after"] == pytest.approx(wanted, abs=1e-4)
+
+
+def card_of(folder):
+    return (folder / "README.md").read_text()
+
+
+def test_calibrating_a_finished_run_gives_what_its_training_gave(workplace, tmp_path, capsys):
+    run, place = tmp_path / "run", ["--data_dir", workplace / "corpus", "--cache_dir", workplace / "cache"]
+    shutil.copytree(workplace / "run", run, ignore=shutil.ignore_patterns("checkpoint-*"))
+    config, record = json.loads((run / "config.json").read_text()), metrics_of(run)
+    measured = {"conformal": config["conformal"], "temperatures": config["temperatures"]}
+    (run / "config.json").write_text(json.dumps({**config, **dict.fromkeys(measured)}))
+    (run / "metrics.json").write_text(json.dumps({**record, "calibration": {}, "coverage": {}}))
+    assert calibrate_main([str(run), *map(str, place)]) == 0
+    said = capsys.readouterr().out
+    assert "calibrated by 12 validation clips of 4 speakers who were not trained on\n" in said
+    found = json.loads((run / "config.json").read_text())
+    assert found.keys() == config.keys()
+    assert found["temperatures"]["country"] == pytest.approx(config["temperatures"]["country"], rel=0.02)
+    assert found["conformal"]["age"][0][:50] == pytest.approx(config["conformal"]["age"][0][:50], abs=0.2)  # bf16
+    assert metrics_of(run)["calibration"].keys() == {"validation", "test"}
+    assert metrics_of(run)["scores"] == record["scores"] and metrics_of(run)["submissions"] == record["submissions"]
+    assert "Expected calibration error" in card_of(run) and "Expected calibration error" in said
+    with (run / "predictions_validation.csv").open() as table:
+        lines = table.readlines()
+    (run / "predictions_validation.csv").write_text("".join(lines[:-1]))  # as of a run whose split was another
+    assert calibrate_main([str(run), *map(str, place)]) == 2
+    assert "1 of the corpus's 12 validation clips, such as" in capsys.readouterr().err
 
 
 def test_the_saved_model_predicts_what_the_file_says(workplace):

@@ -147,7 +147,7 @@ def test_a_name_is_in_one_section_only():
 
 
 def test_every_argument_of_the_config_is_a_key_of_the_same_name():
-    measured = {"bias_and_scale", "conformal"}
+    measured = {"bias_and_scale", "conformal", "temperatures"}
     arguments = set(Burst2VecConfig.own_arguments()) - {"encoder_config", *measured}
     assert {field.name for field in dataclasses.fields(ModelArguments)} == arguments | set(NOT_OF_THE_CONFIG)
 

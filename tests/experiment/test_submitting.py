@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from burst2vec import Burst2VecConfig
 from burst2vec.comparison.fusion_recipes import is_fusion
 from burst2vec.errors import SubmissionError
+from burst2vec.experiment.calibration import Calibration
 from burst2vec.experiment.inputs import Clips
 from burst2vec.experiment.recipes import load_recipe
 from burst2vec.experiment.results import Outcome
@@ -98,7 +100,8 @@ def test_a_run_of_one_avb_task_writes_that_tasks_file(task, tmp_path):
 
 def test_a_file_that_may_not_be_written_does_not_keep_the_others(tmp_path):
     high, two, *_ = TASK_PRESETS["avb"]
-    outcome = Outcome(tmp_path, [high, two], None)
+    calibration = Calibration([high, two], Burst2VecConfig(tasks=[high, two]), None)
+    outcome = Outcome(tmp_path, [high, two], None, calibration)
     given = {"high": np.full((1, 10), 1.5), "two": np.full((1, 2), 0.5)}
     blind = Dataset.from_dict({"file_id": ["7"], "high": [[np.nan] * 10], "two": [[np.nan] * 2]})
     said = outcome.add("test", Clips(blind, []), given, HUME_VB, ["7"])

@@ -16,7 +16,7 @@ from burst2vec.exporting import PlainOutputs, export
 from burst2vec.onnx_inference import OnnxModel, start_session
 from burst2vec.recurrent import LSTM
 from burst2vec.speech_encoder import LengthAwareGroupNorm
-from tests.conftest import noise_clips, tiny_model
+from tests.conftest import exvo_quantiles, noise_clips, tiny_model
 
 NEEDED = "burst2vec[onnx] is not installed"
 LENGTHS = (9000, 4000, 700, 16000, 5000)  # of the check: a batch of three and one of one, and the remaining one
@@ -51,6 +51,7 @@ def exported(tmp_path_factory):
     """The tiny speech encoder's pipeline, and its folder."""
     pytest.importorskip("onnxruntime", reason=NEEDED), pytest.importorskip("onnxscript", reason=NEEDED)
     analyse, folder = pipeline_of("speech encoder"), tmp_path_factory.mktemp("onnx") / "exported"
+    analyse.model.config.conformal = exvo_quantiles()
     found = export(analyse, folder, clips=noise_clips(*LENGTHS))
     assert found.clips == len(LENGTHS) and found.greatest <= 1e-4
     return analyse, folder
@@ -99,7 +100,8 @@ def test_a_folder_answers_without_torch_as_the_pipeline_does(exported, tmp_path)
     soundfile.write(tmp_path / "a.wav", 0.1 * noise_clips(44100)[0], 44100)
     code = (
         "import sys; sys.modules.update(torch=None, transformers=None, burst2vec=None)\n"
-        "import json, burst2vec_onnx; print(json.dumps(burst2vec_onnx.OnnxModel(sys.argv[1])(sys.argv[2])))"
+        "import json; from burst2vec_onnx import OnnxModel\n"
+        "print(json.dumps(OnnxModel(sys.argv[1])(sys.argv[2], coverage=0.9)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, folder, tmp_path / "a.wav"],
@@ -109,10 +111,12 @@ def test_a_folder_answers_without_torch_as_the_pipeline_does(exported, tmp_path)
     )
     assert done.returncode == 0, done.stderr
     (answer,) = json.loads(done.stdout)
-    expected = analyse(str(tmp_path / "a.wav"))
+    expected = analyse(str(tmp_path / "a.wav"), coverage=0.9)
     assert answer["emotion"] == pytest.approx(expected["emotion"], abs=1e-4)
     assert answer["age"] == pytest.approx(expected["age"], abs=3e-3)
     assert answer["country"]["label"] == expected["country"]["label"]
+    assert answer["conformal"]["age"] == pytest.approx(expected["conformal"]["age"], abs=3e-3)
+    assert answer["conformal"]["country"] == expected["conformal"]["country"]
 
 
 def test_torchscript_answers_other_batches_too(tmp_path):

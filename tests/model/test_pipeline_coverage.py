@@ -5,26 +5,17 @@ import pytest
 from transformers import pipeline
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask, personalise
-from burst2vec.scoring import calibrate
-from burst2vec.tasks import TASK_PRESETS
-from tests.conftest import noise_clips, tiny_model
+from burst2vec.waveform_pipeline import WaveformPipeline
+from tests.conftest import exvo_quantiles, noise_clips, tiny_model
 
 CLIPS = noise_clips(4000, 6000)
-
-
-def calibrated():
-    """A tiny model and quantiles of 60 speakers, of a clip each, all three years off; the country has 0.6."""
-    tasks = [task for task in TASK_PRESETS["exvo"] if task.name != "emotion"]
-    predictions = {"age": np.full((60, 1), 30.0), "country": np.tile([0.6, 0.2, 0.1, 0.1], (60, 1))}
-    labels = {"age": np.full((60, 1), 33.0), "country": np.zeros(60, int)}
-    return calibrate(tasks, predictions, labels, [f"S{number}" for number in range(60)])
 
 
 @pytest.fixture(scope="module")
 def analyse(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     model = tiny_model()
-    model.config.conformal = calibrated()
+    model.config.conformal = exvo_quantiles()
     model.save_pretrained(folder)
     Burst2VecFeatureExtractor().save_pretrained(folder)
     return pipeline("vocal-burst-analysis", model=str(folder))
@@ -53,9 +44,18 @@ def test_coverage_may_be_said_once_and_a_bad_clip_has_no_interval(analyse):
     assert np.isnan(bad["conformal"]["age"]).all() and bad["conformal"]["country"] is None
 
 
+def test_the_pipeline_without_the_package_has_the_same_intervals(analyse):
+    bare = WaveformPipeline(model=analyse.model, feature_extractor=analyse.feature_extractor)
+    assert bare(CLIPS, coverage=0.9) == analyse(CLIPS, coverage=0.9)
+    assert "conformal" not in bare(CLIPS[0])
+    other = WaveformPipeline(model=tiny_model(), feature_extractor=analyse.feature_extractor)
+    with pytest.raises(ValueError, match="coverage 0.9: the model does not have the quantiles"):
+        other(CLIPS, coverage=0.9)
+
+
 def test_coverage_is_refused_with_the_remedy(analyse):
     bare = pipeline("vocal-burst-analysis", model=tiny_model(), feature_extractor=Burst2VecFeatureExtractor())
-    with pytest.raises(ValueError, match=r"coverage 0.9: .*--do_eval.*model.config.conformal = burst2vec.scoring.cal"):
+    with pytest.raises(ValueError, match=r"coverage 0.9: .*burst2vec calibrate RUN.*model.config.conformal = burst"):
         bare(CLIPS, coverage=0.9)
     with pytest.raises(ValueError, match="coverage must be a number above 0, up to 0.99, such as 0.9, got 90"):
         analyse(CLIPS, coverage=90)
@@ -66,7 +66,7 @@ def test_coverage_is_refused_with_the_remedy(analyse):
 def test_a_personal_model_does_not_keep_quantiles_of_others(analyse):
     personal = personalise(analyse.model, analyse.feature_extractor, CLIPS, {"age": [[30.0], [31.0]]})
     assert isinstance(personal, Burst2VecForMultiTask) and personal.config.conformal is None
-    assert analyse.model.config.conformal == calibrated()
+    assert analyse.model.config.conformal == exvo_quantiles()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
-from burst2vec.answers import answer_of
+from burst2vec.answers import answers_of
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.waveform_pipeline import WaveformPipeline
 from tests.training.tiny_run import tiny_model
@@ -51,5 +51,5 @@ def test_a_model_whose_clips_are_prepared_needs_the_package(model):
 
 def test_no_number_is_no_class():
     country = TASK_PRESETS["exvo"][2]
-    answer = answer_of(country, [math.nan] * 4)
+    answer = answers_of([country], {"country": [math.nan] * 4})["country"]
     assert answer["label"] is None and all(map(math.isnan, answer["probabilities"].values()))

@@ -17,7 +17,7 @@ from burst2vec.errors import AudioError, CorpusError, RunError
 from burst2vec.features import FEATURE_SETS, FeatureSet
 from burst2vec.prediction import finished_parts, predict
 from burst2vec.prediction.predicting import _Predictor
-from tests.conftest import noise_clips, tiny_model
+from tests.conftest import exvo_quantiles, noise_clips, tiny_model
 
 LENGTHS = (8_000, 3_000, 12_345, 400, 5_000, 9_999, 700)
 
@@ -88,6 +88,42 @@ def test_killed_and_resumed_it_is_the_same_table_and_nothing_is_predicted_twice(
     assert made == [[0, 1, 2], [3, 4, 5], [3, 4, 5], [6, 7]]
     assert (tmp_path / "table.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert len(whole) == 8 and not (tmp_path / "table.csv.parts").exists()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
+def test_a_coverage_adds_the_pipelines_intervals_and_sets(analyse, folder, tmp_path, ending):
+    model = Burst2VecForMultiTask(analyse.model.config).eval()
+    model.load_state_dict(analyse.model.state_dict())
+    model.config.conformal = exvo_quantiles()
+    sure = Burst2VecPipeline(model=model, feature_extractor=analyse.feature_extractor, coverage=0.9)
+    table = predict(folder, sure, tmp_path / f"table.{ending}", num_proc=0)
+    plain = predict(folder, analyse, num_proc=0)
+    added = ["age/lower", "age/upper", "country/set"]
+    pd.testing.assert_frame_equal(table.drop(columns=added), plain)
+    assert [name for name in table.columns if name in added or name == "age"] == ["age", *added]
+    for row in table[table["problem"] == ""].to_dict("records"):
+        within = sure(str(folder / row["file"]))["conformal"]
+        assert [row["age/lower"], row["age/upper"]] == pytest.approx(within["age"], abs=1e-3)
+        assert row["country/set"] == within["country"]
+    bad = table[table["problem"] != ""].iloc[0]
+    assert np.isnan(bad["age/lower"]) and bad["country/set"] is None
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "json": pd.read_json}[ending](tmp_path / f"table.{ending}")
+    sets = [json.loads(cell) if isinstance(cell, str) else cell for cell in read["country/set"]]
+    assert [None if each is None or each is np.nan else list(each) for each in sets] == list(table["country/set"])
+
+
+def test_a_coverage_may_be_asked_for_when_a_prediction_is_resumed(analyse, folder, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    model = Burst2VecForMultiTask(analyse.model.config).eval()
+    model.config.conformal = exvo_quantiles()
+    parts = {"model": model, "feature_extractor": analyse.feature_extractor}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_Predictor, "finished", stop)
+        predict(folder, Burst2VecPipeline(**parts), tmp_path / "table.csv", num_proc=0)
+    monkeypatch.setattr(_Predictor, "rows_of", stop)
+    assert "age/lower" in predict(folder, Burst2VecPipeline(**parts, coverage=0.8), tmp_path / "table.csv", num_proc=0)
 
 
 def test_parts_of_another_model_or_of_other_clips_are_never_mixed_in(analyse, folder, tmp_path, monkeypatch):
