@@ -48,6 +48,12 @@ EXTRAS = {
         "onnxscript>=0.5.4",  # torch 2.11's exporter writes its operators with it
         "onnxruntime>=1.22",
     ],
+    "serve": [  # burst2vec serve
+        "fastapi>=0.115",
+        "fastapi-offline>=1.7",  # its documentation page without scripts from the internet
+        "python-multipart>=0.0.18",  # reads forms; below it boundaries took quadratic time
+        "uvicorn>=0.30",
+    ],
     "docs": [  # the documentation site
         "mkdocs-material>=9.6,<10",
         "mkdocstrings[python]>=1.0,<2",
@@ -60,14 +66,18 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "ruff>=0.9",
         "av>=14,<19",
+        "fastapi>=0.115",
+        "fastapi-offline>=1.7",
         "markdown-it-py>=3",  # an independent reader of the Markdown that is written
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
         "onnx>=1.19",
         "onnxruntime>=1.22",
         "onnxscript>=0.5.4",
         "opensmile>=2.5,<3",
+        "python-multipart>=0.0.18",
         "peft>=0.18",  # a user's own, whose adapters are tested with the trainer; 0.18 knows transformers 5
         "torchvision>=0.26,<0.27",
+        "uvicorn>=0.30",
     ],
 }
 

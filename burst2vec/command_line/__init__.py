@@ -23,6 +23,7 @@ SUB_COMMANDS = {
     "predict": "predict.py",
     "find": "find.py",
     "calibrate": "calibrate.py",
+    "serve": "serve.py",
     "export": "export.py",
     "check-corpus": "check_corpus.py",
     "preprocess": "preprocess.py",

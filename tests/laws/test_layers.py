@@ -31,11 +31,11 @@ LAYERS = [
     {"features", "personalising", "recording_bursts"},
     {"pipeline_inputs"},
     {"pipeline_burst2vec"},
-    {"experiment", "exporting", "prediction"},
+    {"experiment", "exporting", "prediction", "serving"},
     {"comparison", "generation"},
 ]
 ROOMS = {"command_line", "audio", "scoring", "data", "training", "features"}
-ROOMS |= {"experiment", "prediction", "comparison", "generation"}
+ROOMS |= {"experiment", "prediction", "serving", "comparison", "generation"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec", "msg_gan"}
