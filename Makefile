@@ -9,7 +9,7 @@ RUN_FOLDER = runs/$(basename $(notdir $(RECIPE)))
 OUTPUT ?= $(RUN_FOLDER)$(if $(wildcard $(RUN_FOLDER)/metrics.json),-$(shell date +%Y%m%d-%H%M%S))
 WORKERS ?= 2
 
-.PHONY: exvo test quick wheel docs lint format coverage bench clean
+.PHONY: exvo test quick wheel shipped docs lint format coverage bench clean
 
 exvo: .venv/.installed  ## train, score, save and predict with the quickstart recipe; RECIPE=… for another
 	.venv/bin/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
@@ -29,6 +29,9 @@ quick: .venv/.developing  ## the tests of single functions and parts; what takes
 
 wheel:  ## the package as its users install it, in a fresh environment: does it predict?
 	.ci/check_wheel $(PYTHON)
+
+shipped: .venv/.installed  ## the finished run MODEL=runs/small, as the model that comes with the package; NAME=… for another
+	$(RUN) -m burst2vec.experiment.shipping $(MODEL) --name $(or $(NAME),small)
 
 docs: .venv/.documenting  ## the documentation site, into build/site
 	$(RUN) -m mkdocs build --strict --config-file docs/mkdocs.yml

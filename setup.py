@@ -102,6 +102,7 @@ setup(
     packages=[*find_packages(include=["burst2vec", "burst2vec.*"]), *SHIPPED, *COMMAND],
     package_dir={**SHIPPED, **COMMAND},
     package_data={
+        "burst2vec": ["pretrained/*/*", "pretrained/*/plots/*"],
         "burst2vec.recipes": ["*/*.yaml"],
         "burst2vec.tables": ["*.yaml"],
         "burst2vec.metrics": ["*/*.py", "*/*.md"],

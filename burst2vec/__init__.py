@@ -18,6 +18,7 @@ from .generation.generation_pipeline import BurstGenerationPipeline
 from .modeling_burst2vec import Burst2VecForMultiTask
 from .msg_gan import BurstGenerator, BurstGeneratorConfig
 from .pipeline_burst2vec import Burst2VecPipeline, NoAudioClassifier
+from .shipped_models import DEFAULT_MODEL, PRETRAINED, shipped_model
 from .tasks import Task
 from .version import __version__
 
@@ -43,7 +44,11 @@ AutoFeatureExtractor.register(Burst2VecConfig, Burst2VecFeatureExtractor)
 AutoConfig.register("burst2vec_generator", BurstGeneratorConfig)
 AutoModel.register(BurstGeneratorConfig, BurstGenerator)
 PIPELINE_REGISTRY.register_pipeline(
-    "vocal-burst-analysis", pipeline_class=Burst2VecPipeline, pt_model=AutoModel, type="audio"
+    "vocal-burst-analysis",
+    pipeline_class=Burst2VecPipeline,
+    pt_model=AutoModel,
+    default={"model": (str(PRETRAINED / DEFAULT_MODEL.partition("/")[2]), "main")},  # a folder; the revision is unused
+    type="audio",
 )
 PIPELINE_REGISTRY.register_pipeline(
     "vocal-burst-generation", pipeline_class=BurstGenerationPipeline, pt_model=AutoModel, type="audio"
@@ -73,6 +78,7 @@ __all__ = [
     "personalise",
     "predict",
     "shipped",
+    "shipped_model",
 ]
 
 

@@ -10,6 +10,7 @@ from .heads import HEADS
 from .parts import complete_part, is_number, refuse_unknown
 from .pooling import POOLINGS
 from .recurrent import RECURRENT
+from .shipped_models import place_of
 from .tasks import Task, resolve_tasks
 from .trunks import TRUNKS
 
@@ -229,6 +230,11 @@ class Burst2VecConfig(_StrictConfig):
         self.temperatures = temperatures
         _check_temperatures(temperatures, self.task_records)
         super().__init__(**kwargs)
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """As transformers reads a ``config.json``; also of a model that comes with the package, by its name."""
+        return super().get_config_dict(place_of(pretrained_model_name_or_path), **kwargs)
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):

@@ -5,6 +5,7 @@ from transformers import BatchFeature
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 
 from .errors import WaveformError
+from .shipped_models import place_of
 from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, check_waveform, pad, scale_to
 
 
@@ -59,6 +60,11 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         self.preprocess = list(preprocess)
         self.features = list(features)
         self.normalise_per_speaker = normalise_per_speaker
+
+    @classmethod
+    def get_feature_extractor_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """As transformers reads a ``preprocessor_config.json``; also of a model that comes with the package."""
+        return super().get_feature_extractor_dict(place_of(pretrained_model_name_or_path), **kwargs)
 
     def __call__(self, clips, sampling_rate=None, names=None, return_tensors=None) -> BatchFeature:
         """Prepare clips for the model.

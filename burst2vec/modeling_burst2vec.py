@@ -20,6 +20,7 @@ from .losses import UncertaintyWeights
 from .parts import build_part, refuse_unknown
 from .pooling import POOLINGS, StatisticsPooling
 from .recurrent import RECURRENT
+from .shipped_models import place_of
 from .speech_encoder import HUB_ARGUMENTS, SpeechEncoder, load_speech_model
 from .trunks import TRUNKS, TaskModules, reverse_gradient
 from .waveform_pipeline import CUSTOM_PIPELINES  # and so its file travels with this one
@@ -132,7 +133,8 @@ class Burst2VecForMultiTask(PreTrainedModel):
         """A saved model; as transformers loads it, but only whole.
 
         Args:
-            pretrained_model_name_or_path, args, kwargs: as ``PreTrainedModel.from_pretrained`` has them.
+            pretrained_model_name_or_path, args, kwargs: as ``PreTrainedModel.from_pretrained`` has them; or the name of
+                a model that comes with the package, ``"burst2vec/small"``.
             ignore_mismatched_sizes: draw weights at random whose shape is not the checkpoint's.
             output_loading_info: give (model, info) instead of the model. ``info["missing_keys"]`` then names the
                 weights that the checkpoint lacks, which are drawn at random, instead of an error.
@@ -142,7 +144,7 @@ class Burst2VecForMultiTask(PreTrainedModel):
                 configuration says; the first is named.
         """
         told = {"ignore_mismatched_sizes": True, "output_loading_info": True}  # what to refuse, which it calls a report
-        model, found = super().from_pretrained(pretrained_model_name_or_path, *args, **told, **kwargs)
+        model, found = super().from_pretrained(place_of(pretrained_model_name_or_path), *args, **told, **kwargs)
         if not ignore_mismatched_sizes:
             refuse_mismatched(found["mismatched_keys"])
         if not output_loading_info:
@@ -152,10 +154,11 @@ class Burst2VecForMultiTask(PreTrainedModel):
 
     @classmethod
     def from_encoder_pretrained(cls, encoder_name_or_path, config: Burst2VecConfig | None = None, **kwargs):
-        """A model around a published encoder's weights, with fresh trunk and heads.
+        """A model around a trained encoder's weights, with fresh trunk and heads.
 
         Args:
-            encoder_name_or_path: such as ``"facebook/hubert-large-ls960-ft"``, or a folder.
+            encoder_name_or_path: such as ``"facebook/hubert-large-ls960-ft"``, or a folder; or a saved model of this
+                class that takes waveforms, such as ``"burst2vec/small"``: its encoder, of any kind.
             config: used as it is but for its ``encoder_config``, which is the checkpoint's.
             kwargs: of ``HUB_ARGUMENTS`` (``revision``, ``token``, ``cache_dir``, ``dtype``, …), how the checkpoint is
                 found and read; and arguments of [`Burst2VecConfig`] when no ``config`` is given; here the pretrained
@@ -170,7 +173,10 @@ class Burst2VecForMultiTask(PreTrainedModel):
         arguments = {name: value for name, value in kwargs.items() if name in own}
         if config is not None and arguments:
             raise ValueError(f"give a config or its arguments, not both: {sorted(arguments)}")
-        hub_arguments = {name: value for name, value in kwargs.items() if name in HUB_ARGUMENTS}
+        hub_arguments = {"dtype": torch.float32} | {name: kwargs[name] for name in kwargs if name in HUB_ARGUMENTS}
+        said, _ = Burst2VecConfig.get_config_dict(encoder_name_or_path, **hub_arguments)
+        if said.get("model_type") == Burst2VecConfig.model_type:
+            return cls.from_pretrained(encoder_name_or_path, **hub_arguments)._around_its_encoder(config, arguments)
         encoder = load_speech_model(encoder_name_or_path, **hub_arguments)
         if os.path.isdir(encoder.config._name_or_path):
             encoder.config._name_or_path = ""  # a place on this machine, which the saved configuration would publish
@@ -183,6 +189,16 @@ class Burst2VecForMultiTask(PreTrainedModel):
         # Building around a config resets its attention to None, silently eager; the encoder's own keeps sdpa.
         model.config.encoder_config = encoder.config
         return model
+
+    def _around_its_encoder(self, config: Burst2VecConfig | None, arguments: dict):
+        """A model with this one's encoder, for what [`Burst2VecForMultiTask.from_encoder_pretrained`] was given."""
+        arguments = {"encoder_layer": self.config.encoder_layer, **arguments}
+        config = Burst2VecConfig(**arguments) if config is None else copy.deepcopy(config)
+        config.encoder_config = copy.deepcopy(self.config.encoder_config)
+        model = type(self)(config)
+        kept = model.encoder.state_dict()  # without the layers above another encoder_layer
+        model.encoder.load_state_dict({name: each for name, each in self.encoder.state_dict().items() if name in kept})
+        return model.to(self.dtype)
 
     def _apply(self, fn, recurse=True):
         """What ``.to()``, ``.half()`` and their like call: half precision is for the speech encoder alone."""

@@ -1,7 +1,8 @@
-"""Find the bursts in long recordings: where they are and, with a model, what they are.
+"""Find the bursts in long recordings: where they are and what they are.
 
-    burst2vec find evening.flac --out bursts.csv                            # where: start, end, confidence
-    burst2vec find evening.flac --model runs/quickstart --out bursts.csv    # and what
+    burst2vec find evening.flac --out bursts.csv                            # start, end, confidence, and what it is
+    burst2vec find evening.flac --model runs/quickstart --out bursts.csv    # with a model of your own
+    burst2vec find evening.flac --model none --out bursts.csv               # where alone
     burst2vec find RECORDINGS --labels labels --pictures pictures           # Audacity's labels and a picture of each
     burst2vec find call.mp3 --model you/model --out call.json --format hume
 
@@ -18,7 +19,9 @@ from pathlib import Path
 
 from burst2vec.audio.burst_regions import regions_of
 from burst2vec.errors import Burst2VecError, RunError, refused
+from burst2vec.shipped_models import DEFAULT_MODEL, shipped_models
 
+NO_MODEL = "none"
 SHOWN = 20  # bursts, where no table is written
 ABOUT = {
     "threshold": "how far a burst stands out somewhere, in deviations of the background",
@@ -32,7 +35,9 @@ ABOUT = {
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("recordings", nargs="+", metavar="RECORDING", help="files, or folders of them")
-    options.add_argument("--model", help="a folder, or a name on the Hub: says what each burst is")
+    default = DEFAULT_MODEL if DEFAULT_MODEL in shipped_models() else NO_MODEL
+    about = f"a folder, or a name on the Hub: says what each burst is; {NO_MODEL}: where alone (default: {default})"
+    options.add_argument("--model", default=default, help=about)
     options.add_argument("--features", nargs="+", help="of a model that takes vectors: its feature sets, with places")
     options.add_argument("--out", metavar="TABLE", help="a new file: .csv, .parquet or .json")
     options.add_argument("--format", choices=("table", "hume"), default="table", help="of the table; hume is JSON")
@@ -52,7 +57,7 @@ def check(options: argparse.Namespace) -> None:
 
     if options.out is not None:
         check_table_path(options.out, options.overwrite)
-    if options.format == "hume" and (options.model is None or not str(options.out).endswith(".json")):
+    if options.format == "hume" and (options.model == NO_MODEL or not str(options.out).endswith(".json")):
         raise RunError("--format hume needs --model, which says what each burst is, and --out FILE.json")
     try:
         regions_of([], **{name: getattr(options, name) for name in ABOUT})
@@ -73,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     pictures = file_names(list(recordings), places["pictures"], ".png") if places["pictures"] else {}
     if places["labels"]:
         file_names(list(recordings), places["labels"], ".txt")
-    analyse = None if options.model is None else load_pipeline(options.model)
+    analyse = None if options.model == NO_MODEL else load_pipeline(options.model)
     arguments = {name: getattr(options, name) for name in ABOUT}
     bursts = find_bursts(options.recordings, analyse, features=options.features, **arguments)
     if options.format == "hume":

@@ -1,6 +1,7 @@
 """Predict clips with a saved model: a folder, labelled or not, or files; one row each, in one table.
 
-    burst2vec predict CLIPS --model runs/quickstart --out table.csv       # every audio file below the folder
+    burst2vec predict CLIPS --out table.csv                               # every audio file below the folder
+    burst2vec predict CLIPS --model runs/quickstart --out table.csv       # with a model of your own
     burst2vec predict a.mp3 b.wav --model you/model --out table.json
 
 A clip that cannot be used has its row too, with the reason in the column problem. Stopped or killed, the same command
@@ -15,12 +16,17 @@ import time
 
 from burst2vec.command_line.declared import constants
 from burst2vec.errors import Burst2VecError, refused
+from burst2vec.shipped_models import DEFAULT_MODEL
 
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("clips", nargs="+", metavar="FOLDER|FILE", help="wav, flac, ogg, mp3, webm or m4a, to 60 s")
-    options.add_argument("--model", required=True, help="a folder, or a name on the Hub")
+    options.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"a folder, or a name on the Hub (default: {DEFAULT_MODEL}, of this package)",
+    )
     options.add_argument("--out", required=True, metavar="TABLE", help="a new file: .csv, .parquet or .json")
     options.add_argument(
         "--on_bad_clip",

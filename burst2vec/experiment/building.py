@@ -18,6 +18,7 @@ from ..features.embeddings import pretrained_level
 from ..files import remove_drafts
 from ..locks import LOCK
 from ..modeling_burst2vec import Burst2VecForMultiTask
+from ..shipped_models import place_of
 from ..tasks import Task, resolve_tasks
 from ..training.agreement import ask_main, locked_by_main
 from ..training.checkpoints import find_checkpoint
@@ -133,6 +134,8 @@ def build_model(
 def _level_settings(arguments: ModelArguments) -> dict:
     """The feature extractor's level, where the recipe says it; a saved model keeps that of its checkpoint."""
     level, encoder = arguments.target_rms_dbfs, arguments.encoder
+    if level is None and arguments.model_path is None and isinstance(encoder, str) and _is_saved_model(encoder):
+        level = "checkpoint"  # its encoder knows no other
     if level is None or (level == "checkpoint" and arguments.model_path is not None):
         return {}
     if level == "checkpoint" and isinstance(encoder, str):
@@ -141,6 +144,14 @@ def _level_settings(arguments: ModelArguments) -> dict:
         except (OSError, ValueError, CorpusError) as error:
             raise RunError(f"target_rms_dbfs checkpoint: {encoder}: {error}; give unit variance, or off") from error
     return {"target_rms_dbfs": None if level in ("off", "checkpoint") else level}  # a fresh encoder wants none
+
+
+def _is_saved_model(encoder: str) -> bool:
+    """Whether an encoder is that of a saved Burst2Vec model."""
+    try:
+        return Burst2VecConfig.get_config_dict(encoder)[0].get("model_type") == Burst2VecConfig.model_type
+    except (OSError, ValueError) as error:
+        raise RunError(f"the recipe's model: {error}") from error
 
 
 def read_saved(
@@ -213,7 +224,10 @@ def saved_tasks(folder: str | Path) -> tuple[Task, ...]:
     Raises:
         RunError: the folder holds no Burst2Vec model, or its configuration is damaged.
     """
-    file = Path(folder) / "config.json"
+    try:
+        file = Path(place_of(folder)) / "config.json"
+    except FileNotFoundError as error:
+        raise RunError(str(error)) from error
     if not file.is_file():
         raise RunError(f"{folder} holds no config.json: give the folder of a saved Burst2Vec model")
     try:

@@ -84,7 +84,7 @@ def calibrate_run(folder: str | Path, keys: Sequence[str] = ()) -> Calibrated:
             outcome.add(split, chosen, trainer.predict(chosen.dataset).predictions, run.data, corpus[split]["file_id"])
         if not calibration.conformal:
             raise RunError(f"{folder}: none of its {len(validation):,} validation clips has a label to calibrate by")
-        lines = _write(finished, tasks, calibration)
+        lines = _write(finished, tasks, outcome)
     return Calibrated(*new, lines)
 
 
@@ -146,13 +146,14 @@ def _count_new(validation: Dataset, trained_on: frozenset[str]) -> tuple[int, in
     return len(new), len(set(new)), len(validation) - len(new)
 
 
-def _write(finished: FinishedRun, tasks: Sequence[Task], calibration: Calibration) -> list[str]:
+def _write(finished: FinishedRun, tasks: Sequence[Task], outcome: Outcome) -> list[str]:
     """Write configuration, card and record of the calibrated model; what to say of it."""
-    folder, path = finished.folder, finished.folder / CONFIG
+    folder, path, calibration = finished.folder, finished.folder / CONFIG, outcome.calibration
     config = json.loads(path.read_text(encoding="utf-8"))
     config |= {"conformal": calibration.conformal, "temperatures": calibration.temperatures}
     write_json(path, config)
-    record = replace(finished.record, coverage=calibration.coverage, calibration=calibration.errors)
+    measured = {"coverage": calibration.coverage, "calibration": calibration.errors, "by_speaker": outcome.by_speaker}
+    record = replace(finished.record, **measured)
     card = model_card(folder.resolve().name, record, tasks, pictures_of(folder))
     write_whole(folder / "README.md", str(card))
     record.write(folder)

@@ -108,7 +108,7 @@ def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer
     train_clips = clips["train"].dataset if training.do_train else None
     set_seed(training.seed)  # for weights that start from scratch
     model, extractor = build_model(run.model, *asked_of_clips(run.data), inputs.vector_size)
-    if training.do_train and run.model.model_path is None and place.checkpoint is None:
+    if training.do_train and run.model.measures_clips and place.checkpoint is None:
         estimate_statistics(model, extractor, train_clips, training.seed)
     trainer = Burst2VecTrainer(
         model=model,
@@ -204,6 +204,7 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         cost=_cost(trainer, folder),
         scores=outcome.scores,
         baseline=outcome.baseline,
+        by_speaker=outcome.by_speaker,
         coverage=outcome.calibration.coverage,
         calibration=outcome.calibration.errors,
         constant=to_record(outcome.constant),

@@ -15,8 +15,10 @@ from ..data.corpora import corpus_named
 from ..markdown import code_block, markdown_table, markdown_text
 from ..scoring import format_report
 from ..scoring.score_report import BESIDE, beside_name
+from ..shipped_models import OWNER
 from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
+from .breakdown import spread_text
 from .calibration import calibration_lines
 from .inputs import HELD_OUT
 from .model_inputs import inputs_recorded
@@ -71,8 +73,12 @@ clips' mean of each label, their median, or their most frequent class.
 ## Limits
 
 The model predicts {tasks_by_name} as the corpus above labels them. A label is what somebody rated, stated or was
-asked to express in a recording, not what a person feels or is. The answers are estimates from a sound, and must not
-decide anything about a person. Scores hold for the corpus above and for nothing else.
+asked to express in a recording, not what a person feels or is. The answers are estimates from a sound. Scores hold for
+the corpus above and for nothing else: other speakers, cultures, microphones and bursts that nobody asked for may fare
+worse.
+
+It must not decide anything about a person: not who is hired, insured, taught, treated, policed or believed, not whether
+somebody lies, is ill or is dangerous; and it must not watch people who have not agreed to it.
 
 ## Citation
 
@@ -81,20 +87,21 @@ and Origin from Vocal Bursts. arXiv:2206.12469.
 """
 
 _LOAD = """from transformers import AutoFeatureExtractor, AutoModel
-import burst2vec  # or trust_remote_code=True below, without the package
+import burst2vec{without}
 
-model = AutoModel.from_pretrained({name!r}).eval()
-extractor = AutoFeatureExtractor.from_pretrained({name!r})
+model = AutoModel.from_pretrained({place}).eval()
+extractor = AutoFeatureExtractor.from_pretrained({place})
 {apply}inputs = extractor({argument}, return_tensors="pt"){limits}
 predictions = model(**inputs).predictions  # {shapes}
 """
 
-_ANALYSE = """from transformers import pipeline
+_ANALYSE = """{imports}from transformers import pipeline
 
-analyse = pipeline("vocal-burst-analysis", model={name!r})
+analyse = pipeline("vocal-burst-analysis", model={place})
 analyse({clips})
 """
-_BARE = "pipeline(model={name!r}, trust_remote_code=True)(waveform)  # without the package; (samples,) at 16 kHz\n"
+_WITHOUT = "  # or trust_remote_code=True below, without the package"
+_BARE = "pipeline(model={place}, trust_remote_code=True)(waveform)  # without the package; (samples,) at 16 kHz\n"
 _SPEAKERS_CLIPS = "[{'path': 'a.wav', 'speaker': 'S1'}, {'path': 'b.wav', 'speaker': 'S1'}]  # all clips of a speaker"
 
 # The steps that the clips went through in training need the package; the pipeline does them by itself.
@@ -140,7 +147,9 @@ def pictures_of(folder: str | Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in Path(folder).glob("plots/*.png"))
 
 
-def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: Sequence[str] = ()) -> ModelCard:
+def model_card(
+    name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: Sequence[str] = (), place: str | None = None
+) -> ModelCard:
     """The card of a trained model.
 
     Args:
@@ -148,6 +157,8 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
         record: of the run.
         tasks: the model's task records.
         pictures: paths of pictures beside the card, from [`pictures_of`].
+        place: of a model that comes with the package, the expression of its folder; None: it is loaded by its name, and
+            its code is with it.
     """
     metadata = ModelCardData(
         library_name="transformers",
@@ -167,10 +178,13 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
     about += takes.about(record.features)
     if record.normalise_per_speaker:
         about += f" {_PER_SPEAKER}"
-    analyse = _ANALYSE if record.preprocess or record.features else _ANALYSE + _BARE  # which knows neither of the two
+    bare = place is None and not record.preprocess and not record.features  # it knows neither of the two
+    analyse = _ANALYSE + _BARE if bare else _ANALYSE
+    imports = "" if place is None else "import burst2vec\n"
+    code = {"place": repr(name) if place is None else place, "without": _WITHOUT if place is None else ""}
     clips = _SPEAKERS_CLIPS if record.normalise_per_speaker else '"burst.wav"'
     load = _LOAD.format(
-        name=name,
+        **code,
         shapes=", ".join(f"{task.name}: (clips, {len(task.labels)})" for task in tasks),
         apply=(_APPLY if record.preprocess else "") + takes.code.compute,
         argument=takes.code.argument,
@@ -185,7 +199,7 @@ def model_card(name: str, record: RunRecord, tasks: tuple[Task, ...], pictures: 
             pictures="\n".join(f"![{Path(path).stem.replace('_', ' ')}]({path})" for path in pictures),
             about=about,
             load=code_block(load, "python"),
-            analyse=code_block(analyse.format(name=name, clips=clips), "python"),
+            analyse=code_block(analyse.format(**code, imports=imports, clips=clips), "python"),
             corpus="; and ".join(corpus_named(corpus).card for corpus in record.corpora),
             reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
             clips=_clips(record.clips),
@@ -214,7 +228,8 @@ def _base_models(record: RunRecord) -> list[str]:
     """The Hub's names of the checkpoints that the model began from, or that compute its vectors."""
     embedded = [name.removeprefix("embedding:") for name in record.features if name.startswith("embedding:")]
     given = [record.recipe["model"].get("encoder"), *embedded]
-    return [name for name in given if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name)]
+    names = [name for name in given if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name)]
+    return [name for name in names if not name.startswith(f"{OWNER}/")]  # which is not on the Hub, and free as the code
 
 
 def _described(task: Task) -> str:
@@ -236,7 +251,9 @@ def _report(split: str, record: RunRecord, tasks: tuple[Task, ...]) -> str:
     clips = record.clips[split].get("scored", record.clips[split]["used"])  # the first records did not tell them apart
     report = format_report(tasks, record.scores[split], record.baseline[split], clips=clips)
     measured = map(markdown_text, calibration_lines(split, record.coverage, record.calibration, tasks))
-    return "\n\n".join([f"### {markdown_text(split.capitalize())}", report, *measured])
+    spread = spread_text(record.by_speaker.get(split, {}))
+    heading = f"### {markdown_text(split.capitalize())}"
+    return "\n\n".join(filter(None, (heading, report, spread, *measured)))
 
 
 def _decided(record: RunRecord) -> str:

@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..answers import temper
 from ..drawing import COLOURS, save_figure
+from ..scoring.temperature import reliability_bins
 from ..tasks import Task
 
 VIEWS = ("shared", "private", "combined")  # of a clip, on each of which a task's head runs
@@ -176,6 +178,31 @@ def plot_confusion(task: Task, predictions: np.ndarray, references: np.ndarray, 
     present = totals > 0
     recall = float(np.mean(np.diag(percent)[present])) / 100 if present.any() else float("nan")
     axis.set_title(f"{task.name.capitalize()}: unweighted average recall {recall:.3f}")
+    return save_figure(figure, path)
+
+
+def plot_reliability(task: Task, probabilities, classes, temperature: float, path: str | Path) -> Path:
+    """How often the most probable class is right, by its probability: with the task's temperature, and without.
+
+    Args:
+        probabilities: shape (clips, labels), with the temperature.
+        classes: shape (clips,), class indices, none missing.
+        temperature: as ``Burst2VecConfig.temperatures`` has it.
+    """
+    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    axis = figure.subplots()
+    axis.plot((0, 1), (0, 1), color="grey", linestyle="--", linewidth=1.2, label="right as often as they say")
+    for name, values, colour in (
+        ("as the network answers", temper(np.asarray(probabilities), 1 / temperature), COLOURS[1]),
+        (f"with a temperature of {temperature:.2f}", probabilities, COLOURS[0]),
+    ):
+        confidence, accuracy, clips = reliability_bins(values, classes)
+        axis.plot(confidence, accuracy, color=colour, label=name)
+        axis.scatter(confidence, accuracy, s=300 * clips / clips.sum(), color=colour, alpha=0.6)
+    axis.set(xlim=(0, 1), ylim=(0, 1), title=f"{task.name.capitalize()}: reliability; a dot's area is its clips")
+    axis.set(xlabel="probability of the most probable class", ylabel="fraction that is right")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, loc="upper left")
     return save_figure(figure, path)
 
 

@@ -25,6 +25,7 @@ from ..data.sampling import labels_present, streams_of
 from ..errors import RunError, TransformError
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..scoring import baseline_predictions, score_tasks
+from ..shipped_models import place_of
 from ..tasks import Task
 from ..training.arguments import (
     Burst2VecTrainingArguments,
@@ -192,6 +193,7 @@ def _check_model(run: Run) -> Recordings | FeatureVectors:
         try:
             with torch.device("meta"):
                 if isinstance(encoder, str) and not run.model.features:
+                    place_of(encoder)  # a name that would be of the package, and is not
                     config = Burst2VecConfig(encoder_config=ANY_ENCODER, **run.model.for_config())
                     config.encoder_layer = config.freeze_encoder = None  # of layers that are not known yet
                     model = Burst2VecForMultiTask(config)

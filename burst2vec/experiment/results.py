@@ -12,6 +12,8 @@ import numpy as np
 
 from ..data.cells import as_cell
 from ..data.collating import corpus_labels
+from ..data.corpora import corpus_named
+from ..data.corpora.splits import speaker_key
 from ..data.sampling import labels_present
 from ..errors import RunError, SubmissionError
 from ..files import write_whole
@@ -19,9 +21,10 @@ from ..scoring import answered_forms, format_report, score_tasks
 from ..tasks import Task, prediction_columns
 from ..version import __version__
 from .baseline import Constant
+from .breakdown import by_speaker
 from .calibration import Calibration
 from .inputs import Clips
-from .plots import plot_predictions
+from .plots import plot_predictions, plot_reliability
 from .sections import DataArguments
 from .submitting import write_submission
 
@@ -50,6 +53,7 @@ class Outcome:
         self.folder, self.tasks, self.constant = folder, tasks, constant
         self.calibration, self.submits = calibration, submits
         self.scores: dict[str, dict[str, float]] = {}
+        self.by_speaker: dict[str, dict] = {}
         self.baseline: dict[str, dict[str, float]] = {}
         self.labelled: dict[str, dict[str, int]] = {}
         self.submissions: list[dict] = []
@@ -84,8 +88,27 @@ class Outcome:
             answers = {name: np.tile(answer, (len(dataset), 1)) for name, answer in self.constant.items()}
             self.baseline[split] = score_tasks(self.tasks, answers, labels)
         plot_predictions(self.tasks, self.scores[split], predictions, labels, self.folder / "plots", split)
+        self._break_down(split, dataset, predictions, labels, arguments)
         report = format_report(self.tasks, self.scores[split], self.baseline.get(split, {}), clips=labelled)
         return "\n".join([*lines, report, *self.calibration.add(split, dataset, predictions, labels)])
+
+    def _break_down(self, split: str, dataset, predictions: dict, labels: dict, arguments: DataArguments) -> None:
+        """Scores by speaker, and a picture of how often probabilities are right, before and after a temperature."""
+        named = dataset["speaker"][:] if "speaker" in dataset.column_names else []
+        speakers = np.array([speaker_key(speaker or "") for speaker in named], dtype=str)
+        if (known := speakers != "").any():
+            public = all(corpus_named(corpus.corpus).public for corpus in arguments.corpora.values())
+            of_known = [
+                {name: np.asarray(values)[known] for name, values in each.items()} for each in (predictions, labels)
+            ]
+            if found := by_speaker(self.tasks, *of_known, speakers[known], named=public):
+                self.by_speaker[split] = found
+        for name, temperature in (self.calibration.temperatures or {}).items():
+            there = labels[name] >= 0
+            if there.any():
+                task = next(task for task in self.tasks if task.name == name)
+                path = self.folder / "plots" / f"{split}_{name}_reliability.png"
+                plot_reliability(task, np.asarray(predictions[name])[there], labels[name][there], temperature, path)
 
     def _submit(self, clips: Clips, file_ids, predictions: dict, arguments: DataArguments, table) -> list[str]:
         unreadable = [clip.file_id for clip in clips.skipped]

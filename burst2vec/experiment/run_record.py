@@ -33,6 +33,7 @@ class RunRecord:
             a time.
         scores: by split and name; none of a split without labels.
         baseline: the scores of the constant baseline, in the same shape.
+        by_speaker: by split and task, as ``breakdown.by_speaker`` gives it; none where too few speakers are known.
         coverage: by split, of conformal intervals and sets: the coverage ``asked``, of how many ``speakers``, and by
             ``tasks`` what is ``covered`` (0 to 1) and their mean ``size``; none of a model without them.
         calibration: by split, of classifications: of how many ``speakers``, whether each half of them took the
@@ -57,6 +58,7 @@ class RunRecord:
     cost: dict[str, float] = field(default_factory=dict)
     scores: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]]
+    by_speaker: dict[str, dict] = field(default_factory=dict)
     coverage: dict[str, dict] = field(default_factory=dict)
     calibration: dict[str, dict] = field(default_factory=dict)
     constant: dict[str, list[float]] | None = None
@@ -67,6 +69,7 @@ class RunRecord:
         """As plain data for JSON; without what there is none of, where older records have no such key."""
         said = asdict(self)
         absent = {"constant": None, "submissions": [], "speakers": {}, "cost": {}, "coverage": {}, "calibration": {}}
+        absent["by_speaker"] = {}
         return {name: value for name, value in said.items() if name not in absent or value != absent[name]}
 
     def write(self, folder: str | Path) -> None:

@@ -144,7 +144,8 @@ class ModelArguments:
 
     encoder: dict | str | None = _key(
         None,
-        "A pretrained encoder's name or folder, a config {model_type: hubert, …} to build from scratch, or "
+        "A pretrained encoder's name or folder, or that of a saved Burst2Vec model that takes waveforms, such as "
+        "burst2vec/small, whose encoder it starts from; a config {model_type: hubert, …} to build from scratch, or "
         "{kind: vector, …}, an encoder of burst2vec's own.",
     )
     features: list | str | None = _key(
@@ -211,6 +212,11 @@ class ModelArguments:
         self.task_records = None if self.tasks is None else resolve_tasks(self.tasks)
         if isinstance(self.encoder, dict) and self.model_path is None:
             _check_encoder(self.encoder)
+
+    @property
+    def measures_clips(self) -> bool:
+        """Whether the encoder begins from scratch, and so from the statistics of the training clips."""
+        return self.model_path is None and not isinstance(self.encoder, str)
 
     def for_config(self) -> dict:
         """The keyword arguments for Burst2VecConfig: what was given, under the same names."""

@@ -27,6 +27,7 @@ from ..errors import CorpusError, TransformError, WaveformError
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..pooling import StatisticsPooling
+from ..shipped_models import place_of
 from ..speech_encoder import SpeechEncoder, load_speech_model
 from ..trunks import TaskModules
 from ..waveforms import SAMPLING_RATE, UNIT_VARIANCE
@@ -173,7 +174,10 @@ EMBEDDING = FeatureFamily("CHECKPOINT", find_embedding, embedding_folder, at_han
 
 
 def _folder_of(checkpoint: str) -> Path | None:
-    folder = Path(checkpoint).expanduser()
+    try:
+        folder = Path(place_of(checkpoint)).expanduser()
+    except FileNotFoundError as error:
+        raise CorpusError(f"embedding:{checkpoint}: {error}") from error
     return folder.resolve() if folder.is_dir() else None
 
 
@@ -216,17 +220,19 @@ def _read(checkpoint: str) -> tuple:
     return model, _read_extractor(checkpoint)
 
 
-def pretrained_level(checkpoint: str) -> str | None:
-    """What a speech encoder was trained on, by its checkpoint's ``preprocessor_config.json``.
+def pretrained_level(checkpoint: str) -> str | float | None:
+    """What an encoder was trained on, by its checkpoint's ``preprocessor_config.json``.
 
     Returns:
-        ``"unit variance"`` where that says ``do_normalize``; else None, clips as recorded.
+        Of a saved Burst2Vec model its ``target_rms_dbfs``; of a speech encoder ``"unit variance"`` where that says
+        ``do_normalize``, else None, clips as recorded.
 
     Raises:
         CorpusError: it is of another kind than wav2vec 2.0's, or of another rate than 16 kHz.
         OSError: there is none.
     """
-    return _level(_read_extractor(checkpoint))
+    extractor = _read_extractor(place_of(checkpoint))
+    return extractor.target_rms_dbfs if isinstance(extractor, Burst2VecFeatureExtractor) else _level(extractor)
 
 
 def _read_extractor(checkpoint: str):

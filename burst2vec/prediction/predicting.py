@@ -22,6 +22,7 @@ from ..length_batches import batches_by_length
 from ..locks import lock_folder
 from ..modeling_burst2vec import Burst2VecForMultiTask
 from ..pipeline_burst2vec import Burst2VecPipeline
+from ..shipped_models import DEFAULT_MODEL, place_of
 from ..tasks import prediction_columns
 from ..version import __version__
 from ..waveforms import check_waveform
@@ -38,7 +39,7 @@ CLIPS_PER_JOB = 32  # of a process: these are batched by their lengths
 
 def predict(
     clips,
-    model,
+    model=DEFAULT_MODEL,
     out: str | Path | None = None,
     *,
     on_bad_clip: str = "report",
@@ -55,8 +56,8 @@ def predict(
     Args:
         clips: a folder, of which every audio file at any depth is a clip, labelled or not; a file; a list of these, or
             of whatever the pipeline takes; or a ``datasets.Dataset`` with ``audio``, and perhaps ``file_id``.
-        model: a folder or a name on the Hub, or a ``Burst2VecPipeline``; of one with a ``coverage`` the table has
-            intervals and sets of classes too, see ``load_pipeline``.
+        model: a folder, a name on the Hub or of a model in the package, or a ``Burst2VecPipeline``; of one with a
+            ``coverage`` the table has intervals and sets of classes too, see ``load_pipeline``.
         out: the table to write, ``.csv``, ``.parquet`` or ``.json``; what is finished lies beside it in
             ``OUT.parts`` until then. None writes nothing.
         on_bad_clip: ``"report"`` gives a bad clip its row without numbers, and the reason; ``"skip"`` no row;
@@ -107,18 +108,21 @@ def predict(
     return table
 
 
-def load_pipeline(model: str | Path, coverage: float | None = None) -> Burst2VecPipeline:
-    """The pipeline of a saved model.
+def load_pipeline(model: str | Path = DEFAULT_MODEL, coverage: float | None = None) -> Burst2VecPipeline:
+    """The pipeline of a saved model; without an argument, that of the model which comes with the package.
 
     Args:
-        model: a folder or a name on the Hub.
+        model: a folder, a name on the Hub, or that of a model in the package.
         coverage: such as 0.9: also intervals and sets of classes that hold the label of that many clips of new
             speakers, as measured on the validation clips; see ``burst2vec.scoring.conformal``.
 
     Raises:
         RunError: no such model, one of another kind, or one that lacks weights, or quantiles for the coverage.
     """
-    model = str(model)
+    try:
+        model = str(place_of(model))
+    except FileNotFoundError as error:
+        raise RunError(str(error)) from error
     if not Path(model).expanduser().is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
         raise RunError(f"{model}: there is no such folder, and a name on the Hub is OWNER/NAME")
     try:

@@ -49,11 +49,26 @@ def expected_calibration_error(probabilities, classes, bins: int = BINS) -> floa
     >>> round(expected_calibration_error(sure, [0, 1, 0, 1]), 4)
     0.35
     """
+    confidence, accuracy, clips = reliability_bins(probabilities, classes, bins)
+    return float((clips * np.abs(accuracy - confidence)).sum() / clips.sum())
+
+
+def reliability_bins(probabilities, classes, bins: int = BINS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each bin with clips, by the probability of the most probable class: its mean, how many are right, the clips.
+
+    Args:
+        probabilities, classes, bins: as [`expected_calibration_error`] takes them.
+
+    >>> [values.tolist() for values in reliability_bins([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], [0, 1, 0], bins=4)]
+    [[0.5, 0.75], [0.0, 0.5], [1, 2]]
+    """
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    confidence = probabilities.max(axis=1)
-    excess = (probabilities.argmax(axis=1) == np.asarray(classes)) - confidence
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == np.asarray(classes)
     of_bin = (np.ceil(confidence * bins).astype(int) - 1).clip(0, bins - 1)
-    return float(np.abs(np.bincount(of_bin, excess, bins)).sum() / len(excess))
+    clips = np.bincount(of_bin, minlength=bins)
+    there = clips > 0
+    means = (np.bincount(of_bin, values, bins)[there] / clips[there] for values in (confidence, right))
+    return (*means, clips[there])
 
 
 def fit_temperature(probabilities, classes) -> float:

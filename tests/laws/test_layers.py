@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "burst2vec"
 
 LAYERS = [
-    {"version", "errors", "parts", "losses", "bias_and_scale", "command_line", "graphs"},
+    {"version", "errors", "parts", "losses", "bias_and_scale", "command_line", "graphs", "shipped_models"},
     {"answers", "files", "locks", "tasks", "__main__"},
     {"waveforms", "waveform_pipeline", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
     {"frontends", "length_batches", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},

@@ -21,6 +21,10 @@ IN_PLACE = {
     "burst2vec/locks.py": {"_acquire": "a lock's file has no content to lose"},
     "burst2vec/modeling_burst2vec.py": {"save_pretrained": "as transformers saves a model, where the caller says"},
     "burst2vec/pipeline_burst2vec.py": {"save_pretrained": "as transformers saves a pipeline, where the caller says"},
+    "burst2vec/experiment/shipping.py": {
+        "ship": "a hidden folder takes the place of the old one when all is in it",
+        "write_files": "into that folder",
+    },
     "burst2vec/training/checkpoints.py": {
         "seal_checkpoint": "its hidden folder is renamed when all is in it",
         "delete_folder": "renames a folder out of sight before it is deleted",

@@ -112,7 +112,7 @@ def test_humes_json_has_the_shape_of_its_retired_service(evening, model, tmp_pat
     "words, said",
     [
         (["--out", "bursts.xls"], "a table ends in .csv"),
-        (["--format", "hume", "--out", "bursts.json"], "--format hume needs --model"),
+        (["--model", "none", "--format", "hume", "--out", "bursts.json"], "--format hume needs --model"),
         (["--threshold", "1"], "edge_threshold=1.5, threshold=1.0; allowed"),
     ],
 )
