@@ -31,7 +31,8 @@ def test_a_key_of_another_corpus_is_refused_with_those_of_this_one():
     with pytest.raises(RunError, match="^splits: a key of emogator and folder, not of synthetic, which takes"):
         settings_of(CorpusArguments(splits={"train": 1}))
     with pytest.raises(
-        RunError, match="^audio, labels: a key of hume_vb, not of emogator, which takes splits, more_dirs; null"
+        RunError,
+        match="^audio, labels: a key of hume_vb, not of emogator, which takes splits, more_dirs, without_categories; ",
     ):
         settings_of(CorpusArguments(corpus="emogator", audio="raw", labels="all"))
 

@@ -54,9 +54,10 @@ _PLACES = ("data/mp3", "data/opus")
 
 @dataclass
 class EmoGatorConfig(datasets.BuilderConfig):
-    """``more_dirs`` beside data_dir; ``speakers`` of each split; ``fingerprint`` of what is read."""
+    """``more_dirs`` beside data_dir; categories ``without``; ``speakers`` of splits; ``fingerprint`` of the files."""
 
     more_dirs: tuple = ()
+    without: tuple = ()
     fingerprint: str = ""
     speakers: dict = field(default_factory=dict)
 
@@ -71,7 +72,9 @@ class EmoGator(datasets.ArrowBasedBuilder):
         return datasets.DatasetInfo(features=burst_features(TASKS))
 
     def _split_generators(self, dl_manager):
+        left_out = set(map(EMOGATOR_CATEGORIES.index, self.config.without))
         clips = find_clips([self.config.data_dir, *self.config.more_dirs])
+        clips = [clip for clip in clips if clip["category"] not in left_out]
         return [
             datasets.SplitGenerator(
                 name=split, gen_kwargs={"rows": [clip for clip in clips if clip["speaker"] in set(speakers)]}
@@ -150,6 +153,12 @@ class EmoGatorSettings:
         "Further folders that hold other parts of the corpus, read together with data_dir, such as [EmoGator_more].",
         filled=True,
     )
+    without_categories: list | str | None = setting(
+        None,
+        "Categories whose clips are left out of every split, such as [Anger, Relief]: what a network is then that has "
+        "never been given them.",
+        filled=True,
+    )
     for_prediction: bool = setting(
         False, "Nothing learns from the clips: without splits, every clip is in test.", of_run=True
     )
@@ -175,6 +184,17 @@ def _further_folders(given: list | str | None) -> list[Path]:
     return [CORPUS.existing_folder(folder) for folder in folders]
 
 
+def _left_out(given: list | str | None) -> tuple[str, ...]:
+    names = [given] if isinstance(given, str) else list(given or ())
+    if unknown := [name for name in names if name not in EMOGATOR_CATEGORIES]:
+        raise CorpusError(
+            f"without_categories: {unknown[0]!r} is no category; there are {', '.join(EMOGATOR_CATEGORIES)}"
+        )
+    if len(set(names)) > len(EMOGATOR_CATEGORIES) - 2:
+        raise CorpusError(f"without_categories: {len(set(names))} of the thirty are left out; two at least must stay")
+    return tuple(sorted(set(names)))
+
+
 def _builder(folder: Path, asked: EmoGatorSettings, cache_dir) -> EmoGator:
     more = _further_folders(asked.more_dirs)
     clips = find_clips([folder, *more])
@@ -185,6 +205,7 @@ def _builder(folder: Path, asked: EmoGatorSettings, cache_dir) -> EmoGator:
     return EmoGator(
         data_dir=str(folder),
         more_dirs=tuple(map(str, more)),
+        without=_left_out(asked.without_categories),
         cache_dir=cache_dir,
         fingerprint="-".join(corpus_fingerprint(each, [], audio_folders(each)) for each in [folder, *more]),
         speakers=split_speakers(speakers, splits),

@@ -122,6 +122,18 @@ def test_further_folders_come_by_the_setting_more_dirs_and_what_is_read_is_known
     assert again["train"]["speaker"][-1] == "000004"
 
 
+def test_categories_are_left_out_of_every_split(tmp_path):
+    for speaker in ("000001", "000002"):
+        for category in (1, 3, 22):
+            (tmp_path / f"{speaker}-{category:02}-1.mp3").touch()
+    asked = {"splits": {"train": 1, "validation": 1}, "cache_dir": tmp_path / "cache"}
+    left = load_bursts("emogator", tmp_path, without_categories=["Anger"], **asked)
+    assert [left[split]["category"][:] for split in ("train", "validation")] == [[0, 21]] * 2
+    assert len(load_bursts("emogator", tmp_path, **asked)["train"]) == 3  # another entry of the cache
+    with pytest.raises(CorpusError, match="without_categories: 'anger' is no category; there are Adoration, Amusement"):
+        load_bursts("emogator", tmp_path, without_categories="anger")
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
