@@ -30,17 +30,16 @@ def main(arguments=None) -> int:
 
     try:
         runs, skipped = find_runs(args.folders)
+        for name, reason in skipped.items():
+            print(f"skipped {name}: {reason}")
         rows = rows_of(runs).get(args.split)
         if not rows:
-            reasons = "".join(f"\n{name}: {reason}" for name, reason in skipped.items())
-            raise RunError(f"no finished run with scores of {args.split} in {', '.join(args.folders)}{reasons}")
+            raise RunError(f"no finished run with scores of {args.split} in {', '.join(args.folders)}")
         reference = None if args.against is None else find_row(rows, args.against)
         tasks, standings = leaderboard(rows, args.data_dir, reference, args.cache_dir)
         print(write_leaderboard(tasks, standings, args.out, reference))
     except (Burst2VecError, OSError) as error:
         return refused(error)
-    for name, reason in skipped.items():
-        print(f"\nskipped {name}: {reason}")
     print(f"\neverything is in {args.out}")
     return 0
 

@@ -75,7 +75,7 @@ class Standing:
 
 
 def find_row(rows: Sequence[Row], name: str) -> Row:
-    """The row that is called so, or holds the run of that name or folder.
+    """The row that is called so, or holds the run of that folder, or of that name or its end.
 
     Raises:
         RunError: none, or several; names all rows.
@@ -84,7 +84,9 @@ def find_row(rows: Sequence[Row], name: str) -> Row:
     found = [
         row
         for row in rows
-        if name == row.name or name in row.runs or place in [run.folder.resolve() for run in row.finished]
+        if name == row.name
+        or any(run == name or run.endswith(f"/{name}") for run in row.runs)
+        or place in [run.folder.resolve() for run in row.finished]
     ]
     if len(found) != 1:
         known = "".join(f"\n  {row.name}: {', '.join(row.runs)}" for row in rows)
@@ -111,21 +113,27 @@ def leaderboard(
         first task's score.
 
     Raises:
-        RunError: as ``comparing.read_labelled``; tests without the labels.
+        RunError: as ``comparing.read_labelled``; rows without a task in common; tests without the labels, or against
+            runs without predictions.
     """
-    runs = {name: run for row in rows for name, run in zip(row.runs, row.finished, strict=True)}
+    every = [run for row in rows for run in row.finished]
+    tasks = tuple(task for task in every[0].tasks if all(task in run.tasks for run in every))
+    if not tasks:
+        raise RunError(f"{', '.join(row.name for row in rows)}: no task in common; give runs of the same tasks")
     standings = [Standing(row) for row in rows]
-    if data_dirs:
-        tasks, labelled = read_labelled(runs, data_dirs, cache_dir, rows[0].split)
+    # Of the others, whose predictions are not kept, the scores alone are known.
+    predicted = [row for row in rows if all(row.split in run.splits() for run in row.finished)] if data_dirs else []
+    if reference is not None and reference not in predicted:
+        lacking = "predictions in its runs' folders" if data_dirs else "labels; say where the corpus is with --data_dir"
+        raise RunError(f"--against {reference.name}: a test takes {lacking}")
+    if predicted:
+        runs = {name: run for row in predicted for name, run in zip(row.runs, row.finished, strict=True)}
+        _, labelled = read_labelled(runs, data_dirs, cache_dir, rows[0].split)
         of_run = dict(zip(runs, labelled.predictions, strict=True))
-        sums = {row.name: _sums(tasks, row, of_run, labelled) for row in rows}
+        sums = {row.name: _sums(tasks, row, of_run, labelled) for row in predicted}
         for standing in standings:
-            _measure(standing, tasks, sums, of_run, labelled, reference)
-    elif reference is not None:
-        raise RunError(f"--against {reference.name}: a test takes the corpus's labels; say where it is with --data_dir")
-    else:
-        named = [{task.name for task in run.tasks} for run in runs.values()]
-        tasks = tuple(task for task in next(iter(runs.values())).tasks if all(task.name in names for names in named))
+            if standing.row in predicted:
+                _measure(standing, tasks, sums, of_run, labelled, reference)
     first = next((task for task in tasks if task.kind == "classification"), tasks[0])
     sign = 1 if first.metric == "mae" else -1
     standings.sort(key=lambda standing: sign * np.mean(standing.row.scores.get(first.score_name, [-sign * np.inf])))
@@ -177,10 +185,11 @@ def format_leaderboard(tasks: Sequence[Task], standings: Sequence[Standing], ref
     header = ["system"]
     for task in tasks:
         header += [task.score_name, "95 %"]
-    header += [f"{task.name} in top {TOP}" for task in tasks if any(task.name in each.top for each in standings)]
+    tops = [task.name for task in tasks if any(task.name in each.top for each in standings)]
+    header += [f"{name} in top {TOP}" for name in tops]
     header += ["seeds", "speakers", "clips", *(called for called, _ in COSTS.values())]
     header += [f"p, {task.score_name}" for task in tasks if tested]
-    lines = [header] + [_line(standing, tasks, header, tested) for standing in standings]
+    lines = [header] + [_line(standing, tasks, tops, tested) for standing in standings]
     row = standings[0].row
     baselines = [each.row.baseline for each in standings]
     constant = [BASELINE]
@@ -202,14 +211,14 @@ def format_leaderboard(tasks: Sequence[Task], standings: Sequence[Standing], ref
     return f"{table}\n\n{' '.join(about)}"
 
 
-def _line(standing: Standing, tasks: Sequence[Task], header: list[str], tested: bool) -> list[str]:
+def _line(standing: Standing, tasks: Sequence[Task], tops: list[str], tested: bool) -> list[str]:
     row = standing.row
     cells = [row.name]
     for task in tasks:
         low_high = standing.intervals.get(task.score_name)
         cells += [mean_and_spread(row.scores.get(task.score_name))]
         cells += [f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""]
-    cells += [f"{standing.top[task.name]:.3f}" for task in tasks if task.name in standing.top]
+    cells += [f"{standing.top[name]:.3f}" if name in standing.top else "" for name in tops]
     cells += [str(len(row.runs)), *(f"{count:,}" if count else "" for count in standing.trained_on)]
     for name, (_, form) in COSTS.items():
         cost = standing.cost(name)

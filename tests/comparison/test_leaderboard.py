@@ -1,6 +1,7 @@
 """A leaderboard says what the runs recorded and what their predictions show, and no more."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -100,8 +101,21 @@ def test_without_the_corpus_there_are_scores_and_costs_alone(rows, tmp_path):
     tasks, standings = board.leaderboard(rows)
     assert tasks == EXVO and not any(standing.intervals or standing.top for standing in standings)
     assert " p, " not in write_leaderboard(tasks, standings, tmp_path)
-    with pytest.raises(RunError, match="a test takes the corpus's labels; say where it is with --data_dir"):
+    with pytest.raises(RunError, match="a test takes labels; say where the corpus is with --data_dir"):
         board.leaderboard(rows, reference=rows[0])
+
+
+def test_of_a_run_whose_predictions_are_gone_the_scores_stand_alone(rows, labelled, tmp_path):
+    good, poor = (find_row(rows, name) for name in ("the good one", "poor"))
+    folder = tmp_path / "poor"
+    shutil.copytree(poor.finished[0].folder, folder)
+    (folder / "predictions_validation.csv").unlink()
+    lost = rows_of(find_runs([folder])[0])["validation"][0]
+    _, standings = board.leaderboard([lost, good], ["corpus"])
+    assert [bool(standing.intervals) for standing in standings] == [True, False]
+    assert "the poor one" in write_leaderboard(EXVO, standings, tmp_path / "out")
+    with pytest.raises(RunError, match="--against the poor one: a test takes predictions in its runs' folders"):
+        board.leaderboard([lost, good], ["corpus"], lost)
 
 
 def test_a_row_is_found_by_its_name_and_by_its_runs_and_an_unknown_one_is_refused_with_all(rows):
