@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import torch
 
 from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask, Burst2VecPipeline
 from burst2vec.errors import RunError
-from burst2vec.exporting import PlainOutputs, export
+from burst2vec.exporting import PlainOutputs, _batches, export, measure_int8
 from burst2vec.onnx_inference import OnnxModel, start_session
 from burst2vec.recurrent import LSTM
 from burst2vec.speech_encoder import LengthAwareGroupNorm
@@ -119,6 +120,29 @@ def test_a_folder_answers_without_torch_as_the_pipeline_does(exported, tmp_path)
     assert answer["conformal"]["country"] == expected["conformal"]["country"]
 
 
+def test_weights_in_8_bits_are_smaller_and_what_they_change_is_told(exported, tmp_path):
+    analyse, folder = exported
+    clips = noise_clips(*LENGTHS)
+    shutil.copy(folder / "model.onnx", tmp_path)
+    batches = list(_batches(analyse, clips))
+    with torch.no_grad():
+        wanted = [PlainOutputs(analyse.model)(*batch.values()) for batch in batches]
+    measured = measure_int8(analyse, tmp_path / "model.onnx", batches, wanted)
+    assert measured["bytes"] == (tmp_path / "model.onnx").stat().st_size < measured["bytes_float32"]
+    assert measured["bytes_float32"] == (folder / "model.onnx").stat().st_size
+    session, apart, changed = start_session(tmp_path / "model.onnx"), [], []
+    for clip in clips:
+        batch = analyse.feature_extractor([clip], sampling_rate=16000, return_tensors="np")
+        age, country = session.run(["age", "country"], dict(batch))
+        with torch.no_grad():
+            expected = analyse.model(**{name: torch.from_numpy(values) for name, values in batch.items()}).predictions
+        apart.append(abs(age.item() - expected["age"].item()) / 30)
+        changed.append(country.argmax() != expected["country"].argmax().item())
+    assert measured["tasks"]["age"]["greatest"] == pytest.approx(max(apart), rel=0.5, abs=1e-3)
+    assert measured["tasks"]["country"]["classes"] == pytest.approx(np.mean(changed))
+    assert 0 < measured["tasks"]["age"]["mean"] <= measured["tasks"]["age"]["greatest"] < 0.1
+
+
 def test_torchscript_answers_other_batches_too(tmp_path):
     analyse = pipeline_of("speech encoder")
     export(analyse, tmp_path / "exported", "torchscript", noise_clips(*LENGTHS))
@@ -141,6 +165,8 @@ def test_a_graph_that_differs_from_torch_is_not_left(tmp_path, monkeypatch):
 def test_a_folder_that_is_there_and_a_speakers_scale_are_refused(tmp_path):
     with pytest.raises(RunError, match="is there already"):
         export(pipeline_of("speech encoder"), tmp_path)
+    with pytest.raises(RunError, match="int8 is of ONNX, not of torchscript"):
+        export(pipeline_of("speech encoder"), tmp_path / "new", "torchscript", int8=True)
     with pytest.raises(RunError, match="speakers' own scale"):
         export(pipeline_of("vector", normalise_per_speaker=True), tmp_path / "new")
 
