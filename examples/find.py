@@ -7,7 +7,9 @@
     burst2vec find call.mp3 --model you/model --out call.json --format hume
 
 A burst is what stands out of its background; speech and other sounds do so too. Recordings are read a few seconds at a
-time, whatever their length. --format hume writes what Hume's retired batch service answered for vocal bursts.
+time, whatever their length. Stopped or killed, the same command with --out resumes behind the last recording that it
+finished: what is finished lies in TABLE.parts until everything is written. --format hume writes what Hume's retired
+batch service answered for vocal bursts.
 
 Exit status: 0; 1 where a recording cannot be read; 2 refused.
 """
@@ -53,10 +55,6 @@ def parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace) -> None:
     """Refuse before anything is read what could not be written."""
-    from burst2vec.prediction.prediction_tables import check_table_path
-
-    if options.out is not None:
-        check_table_path(options.out, options.overwrite)
     if options.format == "hume" and (options.model == NO_MODEL or not str(options.out).endswith(".json")):
         raise RunError("--format hume needs --model, which says what each burst is, and --out FILE.json")
     try:
@@ -66,12 +64,11 @@ def check(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from burst2vec.prediction import find_bursts, load_pipeline
-    from burst2vec.prediction.finding import named_recordings
-    from burst2vec.prediction.prediction_tables import save_table
-    from burst2vec.prediction.region_files import file_names, hume_json, write_audacity, write_hume
-    from burst2vec.prediction.region_pictures import draw_bursts
+    from burst2vec.prediction import load_pipeline
+    from burst2vec.prediction.finding import finding, named_recordings, parts_of
+    from burst2vec.prediction.region_files import file_names
 
+    folder = parts_of(options.out, options.overwrite)
     check(options)
     recordings = dict(named_recordings(options.recordings))
     places = {kind: getattr(options, kind) and Path(getattr(options, kind)) for kind in ("labels", "pictures")}
@@ -80,17 +77,9 @@ def run(options: argparse.Namespace) -> int:
         file_names(list(recordings), places["labels"], ".txt")
     analyse = None if options.model == NO_MODEL else load_pipeline(options.model)
     arguments = {name: getattr(options, name) for name in ABOUT}
-    bursts = find_bursts(options.recordings, analyse, features=options.features, **arguments)
-    if options.format == "hume":
-        write_hume(Path(options.out), hume_json(bursts, recordings, analyse.model.config.task_records))
-    elif options.out is not None:
-        save_table(bursts, Path(options.out))
-    if places["labels"]:
-        write_audacity(bursts, list(recordings), places["labels"])
+    with finding(options.recordings, analyse, folder, options.features, **arguments) as bursts:
+        write(options, bursts, recordings, analyse, places["labels"], pictures)
     bad = bursts[bursts["start"].isna()]
-    for name, place in pictures.items():
-        if name not in set(bad["file"]):
-            draw_bursts(recordings[name], bursts[bursts["file"] == name], place)
     found = bursts[bursts["start"].notna()]
     if options.out is None and len(found):
         print(found[["file", "start", "end", "confidence"]].head(SHOWN).to_string(index=False))
@@ -99,6 +88,24 @@ def run(options: argparse.Namespace) -> int:
     for name, problem in bad[["file", "problem"]].itertuples(index=False):
         print(f"error: {name}: {problem}".encode(errors="replace").decode(), file=sys.stderr)
     return 1 if len(bad) else 0
+
+
+def write(options: argparse.Namespace, bursts, recordings: dict, analyse, labels: Path | None, pictures: dict) -> None:
+    """The table, or Hume's JSON, labels and pictures: what was asked for."""
+    from burst2vec.prediction.prediction_tables import save_table
+    from burst2vec.prediction.region_files import hume_json, write_audacity, write_hume
+    from burst2vec.prediction.region_pictures import draw_bursts
+
+    if options.format == "hume":
+        write_hume(Path(options.out), hume_json(bursts, recordings, analyse.model.config.task_records))
+    elif options.out is not None:
+        save_table(bursts, Path(options.out))
+    if labels:
+        write_audacity(bursts, list(recordings), labels)
+    bad = set(bursts[bursts["start"].isna()]["file"])
+    for name, place in pictures.items():
+        if name not in bad:
+            draw_bursts(recordings[name], bursts[bursts["file"] == name], place)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,16 +14,31 @@ from ..audio.burst_regions import regions_of
 from ..audio.streaming import stream_recording
 from ..data.corpora.audio_files import AudioFiles
 from ..errors import CLIP_FAULTS, CorpusError, RunError
+from ..locks import lock_folder
 from ..pipeline_burst2vec import Burst2VecPipeline
 from ..tasks import prediction_columns
+from ..version import __version__
 from ..waveforms import SAMPLING_RATE
-from .predicting import load_pipeline
+from .clip_sources import Source, fingerprint
+from .finished_parts import Parts
+from .predicting import identity_of, load_pipeline
+from .prediction_tables import check_table_path, save_table
 
 REGION_COLUMNS = ["file", "start", "end", "confidence"]
 
 
-def find_bursts(recordings, model=None, *, features: list[str] | None = None, **arguments) -> pd.DataFrame:
+def find_bursts(
+    recordings,
+    model=None,
+    out: str | Path | None = None,
+    *,
+    features: list[str] | None = None,
+    overwrite: bool = False,
+    **arguments,
+) -> pd.DataFrame:
     """Find the bursts of recordings of any length, in memory that does not grow with them.
+
+    Stopped or killed, the same call with the same ``out`` resumes behind the last recording that it finished.
 
     Without a model, a burst is whatever stands out of its background for long enough: see
     ``burst2vec.audio.find_burst_regions``, and measurements in ``benchmarks/find_bursts.py``.
@@ -31,7 +47,10 @@ def find_bursts(recordings, model=None, *, features: list[str] | None = None, **
         recordings: a path, a folder, of which every audio file is one, or a list of these; or a list of whatever
             ``burst2vec.audio.stream_recording`` takes.
         model: a folder or a name on the Hub, or a ``Burst2VecPipeline``: it says what each burst is.
+        out: the table to write, ``.csv``, ``.parquet`` or ``.json``; what is finished lies beside it in
+            ``OUT.parts`` until then. None writes nothing.
         features: of a model that takes vectors, its feature sets with their places on this machine.
+        overwrite: whether ``out`` may be there already.
         arguments: of ``burst2vec.audio.find_burst_regions``, such as ``threshold``.
 
     Returns:
@@ -41,8 +60,37 @@ def find_bursts(recordings, model=None, *, features: list[str] | None = None, **
 
     Raises:
         CorpusError: no recording.
-        RunError: a model that is none of burst2vec's, or one that takes vectors on their speakers' scale.
+        RunError: a model that is none of burst2vec's, or one that takes vectors on their speakers' scale; an ``out``
+            that is there or that others write; parts by another model, or of other recordings or arguments.
         ValueError: an argument out of its range.
+    """
+    folder = parts_of(out, overwrite)
+    with finding(recordings, model, folder, features, **arguments) as table:
+        if out is not None:
+            save_table(table, Path(out))
+    return table
+
+
+def parts_of(out: str | Path | None, overwrite: bool = False) -> Path | None:
+    """The folder of what is finished of a table, which may be there from a call that was killed; None of no table.
+
+    Raises:
+        RunError: a path that no table can be written to.
+    """
+    if out is None:
+        return None
+    folder = Path(f"{out}.parts")
+    check_table_path(out, overwrite or folder.is_dir())
+    return folder
+
+
+@contextmanager
+def finding(
+    recordings, model, folder: Path | None, features: list[str] | None = None, **arguments
+) -> Iterator[pd.DataFrame]:
+    """The table of :func:`find_bursts`, whose finished recordings lie in ``folder`` until the ``with`` block ends well.
+
+    So a caller that is killed while it writes what it makes of the table finds it again.
     """
     analyse = model if model is None or isinstance(model, Burst2VecPipeline) else load_pipeline(model)
     if analyse is not None and analyse.feature_extractor.normalise_per_speaker:
@@ -50,23 +98,49 @@ def find_bursts(recordings, model=None, *, features: list[str] | None = None, **
             "this model takes vectors on their speakers' scale, and who is in a recording is not known; give another"
         )
     regions_of([], **arguments)  # arguments out of range are refused before a recording is read
-    rows = []
-    for name, recording in named_recordings(recordings):
-        with tqdm(desc=Path(name).name, unit="s", unit_scale=True) as bar:
-            try:
-                if analyse is None:
-                    blocks = _watched(bar)(stream_recording(recording, name=name))
-                    found = [asdict(each) for each in regions_of(blocks, **arguments)]
-                else:
-                    found = analyse.bursts_of(
-                        recording, name, arguments, watch=_watched(bar), on_error="nan", features=features
-                    )
-            except CLIP_FAULTS as fault:
-                rows.append({"file": name, "problem": str(fault).removeprefix(f"{name}: ")})
-                continue
-        rows += [_row(name, each, analyse) for each in found]
+    named = list(named_recordings(recordings))
+    with nullcontext() if folder is None else lock_folder(folder):
+        heading = {} if folder is None else _heading(named, analyse, {"features": features, **arguments})
+        parts = Parts(folder, heading, len(named), per_part=None)
+        for number in parts.missing():
+            parts.add(number, _table(_rows_of(*named[number], analyse, features, arguments), analyse))
+        yield parts.whole()
+        parts.remove()
+
+
+def _heading(named: list, analyse: Burst2VecPipeline | None, settings: dict) -> dict:
+    return {
+        "model": None if analyse is None else identity_of(analyse),
+        "recordings": fingerprint([Source(name, recording) for name, recording in named]),
+        "setting": {**settings, "burst2vec": __version__},
+    }
+
+
+def _rows_of(name: str, recording, analyse, features: list[str] | None, arguments: dict) -> list[dict]:
+    """The rows of one recording."""
+    with tqdm(desc=Path(name).name, unit="s", unit_scale=True) as bar:
+        try:
+            if analyse is None:
+                blocks = _watched(bar)(stream_recording(recording, name=name))
+                found = [asdict(each) for each in regions_of(blocks, **arguments)]
+            else:
+                found = analyse.bursts_of(
+                    recording, name, arguments, watch=_watched(bar), on_error="nan", features=features
+                )
+        except CLIP_FAULTS as fault:
+            return [{"file": name, "problem": str(fault).removeprefix(f"{name}: ")}]
+    return [_row(name, each, analyse) for each in found]
+
+
+def _table(rows: list[dict], analyse: Burst2VecPipeline | None) -> pd.DataFrame:
+    """Rows as a table whose columns have the same types whatever the rows."""
+    numbers, texts = [*REGION_COLUMNS[1:]], ["file", "problem"]
+    for task in () if analyse is None else analyse.model.config.task_records:
+        numbers += prediction_columns(task)
+        texts += [task.name] if task.kind == "classification" else []
     columns = [*REGION_COLUMNS, *(columns_of(analyse) if analyse is not None else []), "problem"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({**dict.fromkeys(numbers, "float64"), **dict.fromkeys(texts, "object")})
 
 
 def columns_of(analyse: Burst2VecPipeline) -> list[str]:

@@ -2,7 +2,7 @@
 
 table.csv.parts/           removed when the table is written
   heading.json             which model, which clips
-  part-00000.parquet       of the first 256 clips, written whole
+  part-00000.parquet       of the first 256 clips, or of the first recording, written whole
 """
 
 import json
@@ -21,21 +21,22 @@ HEADING = "heading.json"
 
 
 class Parts:
-    """The finished parts of a table of ``clips`` rows; in memory where there is no folder.
+    """The finished parts of a table; in memory where there is no folder.
 
     Args:
         folder: where they lie; None keeps them in memory.
         heading: JSON; what the values depend on.
-        clips: rows of the whole table.
+        clips: of the whole table, or recordings.
+        per_part: clips in a part, one row each; None: a part is of one recording, and has any number of rows.
 
     Raises:
         RunError: the folder holds parts of another heading, or something else.
     """
 
-    def __init__(self, folder: Path | None, heading: dict, clips: int):
-        self.folder = folder
-        starts = range(0, clips, CLIPS_PER_PART)
-        self.rows = [range(start, min(start + CLIPS_PER_PART, clips)) for start in starts]
+    def __init__(self, folder: Path | None, heading: dict, clips: int, per_part: int | None = CLIPS_PER_PART):
+        self.folder, self.counted = folder, per_part is not None
+        starts = range(0, clips, per_part or 1)
+        self.rows = [range(start, min(start + (per_part or 1), clips)) for start in starts]
         self.in_memory: dict[int, pd.DataFrame] = {}
         self.heading = heading
         if folder is not None:
@@ -62,7 +63,8 @@ class Parts:
         if self.folder is None:
             return number in self.in_memory
         try:
-            return parquet.read_metadata(self._path(number)).num_rows == rows
+            found = parquet.read_metadata(self._path(number)).num_rows
+            return found == rows or not self.counted
         except (OSError, pa.ArrowInvalid):  # absent, or cut off by a power failure
             return False
 
@@ -85,7 +87,7 @@ class Parts:
             parts = [self.in_memory[number] for number in numbers]
         else:
             parts = [parquet.read_table(self._path(number)).to_pandas() for number in numbers]
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
     def remove(self) -> None:
         if self.folder is not None:

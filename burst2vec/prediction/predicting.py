@@ -91,7 +91,7 @@ def predict(
     analyse = model if isinstance(model, Burst2VecPipeline) else load_pipeline(model)
     sources = sources_of(clips, analyse.feature_extractor.normalise_per_speaker)
     with nullcontext() if folder is None else lock_folder(folder):
-        heading = {} if folder is None else {"model": _identity(analyse), "clips": fingerprint(sources)}
+        heading = {} if folder is None else {"model": identity_of(analyse), "clips": fingerprint(sources)}
         parts = Parts(folder, heading, len(sources))
         predictor = _Predictor(analyse, sources, batch_size, features)
         for number, part in predictor.parts(parts, on_bad_clip, usable_cores() if num_proc is None else num_proc):
@@ -138,7 +138,8 @@ def load_pipeline(model: str | Path = DEFAULT_MODEL, coverage: float | None = No
     return Burst2VecPipeline(model=loaded, feature_extractor=extractor, coverage=coverage)
 
 
-def _identity(analyse: Burst2VecPipeline) -> dict:
+def identity_of(analyse: Burst2VecPipeline) -> dict:
+    """What a model's answers depend on, as JSON: parts of a table by another are never mixed in."""
     extractor = analyse.feature_extractor.to_dict()
     return {
         "digest": digest_of(analyse._forward_params.get("personal", analyse.model), analyse.model.config),

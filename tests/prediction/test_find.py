@@ -13,6 +13,7 @@ from transformers import pipeline
 from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline, find_bursts
 from burst2vec.command_line import main
 from burst2vec.errors import AudioError, CorpusError, RunError
+from burst2vec.prediction import finding as finding_module
 from tests.audio.test_burst_regions import RATE, TIMES, bursts_in
 from tests.conftest import save_tiny_model
 
@@ -84,6 +85,51 @@ def test_the_command_writes_table_labels_and_pictures(evening, model, tmp_path, 
     np.testing.assert_allclose([list(map(float, line[:2])) for line in lines], TIMES, atol=0.06)
     assert all(line[2].split(" ")[0] for line in lines)
     assert Image.open(tmp_path / "pictures" / "evening.png").size[0] > 1_000
+
+
+def test_killed_and_resumed_it_is_the_same_table_and_no_recording_is_read_twice(evening, tmp_path, monkeypatch):
+    (tmp_path / "broken.mp3").write_bytes(b"no recording")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(3 * RATE), RATE)
+    recordings = [str(tmp_path / "silent.wav"), str(tmp_path / "broken.mp3"), str(evening)]
+    whole = find_bursts(recordings, out=tmp_path / "whole.csv")
+    read, rows_of = [], finding_module._rows_of
+
+    def third_fails(name, *others):
+        read.append(name)
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return rows_of(name, *others)
+
+    monkeypatch.setattr(finding_module, "_rows_of", third_fails)
+    words = ["find", *recordings, "--out", str(tmp_path / "table.csv")]
+    with pytest.raises(KeyboardInterrupt):
+        main(words)
+    assert not (tmp_path / "table.csv").exists() and (tmp_path / "table.csv.parts").is_dir()
+    with pytest.raises(RunError, match=r"table\.csv\.parts: was begun with another setting; resume that one, delete"):
+        find_bursts(recordings, out=tmp_path / "table.csv", min_pause=1.0)
+    with pytest.raises(RunError, match="was begun with another recordings"):
+        find_bursts(recordings[:2], out=tmp_path / "table.csv")
+    assert main(words) == 1  # the broken one
+    assert read == [*recordings, recordings[-1]]
+    assert (tmp_path / "table.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not (tmp_path / "table.csv.parts").exists() and len(whole) == 5
+    with pytest.raises(RunError, match="is there already"):
+        find_bursts(recordings, out=tmp_path / "table.csv")
+
+
+def test_one_that_is_killed_while_it_writes_labels_finds_its_bursts_again(evening, model, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    words = ["find", str(evening), "--model", str(model), "--out", str(tmp_path / "t.json"), "--format", "hume"]
+    words += ["--labels", str(tmp_path / "labels")]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("burst2vec.prediction.region_files.write_audacity", killed)
+        main(words)
+    monkeypatch.setattr(finding_module, "_rows_of", killed)
+    assert main(words) == 0
+    (found,) = json.loads((tmp_path / "t.json").read_text())[0]["results"]["predictions"]
+    assert len(found["models"]["burst"]["grouped_predictions"][0]["predictions"]) == 4
 
 
 def test_humes_json_has_the_shape_of_its_retired_service(evening, model, tmp_path):
