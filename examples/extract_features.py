@@ -52,6 +52,7 @@ def read_clips(options: argparse.Namespace) -> "tuple[Mapping[str, Dataset], lis
     from burst2vec.data.corpora import load_bursts
     from burst2vec.experiment.corpus_keys import settings_of
     from burst2vec.experiment.inputs import prepare_clips, read_corpora, tasks_of
+    from burst2vec.experiment.recipe_by_size import choose_by_size
     from burst2vec.experiment.recipes import parse_run
     from burst2vec.experiment.sections import CorpusArguments
 
@@ -62,7 +63,7 @@ def read_clips(options: argparse.Namespace) -> "tuple[Mapping[str, Dataset], lis
         settings = {**places, **chosen, "preprocessing_num_workers": options.num_proc}
         words = [word for key, value in settings.items() if value is not None for word in (f"--{key}", str(value))]
         words += [word for key, folders in more.items() for word in (f"--{key}", json.dumps(folders))]
-        run = parse_run([options.recipe, *words])
+        run = choose_by_size(parse_run([options.recipe, *words]))
         prepared = prepare_clips(
             read_corpora(run.data, tasks_of(run)), run.data, read_transforms(run.data.preprocess or ())
         )

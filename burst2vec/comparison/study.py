@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from ..errors import RunError
 from ..experiment.execute import execute
+from ..experiment.recipe_by_size import choose_by_size
 from ..experiment.recipe_files import RecipeLoader
 from ..experiment.recipes import load_recipe, parse_run
 from ..experiment.run_record import RECORD, RunRecord
@@ -193,6 +194,7 @@ def run_or_read(stage: Stage, seed: int, folder: Path, options: Sequence[str] = 
     wanted = parse_run(arguments)
     if (folder / RECORD).is_file():
         record = RunRecord.read(folder)
+        wanted = choose_by_size(parse_run([*arguments, "--resume_from_checkpoint", "true"]))  # by the choice it keeps
         if record.recipe != json.loads(json.dumps(wanted.recipe.to_dict())):
             raise RunError(f"{folder}: holds a run of another recipe or stage; give another folder")
         return record.scores

@@ -28,6 +28,7 @@ from .model_inputs import asked_of_clips
 from .normalisation_statistics import estimate_statistics
 from .plots import plot_losses
 from .prechecks import check_run
+from .recipe_by_size import choose_by_size, keep_choice
 from .recipes import Run, argument_parser, parse_run
 from .results import Outcome, versions
 from .run_inputs import RunInputs, read_inputs
@@ -67,6 +68,7 @@ def execute(run: Run) -> RunRecord:
     Raises:
         RunError: an output folder in use, a model or checkpoint of another task set, a corpus without labels.
     """
+    run = choose_by_size(run)
     tasks, takes = check_run(run)
     with hold_folder(run.training, tasks) as place:
         inputs = read_inputs(run, tasks, takes, place.folder)
@@ -122,6 +124,7 @@ def build_trainer(run: Run, inputs: RunInputs, place: Place) -> Burst2VecTrainer
     trainer.add_callback(OneLineProgress(inputs.tasks, evaluated))
     if trainer.is_world_process_zero():
         place.folder.mkdir(parents=True, exist_ok=True)
+        keep_choice(run.choice, place.folder)
         print(inputs.summary)
     return trainer
 
@@ -210,6 +213,7 @@ def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: O
         constant=to_record(outcome.constant),
         submissions=outcome.submissions,
         versions=versions(),
+        choice=run.choice,
     )
     if trainer.is_world_process_zero():
         if training.do_train:

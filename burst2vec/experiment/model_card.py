@@ -22,6 +22,7 @@ from .breakdown import spread_text
 from .calibration import calibration_lines
 from .inputs import HELD_OUT
 from .model_inputs import inputs_recorded
+from .recipe_by_size import said_of
 from .run_record import RunRecord
 
 # What lets the clips that are evaluated in training decide over it.
@@ -66,7 +67,7 @@ clips' mean of each label, their median, or their most frequent class.
 
 {clips}
 
-{decided}Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
+{chosen}{decided}Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
 
 {recipe}
 
@@ -203,6 +204,7 @@ def model_card(
             corpus="; and ".join(corpus_named(corpus).card for corpus in record.corpora),
             reports="\n\n".join(_report(split, record, tasks) for split in record.scores) or "Not measured yet.",
             clips=_clips(record.clips),
+            chosen=f"{markdown_text(said_of(record.choice))} " if record.choice else "",
             decided=_decided(record),
             seed=markdown_text(record.seed),
             steps=markdown_text(record.steps),

@@ -97,12 +97,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe with the command line applied, and its sections as the dataclasses that check them."""
+    """A recipe with the command line applied, and its sections as the dataclasses that check them.
+
+    Attributes:
+        choice: which ``recipe`` was chosen for ``encoder: auto``, and ``why``: see ``recipe_by_size``; else None.
+    """
 
     recipe: Recipe
     data: DataArguments
     model: ModelArguments
     training: Burst2VecTrainingArguments
+    choice: dict | None = None
 
 
 def _without_places(given: dict) -> dict:
@@ -143,7 +148,19 @@ def parse_run(arguments: list[str]) -> Run:
     if not arguments or arguments[0].startswith("-"):
         raise RecipeError("the first argument is the recipe, a name or a .yaml file; --key value pairs follow it")
     recipe = load_recipe(arguments[0])
-    recipe = recipe.changed(_command_line(arguments[1:]))
+    return run_of(recipe.changed(_command_line(arguments[1:])), f"{arguments[0]}, with the command line")
+
+
+def run_of(recipe: Recipe, where: str | None = None) -> Run:
+    """The run that a recipe describes.
+
+    Args:
+        recipe: with the command line applied.
+        where: what to call it in an error; by default its name.
+
+    Raises:
+        RecipeError: a value that its key does not take.
+    """
     training = {"do_train": True, "do_eval": True, "do_predict": True, **recipe.training}
     training.setdefault("output_dir", str(Path("runs", recipe.name)))
     if not training["do_train"]:
@@ -157,7 +174,7 @@ def parse_run(arguments: list[str]) -> Run:
         )
         json.dumps(recipe.to_dict(), ensure_ascii=False).encode()
     except (ValueError, TypeError, OSError, ImportError) as error:  # also of files and packages that settings name
-        raise RecipeError(f"{arguments[0]}, with the command line: {error}") from error
+        raise RecipeError(f"{where or recipe.name}: {error}") from error
     run.training.do_eval = training["do_eval"]  # an eval_strategy switches it on, whatever was asked
     return run
 
@@ -210,11 +227,14 @@ def _load(path: Path, below: tuple[Path, ...]) -> Recipe:
         given = mapping_of(record, section, path)
         _refuse_unknown(given, hints_of(arguments), f"{path}: {section}")
         given = {key: fit(value, hints_of(arguments)[key], f"{path}: {section}.{key}") for key, value in given.items()}
-        inherited = getattr(parent, section)
-        parts = {key: merged_part(inherited.get(key), given[key]) for key in given if key in PARTS}
-        sections[section] = {**inherited, **given, **parts}
+        sections[section] = inherited(getattr(parent, section), given)
     scores = printed_scores(record, path)
     return Recipe(path.stem, paper, description, **sections, reported_scores=scores)
+
+
+def inherited(parent: dict, given: dict) -> dict:
+    """A section's keys over those that it inherits; the arguments of a part of the model are merged."""
+    return {**parent, **given, **{key: merged_part(parent.get(key), given[key]) for key in given if key in PARTS}}
 
 
 def _refuse_unknown(given: dict, known, where: str) -> None:

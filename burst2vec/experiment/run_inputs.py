@@ -12,10 +12,8 @@ from .baseline import Constant, constant_of
 from .inputs import HELD_OUT, Clips, choose_clips, draw_speakers, hold_out, read_corpora, selection_split
 from .model_inputs import FeatureVectors, Recordings
 from .prechecks import check_splits
+from .recipe_by_size import few_for_scratch, said_of
 from .recipes import Run
-from .sections import ModelArguments
-
-FEW_FOR_SCRATCH = 1000  # clips
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,8 @@ def read_inputs(run: Run, tasks: tuple[Task, ...], takes: Recordings | FeatureVe
         check.raise_if_refused()
         clips = takes.prepare(chosen, folder)
     few = few_for_scratch(run.model, len(clips["train"].dataset)) if training.do_train else []
-    summary = "\n".join([check.summary(), *_not_predicted(run, corpus), *_left_out(clips), *few])
+    chose = [f"  {said_of(run.choice)}"] if run.choice else []
+    summary = "\n".join([check.summary(), *chose, *_not_predicted(run, corpus), *_left_out(clips), *few])
     constant = constant_of(run, corpus, clips["train"].dataset if training.do_train else None, tasks)
     return RunInputs(tasks, corpus, clips, takes.vector_size(clips), constant, summary)
 
@@ -82,23 +81,6 @@ def _not_predicted(run: Run, corpus: DatasetDict) -> Iterator[str]:
 def _left_out(clips: dict[str, Clips]) -> Iterator[str]:
     if count := sum(len(prepared.skipped) for prepared in clips.values()):
         yield f"  the {count:,} clips that cannot be used are left out"
-
-
-def few_for_scratch(model: ModelArguments, train_clips: int) -> Iterator[str]:
-    """A line where few clips train an encoder from scratch, with what else learns from them.
-
-    The number is our choice. Measured on 132 clips of four of EmoGator's categories, unweighted average recall after
-    the last epoch, on 68 others (0.25 by chance): folder/my_bursts 0.54 and 0.50, of two seeds, and the tiny HuBERT of
-    emogator/hubert_tiny 0.46, of one: too few to tell them apart. README has both kinds on 3,600.
-    """
-    encoder = model.encoder
-    if isinstance(encoder, dict) and encoder.get("kind") != "vector" and not model.model_path:
-        if train_clips < FEW_FOR_SCRATCH:
-            yield (
-                f"  train: {train_clips:,} clips are few for an encoder from scratch; from under {FEW_FOR_SCRATCH:,}, "
-                "statistics of spectra and a small network learn as much or more, and in less time, as in the recipe "
-                "folder/my_bursts; or begin from a published encoder, for example --encoder facebook/hubert-base-ls960"
-            )
 
 
 def _shares_speakers(run: Run) -> bool:

@@ -43,6 +43,7 @@ class RunRecord:
         submissions: name and content of each official file, or its form and the problem why it is not written; empty
             where none is due.
         versions: of the packages, by name.
+        choice: the ``recipe`` that model and training follow where the run's own said ``encoder: auto``, and ``why``.
     """
 
     corpora: list[str]
@@ -64,12 +65,13 @@ class RunRecord:
     constant: dict[str, list[float]] | None = None
     submissions: list[dict] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    choice: dict[str, str] | None = None
 
     def to_dict(self) -> dict:
         """As plain data for JSON; without what there is none of, where older records have no such key."""
         said = asdict(self)
         absent = {"constant": None, "submissions": [], "speakers": {}, "cost": {}, "coverage": {}, "calibration": {}}
-        absent["by_speaker"] = {}
+        absent |= {"by_speaker": {}, "choice": None}
         return {name: value for name, value in said.items() if name not in absent or value != absent[name]}
 
     def write(self, folder: str | Path) -> None:

@@ -146,7 +146,8 @@ class ModelArguments:
         None,
         "A pretrained encoder's name or folder, or that of a saved Burst2Vec model that takes waveforms, such as "
         "burst2vec/small, whose encoder it starts from; a config {model_type: hubert, …} to build from scratch, or "
-        "{kind: vector, …}, an encoder of burst2vec's own.",
+        "{kind: vector, …}, an encoder of burst2vec's own; or auto: model and training are those of folder/spectra "
+        "or, from 1,000 training clips on, of emogator/log_mel_cnn, but for what is given.",
     )
     features: list | str | None = _key(
         None,
@@ -236,6 +237,7 @@ def _check_encoder(encoder: dict) -> None:
             raise RecipeError(f"the recipe's model: encoder: {name} is {value}; up to {most} work")
 
 
+AUTO = "auto"  # the encoder's word for a recipe chosen by size: recipe_by_size.py
 PARTS = ("encoder", "recurrent", "pooling", "trunk", "head")
 MOST_LAYERS = 1000
 NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs")

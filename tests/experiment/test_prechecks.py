@@ -9,7 +9,7 @@ import yaml
 from burst2vec.errors import DivergenceError
 from burst2vec.experiment import execute as runs
 from burst2vec.experiment import model_inputs, run_inputs
-from burst2vec.experiment.run_inputs import few_for_scratch
+from burst2vec.experiment.recipe_by_size import few_for_scratch
 from burst2vec.experiment.sections import ModelArguments
 from tests.data.corpora_on_disk import write_wav
 
@@ -336,4 +336,4 @@ def test_a_training_that_diverges_ends_in_one_line(monkeypatch, tmp_path, capsys
 )
 def test_a_run_that_trains_an_encoder_from_scratch_on_few_clips_says_what_learns_from_them(model, clips, said):
     lines = list(few_for_scratch(ModelArguments(**model), clips))
-    assert len(lines) == said and all(f"{clips} clips are few" in line and "folder/my_bursts" in line for line in lines)
+    assert len(lines) == said and all(f"{clips} clips are few" in line and "--encoder auto" in line for line in lines)
