@@ -16,7 +16,8 @@ from burst2vec.command_line.shipped import near_recipes, recipe_names, shipped, 
 from burst2vec.command_line.train_help import own_keys
 from burst2vec.data.checking.check_report import FORMATS
 from burst2vec.data.corpora import CORPORA
-from burst2vec.experiment.recipes import argument_parser, load_recipe
+from burst2vec.experiment.recipe_files import hints_of
+from burst2vec.experiment.recipes import SECTIONS, argument_parser, load_recipe
 from burst2vec.experiment.sections import DataArguments, ModelArguments
 from burst2vec.features import FEATURE_FAMILIES, FEATURE_SETS
 from burst2vec.personalising import LEARNING_RATE, RECURRENT_RATE, STEPS
@@ -75,6 +76,34 @@ def test_the_help_without_imports_says_what_the_package_itself_says(asked):
     assert f"{{{','.join(ON_BAD)}}}" in words["predict"] and f"{{{','.join(FORMATS)},both}}" in words["check-corpus"]
     assert f"default {LEARNING_RATE:g}, of the recurrent part {RECURRENT_RATE:g}" in words["fewshot"]
     assert f"steps of tuning; default {STEPS}" in words["fewshot"]
+
+
+def commands_written_about():
+    """(page, command, its options) of each command line in README and the pages of docs, in a block or a sentence."""
+    files = {file: name for name, file in SUB_COMMANDS.items()}
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))):
+        text = re.sub(r"\\\n *", "", page.read_text(encoding="utf-8"))
+        blocks = re.findall(r"^ *```bash\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+        spans = re.findall(r"`([^`]+)`", re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL))
+        for line in [*"".join(blocks).splitlines(), *spans]:
+            words = line.split("  #")[0].split()
+            for place, word in enumerate(words[:-1]):
+                name = words[place + 1] if word == "burst2vec" else files.get(Path(word).name)
+                if name is not None and re.fullmatch(r"[a-z][a-z-]*", name):
+                    yield page.name, name, [each.split("=")[0] for each in words[place:] if each.startswith("--")]
+                    break
+
+
+def test_every_command_that_is_written_about_is_there_and_takes_its_options(asked):
+    keys = {
+        f"--{key}" for section in SECTIONS.values() for key in hints_of(section)
+    }  # of recipes, behind many commands
+    written = list(commands_written_about())
+    for page, name, options in written:
+        assert name in {*SUB_COMMANDS, "recipes"}, f"{page}: burst2vec {name}"
+        known = keys | set(re.findall(r"--[\w-]+", asked[1].get(name, "")))
+        assert not set(options) - known, f"{page}: burst2vec {name} does not take {set(options) - known}"
+    assert len(written) > 30 and {"train", "predict", "find", "fuse", "export"} <= {name for _, name, _ in written}
 
 
 def test_who_reads_the_list_of_recipes_may_leave_early(tmp_path):
