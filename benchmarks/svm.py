@@ -22,6 +22,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -40,6 +41,7 @@ from burst2vec.data.corpora.splits import clips_of_speakers, speaker_key
 from burst2vec.data.vectors import vectors_of
 from burst2vec.errors import Burst2VecError, RunError, refused
 from burst2vec.experiment.baseline import to_record
+from burst2vec.experiment.calibration import Calibration
 from burst2vec.experiment.model_inputs import FeatureVectors
 from burst2vec.experiment.prechecks import check_run
 from burst2vec.experiment.recipes import Run, parse_run
@@ -237,7 +239,8 @@ def run_svm(run: Run, settings: Settings, time_clips: int = 0) -> RunRecord:
     began = time.monotonic()
     machine = fit(settings, vectors_of(train)[known], labels, task, groups)
     seconds = time.monotonic() - began
-    outcome = Outcome(folder, tasks, inputs.constant)
+    as_it_is = SimpleNamespace(conformal=None, temperatures=None)  # the probabilities need no temperature
+    outcome = Outcome(folder, tasks, inputs.constant, Calibration(tasks, as_it_is, None))
     for split in [split for split in ("validation", "test") if split in inputs.clips]:
         clips = inputs.clips[split]
         predictions = machine.predict(vectors_of(clips.dataset), task)
@@ -280,6 +283,7 @@ def _record(run: Run, settings: Settings, machine: Machine, inputs: RunInputs, o
         cost={},
         scores=outcome.scores,
         baseline=outcome.baseline,
+        by_speaker=outcome.by_speaker,
         constant=to_record(outcome.constant),
         submissions=outcome.submissions,
         versions=versions(),

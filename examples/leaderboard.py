@@ -3,9 +3,9 @@
     python examples/leaderboard.py FOLDER … --data_dir CORPUS [--against RUN] [--out FOLDER]
 
 The folders are searched for the metrics.json that run_exvo.py and fuse.py write; runs of one recipe that differ in
-their seed are one row. Of several folders of a corpus give all after --data_dir. Without --data_dir there are no
-intervals, no top-3 and no tests. --against tests all others against one row, with speakers as the unit. It writes
-leaderboard.md and leaderboard.json; what a run did not record stays empty.
+their seed are one row. Of several folders of a corpus give all after --data_dir. Without --data_dir there are no top-3,
+no tests, and intervals of single runs alone. --against tests all others against one row, with speakers as the unit. It
+writes leaderboard.md and leaderboard.json; what a run did not record stays empty.
 """
 
 import argparse

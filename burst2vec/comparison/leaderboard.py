@@ -34,7 +34,7 @@ class Standing:
 
     Attributes:
         row: its runs.
-        intervals: by score name, of 95 %; empty without labels.
+        intervals: by score name, of 95 %; empty where neither labels are there nor the one run recorded them.
         top: by task name the fraction of clips whose class is among the ``TOP`` most probable.
         paired: by score name, the change from the row that all are tested against, speaker by speaker.
     """
@@ -104,7 +104,8 @@ def leaderboard(
 
     Args:
         rows: of ``report.rows_of``, of one split.
-        data_dirs: where the corpus is, see ``aligning.data_of``; without one there are scores and costs alone.
+        data_dirs: where the corpus is, see ``aligning.data_of``; without one there is what the runs recorded alone:
+            scores, costs, and the intervals of single runs.
         reference: the row that all others are tested against; None: nothing is tested.
         cache_dir: of the datasets library.
 
@@ -134,6 +135,10 @@ def leaderboard(
         for standing in standings:
             if standing.row in predicted:
                 _measure(standing, tasks, sums, of_run, labelled, reference)
+    for standing in standings:
+        if not standing.intervals and len(standing.row.runs) == 1:
+            told = standing.row.finished[0].record.by_speaker.get(standing.row.split, {})
+            standing.intervals = {of_task["score"]: tuple(of_task["interval"]) for of_task in told.values()}
     first = next((task for task in tasks if task.kind == "classification"), tasks[0])
     sign = 1 if first.metric == "mae" else -1
     standings.sort(key=lambda standing: sign * np.mean(standing.row.scores.get(first.score_name, [-sign * np.inf])))

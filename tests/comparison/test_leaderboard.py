@@ -101,6 +101,12 @@ def test_without_the_corpus_there_are_scores_and_costs_alone(rows, tmp_path):
     tasks, standings = board.leaderboard(rows)
     assert tasks == EXVO and not any(standing.intervals or standing.top for standing in standings)
     assert " p, " not in write_leaderboard(tasks, standings, tmp_path)
+    told = {"age": {"score": "age_mae", "interval": [3.5, 4.5]}}
+    (poor,) = find_row(rows, "poor").finished
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(poor.record.by_speaker, "validation", told)
+        _, standings = board.leaderboard(rows)
+    assert [standing.intervals for standing in standings] == [{}, {"age_mae": (3.5, 4.5)}], "of one run, as recorded"
     with pytest.raises(RunError, match="a test takes labels; say where the corpus is with --data_dir"):
         board.leaderboard(rows, reference=rows[0])
 
