@@ -14,6 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .command_line.shipped import shipped
 from .configuration_burst2vec import Burst2VecConfig
 from .feature_extraction_burst2vec import Burst2VecFeatureExtractor
+from .flow_matching import BurstFlow, BurstFlowConfig
 from .generation.generation_pipeline import BurstGenerationPipeline
 from .modeling_burst2vec import Burst2VecForMultiTask
 from .msg_gan import BurstGenerator, BurstGeneratorConfig
@@ -43,6 +44,8 @@ AutoModelForAudioClassification.register(Burst2VecConfig, NoAudioClassifier)
 AutoFeatureExtractor.register(Burst2VecConfig, Burst2VecFeatureExtractor)
 AutoConfig.register("burst2vec_generator", BurstGeneratorConfig)
 AutoModel.register(BurstGeneratorConfig, BurstGenerator)
+AutoConfig.register("burst2vec_flow", BurstFlowConfig)
+AutoModel.register(BurstFlowConfig, BurstFlow)
 PIPELINE_REGISTRY.register_pipeline(
     "vocal-burst-analysis",
     pipeline_class=Burst2VecPipeline,
@@ -60,6 +63,8 @@ Burst2VecForMultiTask.register_for_auto_class("AutoModel")
 Burst2VecFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
 BurstGeneratorConfig.register_for_auto_class()
 BurstGenerator.register_for_auto_class("AutoModel")
+BurstFlowConfig.register_for_auto_class()
+BurstFlow.register_for_auto_class("AutoModel")
 
 __all__ = [
     "Burst2VecConfig",
@@ -68,6 +73,8 @@ __all__ = [
     "Burst2VecPipeline",
     "Burst2VecTrainer",
     "Burst2VecTrainingArguments",
+    "BurstFlow",
+    "BurstFlowConfig",
     "BurstGenerationPipeline",
     "BurstGenerator",
     "BurstGeneratorConfig",

@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .parts import check_size, check_sizes
+from .parts import check_names, check_size, check_sizes
 
 NEGATIVE_SLOPE = 0.2
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)
@@ -43,9 +43,7 @@ class BurstGeneratorConfig(PreTrainedConfig):
         check_size("latent_size", latent_size)
         if any(size % 2 for size in channels[:-1]):
             raise ValueError(f"channels {list(channels)}: all but the last must be even, because half are of the image")
-        is_list = isinstance(emotions, (list, tuple)) and all(isinstance(name, str) and name for name in emotions)
-        if not is_list or not emotions or len(set(emotions)) < len(emotions):
-            raise ValueError(f"emotions must be one or more different names, got {emotions!r}")
+        check_names("emotions", emotions)
         self.emotions, self.channels = list(emotions), list(channels)
         self.latent_size, self.sampling_rate = latent_size, sampling_rate
         super().__init__(**kwargs)
@@ -171,6 +169,10 @@ class BurstGenerator(PreTrainedModel):
             generator: of random numbers, on the CPU: the same numbers for every device.
         """
         return torch.randn(number, self.config.latent_size, generator=generator).to(self.device, self.dtype)
+
+    def sample(self, latents, labels=None) -> torch.Tensor:
+        """Images, float (batch, 1, mels, frames); ``labels`` say nothing, since all are of one emotion."""
+        return self(latents).images
 
     def forward(self, latents, return_dict=None, **kwargs) -> BurstGeneratorOutput:
         """Generate.

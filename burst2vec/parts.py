@@ -104,6 +104,13 @@ def check_sizes(name: str, values, instead: str) -> None:
         )
 
 
+def check_names(name: str, values) -> None:
+    """Refuse what is no list of one or more different names."""
+    is_list = isinstance(values, (list, tuple)) and all(isinstance(value, str) and value for value in values)
+    if not is_list or not values or len(set(values)) < len(values):
+        raise ValueError(f"{name} must be one or more different names, got {values!r}")
+
+
 def check_layers(**layers) -> None:
     """Refuse what are no lists, by name, of one positive whole number for each of the same layers."""
     for name, values in layers.items():

@@ -12,14 +12,8 @@ Writes scores.md (as printed), scores.json, nearest.csv (the nearest real clip o
 
 import argparse
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from burst2vec.errors import Burst2VecError, CorpusError, refused
-
-if TYPE_CHECKING:
-    from burst2vec.generation.comparing_clips import Clips
-    from burst2vec.generation.emotion_folders import EmotionClips
+from burst2vec.errors import Burst2VecError, refused
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,74 +34,33 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def vectors_of(clips: "EmotionClips", feature_set: str, cache_dir: str | None, num_proc: int) -> "Clips":
-    import numpy as np
-
-    from burst2vec.features import extract_features
-    from burst2vec.generation.comparing_clips import Clips
-
-    made = extract_features(
-        clips.clips, feature_set, num_proc, desc=f"Computing vectors of {clips.folder.name}", cache_dir=cache_dir
-    )
-    vectors = np.stack(made.with_format("numpy")["features"][:])
-    return Clips(vectors.astype(np.float64), clips.emotions, list(made["file_id"]))
-
-
-def read_folders(options: argparse.Namespace, num_proc: int) -> "dict[str, EmotionClips]":
-    """Generated, real and held-out clips; every emotion that was generated has enough of each."""
-    from burst2vec.generation.comparing_clips import FEWEST
-    from burst2vec.generation.emotion_folders import read_emotion_clips
-
-    folders = {"generated": options.fake_dir, "real": options.real_dir, "held_out": options.held_out}
-    read = {
-        name: read_emotion_clips(folder, options.cache_dir, num_proc)
-        for name, folder in folders.items()
-        if folder is not None
-    }
-    fewest = max(FEWEST, 2 * options.k + 2)
-    read["generated"].refuse_too_few(fewest, "to be scored")
-    emotions = read["generated"].names
-    for name in read.keys() - {"generated"}:
-        if unknown := [emotion for emotion in emotions if emotion not in read[name].names]:
-            raise CorpusError(
-                f"{read[name].folder}: has no clips of {', '.join(unknown)}, which {read['generated'].folder} has; it "
-                f"has {', '.join(read[name].names)}"
-            )
-        read[name].refuse_too_few(fewest, "to compare with", emotions)
-    return read
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Returns 0; 2 where the command cannot be done. Clips that cannot be read are named and left out."""
     options = parser().parse_args(arguments)
     if options.k < 1:
         parser().error(f"--k {options.k}: give 1 or more")
     from burst2vec.data.processes import usable_cores
-    from burst2vec.features import find_feature_set, public_name
-    from burst2vec.generation.comparing_clips import compare_clips, read_statistics_folder
-    from burst2vec.generation.comparison_report import format_comparison, write_comparison
-    from burst2vec.generation.emotion_folders import read_ratings
+    from burst2vec.generation.emotion_folders import read_emotion_clips
+    from burst2vec.generation.scoring_bursts import Scoring, score_bursts
 
-    num_proc = options.num_proc or usable_cores()
-    feature_set = f"embedding:{options.model}"
+    how = Scoring(
+        options.model,
+        options.out,
+        options.statistics,
+        options.ratings,
+        options.k,
+        options.seed,
+        options.cache_dir,
+        options.num_proc or usable_cores(),
+    )
+    folders = (options.fake_dir, options.real_dir, options.held_out)
     try:
-        size = find_feature_set(feature_set).size  # a model that is not there is refused before clips are read
-        read = read_folders(options, num_proc)
-        ratings = None if options.ratings is None else read_ratings(options.ratings, read["generated"])
-        statistics = None
-        if options.statistics is not None:
-            converted = Path(options.out) / "statistics"
-            statistics = read_statistics_folder(options.statistics, read["generated"].names, converted)
-        clips = {name: vectors_of(each, feature_set, options.cache_dir, num_proc) for name, each in read.items()}
-        scored = compare_clips(
-            clips["generated"], clips["real"], clips.get("held_out"), statistics, ratings, options.k, options.seed
-        )
-        text = format_comparison(scored, size, public_name(feature_set))
-        print(text)
-        write_comparison(scored, text, clips["generated"], clips["real"], options.out)
+        how.refuse_without_model()  # before clips are read
+        read = [each and read_emotion_clips(each, options.cache_dir, how.num_proc) for each in folders]
+        print(score_bursts(*read, how))
     except (Burst2VecError, OSError) as error:
         return refused(error)
-    for each in read.values():
+    for each in filter(None, read):
         for clip in each.bad:
             print(f"left out: {clip.reason}".encode(errors="replace").decode())
     print(f"\neverything is in {options.out}")

@@ -7,12 +7,14 @@ from .shipped import recipe_names, shipped
 
 USAGE = """usage: burst2vec generate RECIPE [--key value …]
 
-Trains a generator of one emotion's bursts, as the recipe says, and writes grids and WAVs of samples, losses,
-checkpoints, the model with its card, and bursts in generated/EMOTION into --output_dir (default: runs/<recipe>):
+Trains a generator of bursts, of one emotion or of all, as the recipe says, and writes grids and WAVs of samples,
+losses, checkpoints, the model with its card, and bursts in generated/EMOTION into --output_dir (default: runs/<recipe>):
 
-  --corpus folder --data_dir FOLDER --emotion Amusement     clips of your own, FOLDER/Amusement/001.wav
-  --max_steps 200 --sample_steps 50                         a quick trial
-  --resume_from_checkpoint true                             resume after an interruption
+  --corpus folder --data_dir FOLDER                 clips of your own, FOLDER/Amusement/001.wav
+  --emotion Amusement                               which of them, where the generator is of one emotion
+  --max_steps 200 --sample_steps 50                 a quick trial
+  --resume_from_checkpoint true                     resume after an interruption
+  --score_with M                                    score the bursts at the end by the vectors of a saved model
 
 Then: burst2vec score-generated REAL_DIR RUN/generated --model M
 """

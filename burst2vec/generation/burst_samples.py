@@ -13,6 +13,7 @@ from ..audio.encode import encode_wav
 from ..drawing import COLOURS
 from ..errors import DivergenceError
 from ..files import write_whole
+from ..flow_matching import BurstFlow
 from ..msg_gan import BurstGenerator
 from ..scoring import frechet_distance
 from ..scoring.generated import gaussian_of
@@ -24,17 +25,26 @@ _COLUMNS = 4
 
 
 @torch.inference_mode()
-def generate_images(generator: BurstGenerator, number: int, seed: int) -> np.ndarray:
-    """So many log-mel images, float32 (number, 128, 512); the first ones of a seed are the same for any number.
+def generate_images(
+    generator: BurstGenerator | BurstFlow, labels: np.ndarray, seed: int, desc: str | None = None
+) -> np.ndarray:
+    """A log-mel image for each row of labels, float32 (rows, mels, frames); a row's noise is of seed and row alone.
+
+    Args:
+        labels: (rows, emotions), 0..1; a generator of one emotion makes as many images and takes no heed of them.
+        desc: of a progress bar; none by default.
 
     Raises:
         DivergenceError: values that are not finite.
     """
-    latents = torch.cat([generator.draw(1, torch.Generator().manual_seed(seed * 1_000_003 + n)) for n in range(number)])
-    images = [generator(latents[start : start + _AT_ONCE]).images for start in range(0, number, _AT_ONCE)]
+    images = []
+    for start in tqdm(range(0, len(labels), _AT_ONCE), desc, unit="batch", leave=False, disable=desc is None):
+        asked = torch.as_tensor(labels[start : start + _AT_ONCE], device=generator.device)
+        random = [torch.Generator().manual_seed(seed * 1_000_003 + start + row) for row in range(len(asked))]
+        images.append(generator.sample(torch.cat([generator.draw(1, each) for each in random]), asked))
     made = torch.cat(images)[:, 0].float().cpu().numpy()
     if not np.isfinite(made).all():
-        raise DivergenceError("the generator makes values that are not finite; lower --generator_learning_rate")
+        raise DivergenceError("the generator makes values that are not finite; lower its learning rate")
     return made
 
 
@@ -46,10 +56,19 @@ def write_waveforms(images: np.ndarray, folder: str | Path, desc: str) -> None:
         write_whole(folder / f"{place:04d}.wav", encode_wav(image_waveform(image, place), SAMPLING_RATE), force=False)
 
 
-def draw_grid(images: np.ndarray, title: str, real: np.ndarray | None = None) -> Figure:
-    """Images, low channels at the bottom; of real ones, where they are given, a row above."""
-    named = [("real", image) for image in ([] if real is None else real[:_COLUMNS])]
-    named += [("generated", image) for image in images]
+def draw_grid(
+    images: np.ndarray, title: str, real: np.ndarray | None = None, names: Sequence[str] | None = None
+) -> Figure:
+    """Images, low channels at the bottom; of real ones, where they are given, a row above.
+
+    Args:
+        names: of the images, and of the real ones; by default "generated" and "real".
+    """
+    names = [""] * len(images) if names is None else [f" {name}" for name in names]
+    named = [
+        (f"real{name}", image) for name, image in zip(names, [] if real is None else real[:_COLUMNS], strict=False)
+    ]
+    named += [(f"generated{name}", image) for name, image in zip(names, images, strict=True)]
     rows = -(-len(named) // _COLUMNS)
     figure = Figure(figsize=(3.2 * _COLUMNS, 0.4 + 1.2 * rows), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
@@ -57,18 +76,18 @@ def draw_grid(images: np.ndarray, title: str, real: np.ndarray | None = None) ->
         axis.set_axis_off()
     for axis, (name, image) in zip(axes, named, strict=False):
         axis.imshow(image, origin="lower", aspect="auto", cmap="magma", vmin=SILENCE, vmax=2.0)
-        axis.set_title(name, fontsize=6, pad=1, color=COLOURS[0] if name == "real" else "black")
+        axis.set_title(name, fontsize=6, pad=1, color=COLOURS[0] if name.startswith("real") else "black")
     figure.suptitle(title, fontsize=9)
     return figure
 
 
 def draw_losses(history: Sequence[dict], distances: Sequence[dict]) -> Figure:
-    """Both losses, as means over stretches of steps, and below the distance of the samples."""
+    """The losses of every network, as means over stretches of steps, and below the distance of the samples."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     steps = np.array([each["step"] for each in history])
     stretch = max(1, len(steps) // 500)
-    for name, colour in (("generator", COLOURS[0]), ("discriminator", COLOURS[1])):
+    for name, colour in zip([key for key in history[0] if key != "step"], COLOURS, strict=False):
         values = np.array([each[name] for each in history])
         whole = len(values) // stretch * stretch
         means = values[:whole].reshape(-1, stretch).mean(axis=1)

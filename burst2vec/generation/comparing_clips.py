@@ -12,6 +12,7 @@ from ..scoring import frechet_distance, heep, s_gen, s_gen_overall
 from ..scoring.generated import Estimate, Gaussian, frechet_interval, gaussian_of
 from ..scoring.neighbours import ManifoldScores, manifold_scores, nearest
 from ..scoring.statistics_files import ENDINGS, read_statistics, write_statistics
+from .recognising import Recognition, recognise
 
 FEWEST = 20  # clips per emotion and set: two for each group of the jackknife, halves of real clips included
 COPY_BELOW = 0.1  # of the median distance between a real clip and its nearest other; our choice
@@ -84,6 +85,9 @@ class Comparison:
             median of the latter.
         held_out: whether the reference and the floor are of clips that were held out.
         k: of the neighbourhoods.
+        overall: of two emotions or more, Fréchet distance of all generated clips to all real ones of these emotions,
+            and its floor.
+        recognition: of two emotions or more, what a classifier takes the generated clips for.
         s_gen: over all emotions that were rated, those without clips included; None without ratings.
     """
 
@@ -93,6 +97,8 @@ class Comparison:
     apart: dict[str, tuple[np.ndarray, np.ndarray]]
     held_out: bool
     k: int
+    overall: tuple[Estimate, Estimate] | None = None
+    recognition: Recognition | None = None
     s_gen: float | None = None
 
 
@@ -156,6 +162,14 @@ def compare_clips(
     ours, theirs = ({emotion: gaussian_of(clips.of(emotion)) for emotion in emotions} for clips in (generated, real))
     distances = np.array([[frechet_distance(*ours[row], *theirs[column]) for column in emotions] for row in emotions])
     comparison = Comparison(of_emotion, distances, neighbours, apart, held_out is not None, k)
+    if len(emotions) > 1:
+        among, others = _those_of(real, emotions), held_out and _those_of(held_out, emotions)
+        floor = _floor(among[0], len(generated.vectors), random) if others is None else (others[0], among[0])
+        comparison.overall = (
+            frechet_interval(generated.vectors, among[0], seed=seed),
+            frechet_interval(*floor, seed=seed),
+        )
+        comparison.recognition = recognise((generated.vectors, generated.emotions), among, others, seed)
     if ratings is not None:
         _add_ratings(comparison, *ratings)
     return comparison
@@ -190,6 +204,12 @@ def read_statistics_folder(folder: str | Path, emotions: list[str], converted: s
             f"and there are {', '.join(path.name for path in files[:5]) or 'none'}"
         )
     return found
+
+
+def _those_of(clips: Clips, emotions: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors and emotions."""
+    kept = np.isin(clips.emotions, emotions)
+    return clips.vectors[kept], clips.emotions[kept]
 
 
 def _floor(real: np.ndarray, generated: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -62,6 +62,16 @@ def _notes(comparison: Comparison, features: int, made_by: str) -> list[str]:
             f"Some distances are of {fewest:,} clips in {features:,} dimensions: covariances are then singular, and "
             "distances too large. They say something beside a floor of as many clips only."
         )
+    if comparison.overall is not None:
+        fid, floor = (_interval(each) for each in comparison.overall)
+        notes.append(f"All emotions together: FID {fid}, floor {floor}.")
+    if (found := comparison.recognition) is not None:
+        tested = "held-out clips" if comparison.held_out else "real clips, cross-validated"
+        notes.append(
+            "A classifier that learnt from the real clips' vectors finds the asked emotion of generated clips with a "
+            f"UAR of {found.generated:.3f} (permutation p = {found.p:.2g}), and that of {tested} with one of "
+            f"{found.real:.3f}; chance is {found.chance:.3f}."
+        )
     if comparison.s_gen is not None:
         notes.append(f"S_GEN over all emotions that were asked for in the ratings: {comparison.s_gen:.3f}")
     copies = [each for each in comparison.neighbours if each.is_copy]
@@ -87,6 +97,9 @@ def write_comparison(comparison: Comparison, text: str, generated: Clips, real: 
             for name, each in comparison.of_emotion.items()
         },
         "distances": comparison.distances.tolist(),
+        "overall": comparison.overall
+        and {name: each._asdict() for name, each in zip(("fid", "floor"), comparison.overall, strict=True)},
+        "recognition": comparison.recognition and comparison.recognition._asdict(),
         "s_gen": comparison.s_gen,
         "k": comparison.k,
         "held_out": comparison.held_out,

@@ -28,14 +28,14 @@ class EmotionClips(NamedTuple):
     """Clips that can be read, and the emotion of each.
 
     Attributes:
-        folder: that they lie in.
+        folder: that they lie in, or the corpus.
         clips: ``file_id`` (the path below the folder without its ending) and ``audio``, not decoded.
         emotions: names, (clips,).
         bad: clips that cannot be read.
         empty: sub-folders without a clip.
     """
 
-    folder: Path
+    folder: Path | str
     clips: Dataset
     emotions: np.ndarray
     bad: list[BadClip]

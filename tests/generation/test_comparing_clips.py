@@ -97,6 +97,7 @@ def test_statistics_are_found_by_emotion_and_converted_once(tmp_path):
 
 def test_the_report_says_what_a_number_alone_hides(as_good, tmp_path):
     text = format_comparison(as_good, FEATURES, "embedding:model")
+    assert "All emotions together: FID" in text and "permutation p = 0.001" in text
     assert "floor" in text and "k = 5" in text and "S_GEN" not in text and "singular" not in text
     write_comparison(as_good, text, drawn(100, seed=1), REAL, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"scores.md", "scores.json", "nearest.csv", "picture.png"}

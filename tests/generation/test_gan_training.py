@@ -13,23 +13,28 @@ from burst2vec.generation.adversary import discriminator_loss, generator_loss, s
 from burst2vec.generation.augmentation import CHANGES, augment
 from burst2vec.generation.burst_samples import generate_images
 from burst2vec.generation.extra_adam import ExtraAdam
-from burst2vec.generation.gan_training import CHECKPOINT_FILES, Game, last_good_checkpoint
+from burst2vec.generation.gan_training import Game
 from burst2vec.generation.generation_recipes import GenerationTraining
+from burst2vec.generation.learner import last_good_checkpoint
 from burst2vec.generation.learnt_images import batches_from
 from burst2vec.msg_gan import BurstGeneratorConfig
 from burst2vec.training.checkpoints import choose_checkpoint
 
 CONFIG = BurstGeneratorConfig(["Awe"], channels=[8, 6, 4], latent_size=6)  # up to 8 × 32
-RUN = {"seed": 1, "checkpoint_files": CHECKPOINT_FILES}
+LABELS = torch.ones(4, 1)
 
 
 def game(**changes):
     return Game(CONFIG, GenerationTraining(**{"seed": 1, **changes}))
 
 
+def run(of_game):
+    return {"seed": 1, "checkpoint_files": of_game.checkpoint_files}
+
+
 def batches(step, of_game):
     draw = torch.Generator().manual_seed(step)
-    return [torch.randn(4, 1, 8, 32, generator=draw) for _ in range(of_game.batches_per_step)]
+    return [(torch.randn(4, 1, 8, 32, generator=draw), LABELS) for _ in range(of_game.batches_per_step)]
 
 
 def play(of_game, steps):
@@ -45,9 +50,10 @@ def weights_of(of_game):
 
 def test_a_step_is_one_of_the_discriminator_and_then_one_of_the_generator():
     ours, by_hand = game(), game()
-    (images,) = batches(0, ours)
-    losses = ours.learn([images])
+    ((images, labels),) = batches(0, ours)
+    losses = ours.learn([(images, labels)])
     by_hand.step = 1
+    first = copy.deepcopy(by_hand.generator)
     real, fake = scales_of(images, 3), by_hand.generator(by_hand.generator.draw(4, by_hand._random(0))).scales
     optimisers = by_hand.optimisers
     loss = discriminator_loss(by_hand.discriminator(real), by_hand.discriminator([each.detach() for each in fake]))
@@ -58,7 +64,10 @@ def test_a_step_is_one_of_the_discriminator_and_then_one_of_the_generator():
     loss.backward()
     optimisers["generator"].step()
     assert losses["generator"] == loss.item()
-    by_hand._average()
+    for kept, before, after in zip(
+        *(each.parameters() for each in (by_hand.average, first, by_hand.generator)), strict=True
+    ):
+        kept.data = before.data.lerp(after.data, 1 - 0.999)
     assert all(torch.equal(one, other) for one, other in zip(weights_of(ours), weights_of(by_hand), strict=True))
 
 
@@ -80,9 +89,9 @@ def test_the_average_follows_the_generator():
 @pytest.mark.parametrize("optimiser", ["adam", "extra_adam"])
 def test_a_resumed_game_is_the_uninterrupted_one(optimiser, tmp_path):
     whole = play(game(optimiser=optimiser), 4)
-    play(game(optimiser=optimiser), 2).write_checkpoint(tmp_path, RUN)
+    play(game(optimiser=optimiser), 2).write_checkpoint(tmp_path, run(whole))
     resumed = game(optimiser=optimiser)
-    resumed.resume(choose_checkpoint(tmp_path, True, RUN)[0])
+    resumed.resume(choose_checkpoint(tmp_path, True, run(whole))[0])
     assert resumed.step == 2
     play(resumed, 2)
     assert all(torch.equal(one, other) for one, other in zip(weights_of(whole), weights_of(resumed), strict=True))
@@ -91,18 +100,23 @@ def test_a_resumed_game_is_the_uninterrupted_one(optimiser, tmp_path):
 
 def test_a_checkpoint_is_a_model_of_the_averaged_generator(tmp_path):
     ours = play(game(), 2)
-    place = ours.write_checkpoint(tmp_path, RUN)
+    place = ours.write_checkpoint(tmp_path, run(ours))
     loaded, latents = AutoModel.from_pretrained(place), ours.generator.draw(2)
     assert torch.equal(loaded(latents).images, ours.average(latents).images)
-    assert {path.name for path in place.iterdir()} == {*CHECKPOINT_FILES, "manifest.json", "msg_gan.py", "parts.py"}
+    assert {path.name for path in place.iterdir()} == {
+        *ours.checkpoint_files,
+        "manifest.json",
+        "msg_gan.py",
+        "parts.py",
+    }
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_rates_and_last_checkpoint(tmp_path):
     ours = play(game(), 1)
-    ours.write_checkpoint(tmp_path, RUN)
+    ours.write_checkpoint(tmp_path, run(ours))
     before = [values.clone() for values in weights_of(ours)]
     with pytest.raises(DivergenceError, match=r"step 2: the discriminator's loss is nan; lower --generator_learning"):
-        ours.learn([torch.full((4, 1, 8, 32), torch.nan)])
+        ours.learn([(torch.full((4, 1, 8, 32), torch.nan), LABELS)])
     assert all(torch.equal(one, other) for one, other in zip(before, weights_of(ours), strict=True))
     assert last_good_checkpoint(tmp_path) == f"the last good checkpoint is {tmp_path / 'checkpoint-1'}"
     assert last_good_checkpoint(tmp_path / "none") == "there is no checkpoint yet"
@@ -113,17 +127,17 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with torch.no_grad():
         next(ours.discriminator.parameters()).fill_(torch.inf)
     with pytest.raises(DivergenceError, match="step 1: 1 weights are not finite"):
-        ours.write_checkpoint(tmp_path, RUN)
+        ours.write_checkpoint(tmp_path, run(ours))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_generator_that_makes_no_finite_numbers_is_not_sampled():
     ours = game()
-    assert generate_images(ours.average, 2, seed=0).shape == (2, 8, 32)
+    assert generate_images(ours.average, LABELS[:2], seed=0).shape == (2, 8, 32)
     with torch.no_grad():
         ours.average.to_image[-1].bias.fill_(torch.nan)
-    with pytest.raises(DivergenceError, match="not finite; lower --generator_learning_rate"):
-        generate_images(ours.average, 2, seed=0)
+    with pytest.raises(DivergenceError, match="not finite; lower its learning rate"):
+        generate_images(ours.average, LABELS[:2], seed=0)
 
 
 def test_extra_adam_takes_the_gradient_ahead_and_steps_from_where_it_was():
@@ -186,5 +200,6 @@ def test_each_change_keeps_the_clip_finite_and_changes_it(name):
 
 
 def test_history_is_plain_json(tmp_path):
-    place = play(game(), 2).write_checkpoint(tmp_path, RUN)
+    ours = play(game(), 2)
+    place = ours.write_checkpoint(tmp_path, run(ours))
     assert [each["step"] for each in json.loads((place / "history.json").read_text())] == [1, 2]

@@ -44,5 +44,7 @@ def test_an_emotion_that_the_model_does_not_know_is_refused(generate):
         generate("Awe")
     with pytest.raises(ValueError, match="num_return_sequences must be 1 or more"):
         generate("Amusement", num_return_sequences=0)
+    with pytest.raises(ValueError, match="the model is of one emotion, and takes no guidance; a BurstFlow does"):
+        generate("Amusement", guidance=2.0)
     with pytest.raises(TypeError, match="this pipeline takes"):
         generate("Amusement", temperature=2)

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "burst2vec"
 LAYERS = [
     {"version", "errors", "parts", "losses", "bias_and_scale", "command_line", "graphs", "shipped_models"},
     {"answers", "files", "locks", "tasks", "__main__"},
-    {"waveforms", "waveform_pipeline", "drawing", "enrolment", "markdown", "weights", "msg_gan"},
+    {"waveforms", "waveform_pipeline", "drawing", "enrolment", "markdown", "weights", "msg_gan", "flow_matching"},
     {"frontends", "length_batches", "pooling", "recurrent", "trunks", "heads", "audio", "scoring"},
     {
         "configuration_burst2vec",
@@ -38,7 +38,13 @@ ROOMS = {"command_line", "audio", "scoring", "data", "training", "features"}
 ROOMS |= {"experiment", "prediction", "serving", "comparison", "generation"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
-TRAVELLERS = {"modeling_burst2vec", "configuration_burst2vec", "feature_extraction_burst2vec", "msg_gan"}
+TRAVELLERS = {
+    "modeling_burst2vec",
+    "configuration_burst2vec",
+    "feature_extraction_burst2vec",
+    "msg_gan",
+    "flow_matching",
+}
 
 
 @functools.cache

@@ -11,6 +11,8 @@ from burst2vec import (
     Burst2VecConfig,
     Burst2VecFeatureExtractor,
     Burst2VecForMultiTask,
+    BurstFlow,
+    BurstFlowConfig,
     BurstGenerator,
     BurstGeneratorConfig,
 )
@@ -156,6 +158,8 @@ def test_it_loads_where_burst2vec_cannot_be_imported(tmp_path):
         Burst2VecFeatureExtractor().save_pretrained(tmp_path / name)
     generator = BurstGenerator(BurstGeneratorConfig(["Awe"], channels=[8, 4], latent_size=6)).eval()
     generator.save_pretrained(tmp_path / "generator")
+    flow = BurstFlow(BurstFlowConfig(["Awe"], mels=4, frames=8, hidden_size=16, num_hidden_layers=1)).eval()
+    flow.save_pretrained(tmp_path / "flow")
     clip = noise_clips(8000)[0]
     script = f"""
 import sys
@@ -178,6 +182,8 @@ for name in {list(models)}:
     print(json.dumps({{task: values.tolist() for task, values in output.predictions.items()}}))
 generate = AutoModel.from_pretrained("generator", trust_remote_code=True).eval()
 torch.save(generate(torch.ones(1, 6)).images.detach(), "images.pt")
+flow = AutoModel.from_pretrained("flow", trust_remote_code=True).eval()
+torch.save(flow.sample(torch.ones(1, 1, 4, 8), flow.config.labels_of("Awe")[None]), "flowed.pt")
 assert "burst2vec" not in sys.modules
 """
     torch.save(torch.from_numpy(clip), tmp_path / "clip.pt")
@@ -195,6 +201,8 @@ assert "burst2vec" not in sys.modules
             expected = model(**Burst2VecFeatureExtractor()(clip, sampling_rate=16000, return_tensors="pt")).predictions
         for name, values in json.loads(line).items():
             torch.testing.assert_close(torch.tensor(values), expected[name], atol=1e-6, rtol=1e-5)
+    flowed = flow.sample(torch.ones(1, 1, 4, 8), flow.config.labels_of("Awe")[None])
+    torch.testing.assert_close(torch.load(tmp_path / "flowed.pt"), flowed, atol=1e-6, rtol=1e-5)
     images = torch.load(tmp_path / "images.pt")
     torch.testing.assert_close(images, generator(torch.ones(1, 6)).images.detach(), atol=1e-6, rtol=1e-5)
 
