@@ -225,26 +225,27 @@ class BurstFlow(PreTrainedModel):
         """Where the flow goes.
 
         Args:
-            images: float (batch, 1, mels, frames), on the way from noise to images of mean 0 and deviation 1.
+            images: float (batch, 1, mels, frames), on the way from noise to images of mean 0 and deviation 1; float32
+                also where the weights are of half precision.
             times: float (batch,), 0 of noise to 1 of images.
             labels: float (batch, emotions), 0..1; all 0, or None: any burst.
         """
-        condition = self.of_time(time_features(times.to(images.dtype)))
+        condition = self.of_time(time_features(times).to(self.dtype))
         if labels is not None:
-            condition = condition + self.of_labels(labels.to(images.dtype))
+            condition = condition + self.of_labels(labels.to(self.dtype))
         condition = F.silu(condition)
-        tokens = self.from_image(_tokens_of(images, self.config.frames_per_token)) + self.places
+        tokens = self.from_image(_tokens_of(images.to(self.dtype), self.config.frames_per_token)) + self.places
         for layer in self.layers:
             tokens = layer(tokens, condition)
         scale, shift = self.modulation(condition)[:, None].chunk(2, dim=-1)
-        clean = _images_of(self.to_image(self.last(tokens) * (1 + scale) + shift), self.config.mels)
+        clean = _images_of(self.to_image(self.last(tokens) * (1 + scale) + shift), self.config.mels).to(images.dtype)
         velocity = (clean - images) / (1 - times).clamp_min(NEAREST)[:, None, None, None]
         output = BurstFlowOutput(velocity=velocity, images=clean)
         return output if return_dict is not False else output.to_tuple()
 
     @torch.no_grad()
     def sample(self, latents, labels=None, guidance: float | None = None, steps: int | None = None) -> torch.Tensor:
-        """Log-mel images, float (batch, 1, mels, frames).
+        """Log-mel images, float32 (batch, 1, mels, frames).
 
         Args:
             latents: noise, as ``draw`` gives it.
@@ -271,7 +272,7 @@ class BurstFlow(PreTrainedModel):
             return guided(*both.chunk(2), guidance)
 
         return (
-            integrate(velocity, latents, shifted_times(steps, self.config.shift)) * self.config.image_deviation
+            integrate(velocity, latents.float(), shifted_times(steps, self.config.shift)) * self.config.image_deviation
             + self.config.image_mean
         )
 

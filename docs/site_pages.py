@@ -38,7 +38,7 @@ def recipes_page() -> str:
         "",
         "`burst2vec train NAME` runs one of these, `extends: NAME` in a recipe of yours builds on it. "
         "`burst2vec fuse NAME` runs a fusion of finished runs, such as `burst2vec/ensemble_a`; "
-        "`burst2vec generate NAME` trains one of `exvo_generate`.",
+        "`burst2vec generate NAME` trains one of `exvo_generate`, or `emogator/flow`.",
     ]
     folder = None
     for path in sorted((ROOT / "examples/recipes").rglob("*.yaml")):

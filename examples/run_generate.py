@@ -1,8 +1,8 @@
-"""Train a generator of one emotion's vocal bursts, from a recipe.
+"""Train a generator of vocal bursts, of one emotion or of all, from a recipe.
 
     accelerate launch examples/run_generate.py RECIPE [--key value …]
 
-RECIPE is a .yaml file, or the name of one that comes with burst2vec: exvo_generate/amusement. Any key of the recipe's
+RECIPE is a .yaml file, or the name of one that comes with burst2vec: exvo_generate/flow_quick. Any key of the recipe's
 sections can be changed on the command line; without arguments, the recipes are listed.
 """
 

@@ -65,7 +65,7 @@ def _key(default: Any, about: str):
 class GenerationData(CorpusArguments):
     """The clips of one emotion, or of all, that a generator learns from."""
 
-    labels: str = _key("emotion", "The corpus's task whose labels are emotions: intensities, or classes.")
+    emotions_from: str = _key("emotion", "The corpus's task whose labels are emotions: intensities, or classes.")
     lowest_intensity: float = _key(1.0, "Of the emotion, or of any, 0 to 1, in the clips; of the baseline 1.")
     country: str | None = _key(None, "Of the speakers, such as United States; all by default.")
     train_on: list | None = _key(None, "The splits to learn from; by default train and validation.")

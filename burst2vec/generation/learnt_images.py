@@ -53,7 +53,7 @@ def read_clips_of(data: GenerationData, emotion: str | None, seed: int, fewest: 
     """The clips of one emotion, or of all, that can be read.
 
     A folder's sub-folders, or its table's column emotion, name the emotions; other corpora have intensities, or classes
-    where ``data.labels`` is such a task.
+    where ``data.emotions_from`` is such a task.
 
     Args:
         data: which clips.
@@ -105,9 +105,9 @@ def _of_folder(data: GenerationData, emotion: str | None) -> LabelledClips:
 def _of_corpus(data: GenerationData, emotion: str | None) -> LabelledClips:
     settings = settings_of(data)
     tasks = {task.name: task for task in corpus_tasks(data.corpus, **settings)}
-    names = list(tasks[data.labels].labels) if data.labels in tasks else []
+    names = list(tasks[data.emotions_from].labels) if data.emotions_from in tasks else []
     if not names:
-        raise RunError(f"{data.corpus} has no labels {data.labels!r}; it has {', '.join(tasks)}")
+        raise RunError(f"{data.corpus} has no labels {data.emotions_from!r}; it has {', '.join(tasks)}")
     if emotion is not None and emotion not in names:
         raise RunError(f"{data.corpus} has no emotion {emotion!r}; it has {', '.join(names)}")
     bursts = load_bursts(data.corpus, data.data_dir, cache_dir=data.cache_dir, **settings)
@@ -115,8 +115,8 @@ def _of_corpus(data: GenerationData, emotion: str | None) -> LabelledClips:
     if unknown := [split for split in splits if split not in bursts]:
         raise RunError(f"{data.corpus} has no split {unknown[0]!r}; it has {', '.join(bursts)}")
     clips = concatenate_datasets([bursts[split] for split in splits])
-    labels = np.array(clips[data.labels][:], dtype=np.float32)
-    if tasks[data.labels].kind == "classification":
+    labels = np.array(clips[data.emotions_from][:], dtype=np.float32)
+    if tasks[data.emotions_from].kind == "classification":
         labels = (labels[:, None] == np.arange(len(names))).astype(np.float32)  # of a missing class, no 1
     if emotion is not None:
         labels, names = labels[:, [names.index(emotion)]], [emotion]

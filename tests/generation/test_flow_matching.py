@@ -59,6 +59,12 @@ def test_the_flow_is_exact_where_the_velocity_is_linear_in_time_and_else_of_seco
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.05)
 
 
+def test_half_precision_flows_in_full(model):
+    noise = model.draw(2)
+    whole, half = model.sample(noise), model.to(torch.bfloat16).sample(noise)
+    assert half.dtype == torch.float32 and torch.allclose(whole, half, atol=0.5)
+
+
 def test_guidance_leads_away_from_any_burst(model):
     """In one step without a detour the images are linear in the guidance."""
     noise, labels = model.draw(2), torch.eye(2)
