@@ -8,7 +8,8 @@ from .shipped import recipe_names, shipped
 USAGE = """usage: burst2vec generate RECIPE [--key value …]
 
 Trains a generator of bursts, of one emotion or of all, as the recipe says, and writes grids and WAVs of samples,
-losses, checkpoints, the model with its card, and bursts in generated/EMOTION into --output_dir (default: runs/<recipe>):
+losses, checkpoints, the model with its card, and bursts in generated/EMOTION into --output_dir, which is runs/<recipe>
+by default:
 
   --corpus folder --data_dir FOLDER                 clips of your own, FOLDER/Amusement/001.wav
   --emotion Amusement                               which of them, where the generator is of one emotion
