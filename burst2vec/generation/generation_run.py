@@ -76,8 +76,8 @@ def run_generation(run: GenerationRun) -> Path:
         for name in remove_leftovers(folder):
             logger.warning("%s: removed %s, which a killed run left unfinished", folder, name)
         clips = read_clips_of(run.data, run.generate.emotion, training.seed, training.batch_size)
-        images = BurstImages(clips, training.augmentation, training.seed, _frames(run))
         scoring = _scoring_of(run, clips)
+        images = BurstImages(clips, training.augmentation, training.seed, _frames(run))
         print(f"{len(images):,} clips of {', '.join(clips.emotions)} to learn from")
         compared = np.linspace(0, len(images) - 1, min(_REAL, len(images))).astype(int)
         real = images.unchanged(compared)
