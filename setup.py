@@ -54,6 +54,10 @@ EXTRAS = {
         "python-multipart>=0.0.18",  # reads forms; below it boundaries took quadratic time
         "uvicorn>=0.30",
     ],
+    "demo": [  # burst2vec demo
+        "gradio>=6.31,<7",  # 6.31 is what its page was looked at with; 7 may change what its constructors take
+        "av>=14,<19",  # what telephones record: m4a
+    ],
     "docs": [  # the documentation site
         "mkdocs-material>=9.6,<10",
         "mkdocstrings[python]>=1.0,<2",
@@ -68,6 +72,7 @@ EXTRAS = {
         "av>=14,<19",
         "fastapi>=0.115",
         "fastapi-offline>=1.7",
+        "gradio>=6.31,<7",
         "markdown-it-py>=3",  # an independent reader of the Markdown that is written
         "noisereduce>=3.0",  # what the benchmark compares our denoising with
         "onnx>=1.19",
@@ -76,6 +81,7 @@ EXTRAS = {
         "opensmile>=2.5,<3",
         "python-multipart>=0.0.18",
         "peft>=0.18",  # a user's own, whose adapters are tested with the trainer; 0.18 knows transformers 5
+        "playwright>=1.60",  # drives the Chromium that is installed, where there is one, through the demo's page
         "torchvision>=0.26,<0.27",
         "uvicorn>=0.30",
     ],

@@ -24,6 +24,7 @@ SUB_COMMANDS = {
     "find": "find.py",
     "calibrate": "calibrate.py",
     "serve": "serve.py",
+    "demo": "demo.py",
     "export": "export.py",
     "check-corpus": "check_corpus.py",
     "preprocess": "preprocess.py",

@@ -20,12 +20,25 @@ NAMED_BELOW = 25  # bursts in a strip, above which names and edges would lie on 
 
 
 def draw_bursts(recording, bursts: pd.DataFrame, path: str | Path) -> Path:
-    """Draw a recording and its bursts, a minute per strip, at most ten strips.
+    """Draw a recording and its bursts into a file, whose kind its ending says; see [`burst_figure`].
 
     Args:
         recording: as ``stream_recording`` takes it; it is read twice more.
         bursts: of this recording, as ``find_bursts`` gives them.
-        path: of the picture, as its ending says.
+        path: of the picture.
+    """
+    name = f"{Path(bursts['file'].iloc[0]).name}, " if len(bursts) else ""
+    figure, seconds = burst_figure(recording, bursts)
+    figure.suptitle(f"{name}{seconds:.1f} s, {bursts['start'].notna().sum()} bursts", fontsize=11)
+    return save_figure(figure, path)
+
+
+def burst_figure(recording, bursts: pd.DataFrame) -> tuple[Figure, float]:
+    """A recording and its bursts, a minute per strip, at most ten strips; and its seconds.
+
+    Args:
+        recording: as ``stream_recording`` takes it; it is read twice.
+        bursts: with ``start``, ``end`` (seconds) and ``confidence``, and what [`short_label`] reads.
     """
     seconds = sum(block.size for block in stream_recording(recording)) / SAMPLING_RATE
     strips = min(MOST_STRIPS, max(1, round(seconds / STRIP_SECONDS + 0.49)))
@@ -42,9 +55,7 @@ def draw_bursts(recording, bursts: pd.DataFrame, path: str | Path) -> Path:
         _draw_waveform(axes[2 * strip], envelope[part], start, end, here, min(seconds, end))
         _draw_spectrogram(axes[2 * strip + 1], levels[part], start, end, loudest, here)
     axes[-1].set_xlabel("seconds")
-    name = f"{Path(bursts['file'].iloc[0]).name}, " if len(bursts) else ""
-    figure.suptitle(f"{name}{seconds:.1f} s, {len(rows)} bursts", fontsize=11)
-    return save_figure(figure, path)
+    return figure, seconds
 
 
 def _draw_waveform(axis, envelope: np.ndarray, start: float, end: float, bursts: list[dict], last: float) -> None:

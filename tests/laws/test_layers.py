@@ -32,10 +32,10 @@ LAYERS = [
     {"pipeline_inputs"},
     {"pipeline_burst2vec"},
     {"experiment", "exporting", "prediction", "serving"},
-    {"comparison", "generation"},
+    {"comparison", "demo", "generation"},
 ]
 ROOMS = {"command_line", "audio", "scoring", "data", "training", "features"}
-ROOMS |= {"experiment", "prediction", "serving", "comparison", "generation"}
+ROOMS |= {"experiment", "prediction", "serving", "comparison", "demo", "generation"}
 SAME_STEM = set()  # no two files share a name, so that a name says which file is meant
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 TRAVELLERS = {
