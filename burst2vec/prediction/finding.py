@@ -101,7 +101,7 @@ def finding(
     named = list(named_recordings(recordings))
     with nullcontext() if folder is None else lock_folder(folder):
         heading = {} if folder is None else _heading(named, analyse, {"features": features, **arguments})
-        parts = Parts(folder, heading, len(named), per_part=None)
+        parts = Parts(folder, heading, len(named), recordings=True)
         for number in parts.missing():
             parts.add(number, _table(_rows_of(*named[number], analyse, features, arguments), analyse))
         yield parts.whole()

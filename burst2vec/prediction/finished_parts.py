@@ -27,16 +27,17 @@ class Parts:
         folder: where they lie; None keeps them in memory.
         heading: JSON; what the values depend on.
         clips: of the whole table, or recordings.
-        per_part: clips in a part, one row each; None: a part is of one recording, and has any number of rows.
+        recordings: a part is of one recording, and has any number of rows; else of many clips, one row each.
 
     Raises:
         RunError: the folder holds parts of another heading, or something else.
     """
 
-    def __init__(self, folder: Path | None, heading: dict, clips: int, per_part: int | None = CLIPS_PER_PART):
-        self.folder, self.counted = folder, per_part is not None
-        starts = range(0, clips, per_part or 1)
-        self.rows = [range(start, min(start + (per_part or 1), clips)) for start in starts]
+    def __init__(self, folder: Path | None, heading: dict, clips: int, recordings: bool = False):
+        self.folder, self.counted = folder, not recordings
+        per_part = 1 if recordings else CLIPS_PER_PART
+        starts = range(0, clips, per_part)
+        self.rows = [range(start, min(start + per_part, clips)) for start in starts]
         self.in_memory: dict[int, pd.DataFrame] = {}
         self.heading = heading
         if folder is not None:
