@@ -41,5 +41,8 @@ assert list(answer) == ["emotion", "age", "country"], answer
 assert len(answer["emotion"]) == 10 and all(0 <= intensity <= 1 for intensity in answer["emotion"].values()), answer
 assert 0 < answer["age"] < 120, answer
 assert math.isclose(sum(answer["country"]["probabilities"].values()), 1, abs_tol=1e-5), answer
+if burst2vec.shipped_models.shipped_models():  # with nothing but the wheel
+    answer = transformers.pipeline("vocal-burst-analysis")("clip.wav")
+    assert len(answer["category"]["probabilities"]) == 30, answer
 versions = {name: sys.modules[name].__version__ for name in ("torch", "torchaudio", "transformers")}
 print(f"burst2vec {burst2vec.__version__} of {sys.prefix} predicts, with {versions}: {answer}")

@@ -1,6 +1,7 @@
 """Serve a saved model by HTTP: clips are uploaded, and those that wait together are predicted together.
 
-    burst2vec serve --model runs/quickstart                         # on this machine alone, port 8000
+    burst2vec serve                                                 # on this machine alone, port 8000
+    burst2vec serve --model runs/quickstart                         # a model of your own
     curl -F file=@laugh.mp3 http://127.0.0.1:8000/predict           # the pipeline's answer, as JSON
     curl -F file=@laugh.mp3 "http://127.0.0.1:8000/predict?coverage=0.9"
 
@@ -20,6 +21,7 @@ from importlib.util import find_spec
 
 from burst2vec.errors import Burst2VecError, MissingPackageError, RunError, refused
 from burst2vec.serving.limits import Limits
+from burst2vec.shipped_models import DEFAULT_MODEL
 
 NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 NEEDED |= {"fastapi_offline": "fastapi-offline"}
@@ -28,7 +30,11 @@ LAST_ANSWERS = 30  # seconds, of requests that have begun when the server is sto
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--model", required=True, help="a folder, or a name on the Hub")
+    options.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"a folder, or a name on the Hub (default: {DEFAULT_MODEL}, of this package)",
+    )
     options.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too (default: 127.0.0.1)")
     options.add_argument("--port", type=int, default=8000, help="0 takes any that is free (default: 8000)")
     options.add_argument(

@@ -67,7 +67,8 @@ clips' mean of each label, their median, or their most frequent class.
 
 {clips}
 
-{chosen}{decided}Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out:
+{chosen}{decided}Seed {seed}; {steps} optimiser steps; {versions}. The recipe, defaults left out; saved as `recipe.yaml`
+it trains the model again: `burst2vec train recipe.yaml --data_dir CORPUS`.
 
 {recipe}
 

@@ -219,6 +219,6 @@ CORPUS = Corpus(
     tasks=lambda asked: TASKS,
     how_to_get="EmoGator is public: clone its repository (it is named in arXiv 2301.00508), then "
     "load_bursts('emogator', data_dir='path/to/repository'), where it lies in several folders with more_dirs=[…]",
-    card="EmoGator, vocal bursts by category",
+    card="EmoGator, vocal bursts by category (Fred W. Buhl, 2023, arXiv:2301.00508; Apache-2.0)",
     licence="apache-2.0",
 )
