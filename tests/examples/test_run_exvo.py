@@ -43,7 +43,7 @@ RECIPE = {
     "training": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "logging_steps": 1},
 }
 calibrate_main = runpy.run_path(str(RECIPES.parent / "calibrate.py"))["main"]
-PICTURES = ["emotion_ccc", "age_scatter", "country_confusion"]
+PICTURES = ["emotion_ccc", "age_scatter", "country_confusion", "country_reliability"]
 
 
 @pytest.fixture(scope="module")
