@@ -17,6 +17,7 @@ IN_PLACE = {
     "burst2vec/exporting.py": {
         "export": "into a hidden folder, renamed once the check has passed",
         "_write_torchscript": "into that folder; torch takes no hidden name",
+        "measure_int8": "into that folder",
     },
     "burst2vec/locks.py": {"_acquire": "a lock's file has no content to lose"},
     "burst2vec/modeling_burst2vec.py": {"save_pretrained": "as transformers saves a model, where the caller says"},

@@ -171,7 +171,7 @@ def test_a_model_that_takes_all_clips_of_a_speaker_is_refused(analyse):
 
 
 @contextmanager
-def listening(app):
+def served(app):
     """A real server of an application, and its address."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=30))
     with socket.create_server(("127.0.0.1", 0)) as place:
@@ -192,7 +192,7 @@ def head(length, kind=b"audio/wav"):
 
 def test_a_server_that_is_stopped_answers_what_has_begun(analyse):
     app = make_app(analyse)
-    with listening(app) as (server, address), socket.create_connection(address, timeout=60) as caller:
+    with served(app) as (server, address), socket.create_connection(address, timeout=60) as caller:
         caller.sendall(head(len(CLIPS[0])) + CLIPS[0][:100])
         while not server.server_state.tasks:
             time.sleep(0.01)
@@ -205,7 +205,7 @@ def test_a_server_that_is_stopped_answers_what_has_begun(analyse):
 
 def test_a_connection_whose_upload_stalls_or_is_too_large_is_answered_and_closed(analyse):
     app = make_app(analyse, Limits(upload_seconds=0.2, max_megabytes=0.1))
-    with listening(app) as (_, address):
+    with served(app) as (_, address):
         for sent, status in ((head(1_000) + b"RIFF", b"408"), (head(10**12) + b"RIFF", b"413")):
             with socket.create_connection(address, timeout=60) as caller:
                 caller.sendall(sent)
