@@ -12,10 +12,10 @@ and from 64 clients at least twice as many clips a second together as one by one
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,13 +24,13 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 import psutil
+import torch
 from rounds import describe, ratio, time_by_turns
 
-from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
+from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline, command_line
 from burst2vec.experiment.building import build_model
 from burst2vec.experiment.recipes import parse_run
 
-ROOT = Path(__file__).parents[1]
 NEAR = 1e-4  # of a task's span
 
 
@@ -47,20 +47,23 @@ def numbers_of(answer, tasks) -> np.ndarray:
 
 
 class Server:
-    """A server as a process, until it is stopped."""
+    """``burst2vec serve`` in a process, forked so that nothing is imported twice, until it is stopped."""
 
-    def __init__(self, model: Path, batch_size: int, threads: int, log: Path):
-        words = [sys.executable, ROOT / "examples" / "serve.py", "--model", model, "--port", "0"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+    def __init__(self, model: Path, batch_size: int, log: Path):
         self.log = log
-        with open(log, "w") as output:
-            self.process = subprocess.Popen(
-                [*map(str, words), "--batch_size", str(batch_size)], stdout=output, stderr=output, env=environment
-            )
+        words = ["serve", "--model", str(model), "--port", "0", "--batch_size", str(batch_size)]
+        self.process = multiprocessing.get_context("fork").Process(target=self._serve, args=(words,), daemon=True)
+        self.process.start()
+
+    def _serve(self, words: list[str]) -> None:
+        with open(self.log, "w") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        sys.exit(command_line.main(words))
 
     def address(self) -> str:
-        while not (found := re.search(r"http://\S+/predict", self.log.read_text())):
-            if self.process.poll() is not None:
+        while not self.log.exists() or not (found := re.search(r"http://\S+/predict", self.log.read_text())):
+            if not self.process.is_alive():
                 sys.exit(self.log.read_text())
             time.sleep(0.2)
         return found[0]
@@ -71,7 +74,8 @@ class Server:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(60)
+        self.process.join(60)
+        return self.process.exitcode
 
 
 async def ask(address: str, clips: list[bytes], clients: int) -> list[tuple[int, dict]]:
@@ -100,20 +104,20 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="of a model")
     arguments = parser.parse_args()
     every = sorted(arguments.folder.rglob("*.mp3"))
-    paths = every[:: max(1, len(every) // arguments.clips)][: arguments.clips]
+    some = max(arguments.clips, *arguments.clients)  # each client has one at least
+    paths = every[:: max(1, len(every) // some)][:some]
     clips = [path.read_bytes() for path in paths]
+    torch.set_num_threads(arguments.threads)
     model, _ = build_model(parse_run([arguments.recipe]).model)
     analyse = Burst2VecPipeline(model=model.eval(), feature_extractor=Burst2VecFeatureExtractor())
     tasks = model.config.task_records
-    expected = np.stack([numbers_of(answer, tasks) for answer in analyse(clips, batch_size=8)])
     wrong, errors, spent = 0, 0, {}
 
     with tempfile.TemporaryDirectory() as own:
         analyse.save_pretrained(Path(own, "model"))
         sizes = {"together": arguments.batch_size, "one by one": 1}
-        servers = {
-            name: Server(Path(own, "model"), size, arguments.threads, Path(own, name)) for name, size in sizes.items()
-        }
+        servers = {name: Server(Path(own, "model"), size, Path(own, name)) for name, size in sizes.items()}
+        expected = np.stack([numbers_of(answer, tasks) for answer in analyse(clips, batch_size=8)])
 
         def load(name, clients):
             nonlocal wrong, errors
@@ -132,17 +136,21 @@ def main():
             for clients in arguments.clients
             for name in servers
         }
-        seconds = time_by_turns(contestants, arguments.rounds)
-        ended = {name: server.stop() for name, server in servers.items()}
-    calls = len(contestants) * (arguments.rounds + 1) * len(clips)
+        try:
+            for server in servers.values():
+                asyncio.run(ask(server.address(), clips[:8], 8))  # the first answers take longer
+            seconds = time_by_turns(contestants, arguments.rounds, warm_up=0)
+        finally:
+            ended = [server.stop() for server in servers.values()]
+    calls = len(contestants) * arguments.rounds * len(clips)
     print(
         f"{arguments.recipe}: {calls} requests of {len(clips)} clips, {errors} errors, {wrong} answers of another clip"
     )
-    print(f"both servers ended by SIGTERM with {sorted(ended.values())}")
+    print(f"both servers ended by SIGTERM with {ended}")
     for clients in arguments.clients:
         for name in servers:
             rate = len(clips) / statistics.median(seconds[name, clients])
-            cost = 1_000 * statistics.median(spent[name, clients][1:]) / len(clips)
+            cost = 1_000 * statistics.median(spent[name, clients]) / len(clips)
             print(f"{clients:>3} clients, {name}: {rate:.1f} clips a second, {cost:.1f} ms of a processor per clip")
         found = ratio(seconds, ("one by one", clients), ("together", clients))
         print(describe(f"{clients:>3} clients: together / one by one", found, "at least 2 with 64"))
