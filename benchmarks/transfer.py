@@ -185,6 +185,7 @@ def draw_curves(found: dict[str, dict[int, list]], classes: int, path: Path) -> 
     axis.axhline(1 / classes, color="grey", linestyle=":", label="constant baseline")
     axis.set_xscale("log")
     axis.set_xticks(list(next(iter(found.values()))), list(next(iter(found.values()))))
+    axis.minorticks_off()
     axis.set(xlabel="clips of each class to learn from", ylabel="unweighted average recall")
     axis.set_title("Mean of the draws, and each draw")
     axis.grid(alpha=0.3)
