@@ -2,9 +2,11 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +143,17 @@ def test_weights_in_8_bits_are_smaller_and_what_they_change_is_told(exported, tm
     assert measured["tasks"]["age"]["greatest"] == pytest.approx(max(apart), rel=0.5, abs=1e-3)
     assert measured["tasks"]["country"]["classes"] == pytest.approx(np.mean(changed))
     assert 0 < measured["tasks"]["age"]["mean"] <= measured["tasks"]["age"]["greatest"] < 0.1
+
+
+def test_the_command_says_what_8_bits_change():
+    lines = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "export.py"))["int8_lines"]
+    age, country = {"mean": 0.005, "greatest": 0.016}, {"mean": 0.001, "greatest": 0.02, "classes": 0.075}
+    said = lines({"bytes": 1_140_000, "bytes_float32": 1_880_000, "tasks": {"age": age, "country": country}})
+    assert said == [
+        "in 8 bits: 1.1 MB instead of 1.9; of a task's span differ:",
+        "  age: mean 5.0e-03, greatest 1.6e-02",
+        "  country: mean 1.0e-03, greatest 2.0e-02; another class for 7.5% of clips",
+    ]
 
 
 def test_torchscript_answers_other_batches_too(tmp_path):

@@ -16,7 +16,9 @@ from burst2vec.command_line import main
 from burst2vec.errors import AudioError, CorpusError, RunError
 from burst2vec.features import FEATURE_SETS, FeatureSet
 from burst2vec.prediction import finished_parts, predict
+from burst2vec.prediction.coverage_columns import with_coverage
 from burst2vec.prediction.predicting import _Predictor
+from burst2vec.tasks import Task
 from tests.conftest import exvo_quantiles, noise_clips, tiny_model
 
 LENGTHS = (8_000, 3_000, 12_345, 400, 5_000, 9_999, 700)
@@ -110,6 +112,13 @@ def test_a_coverage_adds_the_pipelines_intervals_and_sets(analyse, folder, tmp_p
     read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "json": pd.read_json}[ending](tmp_path / f"table.{ending}")
     sets = [json.loads(cell) if isinstance(cell, str) else cell for cell in read["country/set"]]
     assert [None if each is None or each is np.nan else list(each) for each in sets] == list(table["country/set"])
+
+
+def test_a_class_with_the_name_of_a_column_of_the_coverage_is_refused():
+    task = Task("kind", kind="classification", labels=("set", "match"))
+    table = pd.DataFrame({"kind": ["set"], "kind/set": [0.9], "kind/match": [0.1]})
+    with pytest.raises(RunError, match="label 'kind/set' has the name of a column of the coverage"):
+        with_coverage(table, [task], {"kind": [[0.5] * 99]}, 0.9)
 
 
 def test_a_coverage_may_be_asked_for_when_a_prediction_is_resumed(analyse, folder, tmp_path, monkeypatch):
