@@ -261,7 +261,7 @@ def run_svm(run: Run, settings: Settings, time_clips: int = 0) -> RunRecord:
 def _record(run: Run, settings: Settings, machine: Machine, inputs: RunInputs, outcome: Outcome, takes) -> RunRecord:
     said = run.recipe.to_dict()
     kernel = {"linear": "linear", "rbf": "RBF"}[settings.kernel]
-    reduced = f", {settings.components} principal components" if settings.components else ""
+    reduced = f", {settings.components} principal components" if "pca" in machine.pipeline.named_steps else ""
     recipe = {
         "description": f"{' + '.join(takes.names)}: {kernel} SVM of scikit-learn{reduced}",
         "data": said["data"],
