@@ -74,6 +74,7 @@ def write_files(run: Path, record: RunRecord, name: str, folder: Path) -> None:
     model = load_model(run)
     folder.mkdir()
     save_file(halved(model), folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read it
     for config in CONFIGS:
         said = json.loads((run / config).read_text(encoding="utf-8"))
         write_json(folder / config, {key: value for key, value in said.items() if key not in OF_CODE})

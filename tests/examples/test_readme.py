@@ -30,6 +30,7 @@ from burst2vec import command_line
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.experiment.building import build_model
 from burst2vec.experiment.recipes import parse_run
+from burst2vec.generation.generation_recipes import is_generation
 from tests.conftest import TINY, tiny_encoder_config
 from tests.data.corpora_on_disk import write_avb, write_hume_vb, write_vector, write_wav, write_webm
 
@@ -240,7 +241,7 @@ def test_every_file_that_is_named_is_there():
 
 def test_every_measured_row_has_a_command_that_can_be_run():
     rows = re.findall(r"^\| `(run_\w+\.py) (\w+\.yaml)([^`]*)` \|.*\| (.*) \| (.*) \|$", README, re.MULTILINE)
-    recipes = {path.name for path in (RECIPES / "emogator").glob("*.yaml")}
+    recipes = {path.name for path in (RECIPES / "emogator").glob("*.yaml") if not is_generation(path)}
     assert {recipe for _, recipe, *_ in rows} == recipes
     for script, recipe, options, *scores in rows:
         assert parse_run([str(RECIPES / "emogator" / recipe)])

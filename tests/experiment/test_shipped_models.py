@@ -205,7 +205,6 @@ def test_the_wheel_holds_every_file_of_a_shipped_model(pretrained, monkeypatch):
     assert packed == {path for path in pretrained.rglob("*") if path.is_file()}
 
 
-@pytest.mark.skipif(not (PRETRAINED / "small").is_dir(), reason="the weights of burst2vec/small are not committed yet")
 def test_the_model_of_this_copy_answers_with_nothing_but_the_package():
     answer = pipeline("vocal-burst-analysis")(noise_clips(8000)[0])
     assert set(answer) == {"emotion", "category"} and len(answer["category"]["probabilities"]) == 30
