@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
         from burst2vec.serving.app import make_app
 
         app = make_app(load_pipeline(options.model), limits, options.features)
-        place.take requests()  # whoever reads the next line may ask
+        place.listen()  # whoever reads the next line may ask
         host, port, *_ = place.getsockname()
         print(f"{options.model}: http://{f'[{host}]' if ':' in host else host}:{port}/predict, and /docs", flush=True)
         settings = uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=LAST_ANSWERS)

@@ -12,7 +12,7 @@ READ = (".py", ".md", ".yaml", ".cff", ".toml")
 GAP = r'[\s#"]+(?:f")?'  # between words, also where a comment or a string continues on the next line
 
 BANNED = {  # phrase → what the field says
-    r"(over)?hear(s|d|ing)?|unheard|listen(s|ed|ing)?": "a model takes, receives or is given a clip",
+    r"(over)?hear(s|d|ing)?|unheard|listen(s|ed|ing)?(?!\(\))": "a model takes, receives or is given a clip",
     r"(go|goes|going|gone|went) on (with|from|where|in silence)": "resume, continue, start from, silently",
     r"(row|line|number|vector|clip|file|one)s? a (clip|row|seed|run|task|label|system|batch|recipe|stage)": "per clip",
     r"trivial (guess|baseline|answer)(es|s)?": "constant baseline",

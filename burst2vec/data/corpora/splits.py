@@ -178,7 +178,7 @@ def clips_of_speakers(speakers: Sequence[str], count: int, seed: int) -> np.ndar
     >>> clips_of_speakers(["Ann", "Ben", "ann", "Cai"], 1, seed=1).tolist()
     [True, False, True, False]
     >>> clips_of_speakers(["Ann", "Ben", "ann", "Cai"], 2, seed=1).tolist()
-    [True, False, True, True]
+    [True, True, True, False]
     """
     keys = [speaker_key(speaker) for speaker in speakers]
     names = sorted(set(keys))
