@@ -101,7 +101,7 @@ def test_killed_and_resumed_it_is_the_same_table_and_no_recording_is_read_twice(
         return rows_of(name, *others)
 
     monkeypatch.setattr(finding_module, "_rows_of", third_fails)
-    words = ["find", *recordings, "--out", str(tmp_path / "table.csv")]
+    words = ["find", *recordings, "--model", "none", "--out", str(tmp_path / "table.csv")]
     with pytest.raises(KeyboardInterrupt):
         main(words)
     assert not (tmp_path / "table.csv").exists() and (tmp_path / "table.csv.parts").is_dir()
