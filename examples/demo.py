@@ -15,23 +15,17 @@ import argparse
 import signal
 import sys
 
+from burst2vec.command_line.model_options import add_model_options
 from burst2vec.errors import Burst2VecError, refused
 from burst2vec.shipped_models import DEFAULT_MODEL
 
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help=f"a folder, or a name on the Hub (default: {DEFAULT_MODEL}, of this package)",
-    )
+    add_model_options(options, DEFAULT_MODEL)
     options.add_argument("--host", default="127.0.0.1", help="address to serve at (default: this machine's own)")
     options.add_argument("--port", type=int, default=7860, help="(default: 7860)")
     options.add_argument("--share", choices=("no", "yes"), default="no", help="a public address too (default: no)")
-    options.add_argument(
-        "--features", nargs="+", help="of a model that takes vectors: its feature sets, with their places here"
-    )
     return options
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 
 from burst2vec.command_line.declared import constants
+from burst2vec.command_line.model_options import add_model_options
 from burst2vec.errors import Burst2VecError, refused
 from burst2vec.shipped_models import DEFAULT_MODEL
 
@@ -22,11 +23,7 @@ from burst2vec.shipped_models import DEFAULT_MODEL
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("clips", nargs="+", metavar="FOLDER|FILE", help="wav, flac, ogg, mp3, webm or m4a, to 60 s")
-    options.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help=f"a folder, or a name on the Hub (default: {DEFAULT_MODEL}, of this package)",
-    )
+    add_model_options(options, DEFAULT_MODEL)
     options.add_argument("--out", required=True, metavar="TABLE", help="a new file: .csv, .parquet or .json")
     options.add_argument(
         "--on_bad_clip",
@@ -39,9 +36,6 @@ def parser() -> argparse.ArgumentParser:
         "--num_proc",
         type=int,
         help="processes that decode and, without an accelerator, predict (default: one per core)",
-    )
-    options.add_argument(
-        "--features", nargs="+", help="of a model that takes vectors: its feature sets, with their places here"
     )
     options.add_argument(
         "--coverage",

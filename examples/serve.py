@@ -19,6 +19,7 @@ import socket
 import sys
 from importlib.util import find_spec
 
+from burst2vec.command_line.model_options import add_model_options
 from burst2vec.errors import Burst2VecError, MissingPackageError, RunError, refused
 from burst2vec.serving.limits import Limits
 from burst2vec.shipped_models import DEFAULT_MODEL
@@ -30,16 +31,9 @@ LAST_ANSWERS = 30  # seconds, of requests that have begun when the server is sto
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help=f"a folder, or a name on the Hub (default: {DEFAULT_MODEL}, of this package)",
-    )
+    add_model_options(options, DEFAULT_MODEL)
     options.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too (default: 127.0.0.1)")
     options.add_argument("--port", type=int, default=8000, help="0 takes any that is free (default: 8000)")
-    options.add_argument(
-        "--features", nargs="+", help="of a model that takes vectors: its feature sets, with their places here"
-    )
     limits = options.add_argument_group("limits", "in memory, uploads take at most max_requests times max_megabytes")
     for each in dataclasses.fields(Limits):
         about = f"{each.metadata['help']} (default: {each.default:g})"
