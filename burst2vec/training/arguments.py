@@ -96,6 +96,11 @@ class Burst2VecTrainingArguments(TrainingArguments):
     mixup_alpha: float | None = _default(
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
+    average_decay: float | None = _default(
+        None,
+        "Average the weights over the steps, each step keeping this share of the average, such as 0.999; the average "
+        "is validated, saved and what the run ends with. null: the weights as they are.",
+    )
     episode_support: int | None = _default(
         None,
         "Train in episodes: so many clips of each speaker in a batch are support, by which a bias and a scale of each "

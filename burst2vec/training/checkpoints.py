@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..files import force_to_disk
+from .weight_average import LEARNT
 
 MANIFEST = "manifest.json"
 STATE = "trainer_state.json"
@@ -104,8 +105,8 @@ def missing_files(names: Collection[str], run: dict) -> list[str]:
 
     Args:
         names: of its files.
-        run: fingerprint of the run; only its ``world_size`` is used, by default 1, and ``checkpoint_files``: the files
-            that are needed instead, of a run that is not a Trainer's.
+        run: fingerprint of the run; only its ``world_size`` is used, by default 1, ``average_decay``, and
+            ``checkpoint_files``: the files that are needed instead, of a run that is not a Trainer's.
 
     >>> missing_files(["config.json", "model.safetensors", "optimizer.pt", "trainer_state.json"], {"world_size": 2})
     ['scheduler.pt', 'rng_state_0.pth', 'rng_state_1.pth']
@@ -115,7 +116,8 @@ def missing_files(names: Collection[str], run: dict) -> list[str]:
     processes = run.get("world_size", 1)
     random_states = ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
     weights = [] if set(WEIGHTS) & set(names) else [WEIGHTS[0]]
-    return weights + [name for name in (*REQUIRED, *random_states) if name not in names]
+    averaged_from = [LEARNT] if run.get("average_decay") is not None else []
+    return weights + [name for name in (*REQUIRED, *averaged_from, *random_states) if name not in names]
 
 
 def delete_folder(folder: Path) -> None:

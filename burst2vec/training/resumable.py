@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -28,6 +29,7 @@ from .checkpoints import (
     verify_checkpoint,
 )
 from .private_methods import HookedTrainer
+from .weight_average import WeightAverage
 
 SCALER = "scaler.pt"
 
@@ -35,7 +37,12 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableTrainer(HookedTrainer):
-    """transformers' Trainer, with checkpoints that are whole and resumed only by the run that wrote them."""
+    """transformers' Trainer, with checkpoints that are whole and resumed only by the run that wrote them.
+
+    With ``args.average_decay`` a moving average of the weights is validated, saved and what the model ends with.
+    """
+
+    weight_average: WeightAverage | None = None  # while it trains
 
     def fingerprint(self) -> dict:
         """What must stay the same for a resumed run to end as the uninterrupted one: name → JSON value."""
@@ -61,6 +68,9 @@ class ResumableTrainer(HookedTrainer):
             self._from = ask_main(lambda: self._look_for_checkpoint(place, resume_from_checkpoint))
             self._resumed = self._from is not None
             output = super().train(resume_from_checkpoint=self._from, trial=trial, **kwargs)
+        if self.weight_average is not None and not self._ends_with_best:
+            self.weight_average.keep()
+        self.weight_average = None
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
             logger.warning(
                 "%s: no validation gave a finite %s to choose by; the run ends with the weights of its last step, %d",
@@ -73,8 +83,20 @@ class ResumableTrainer(HookedTrainer):
     @property
     def step_of_weights(self) -> int:
         """The step after which the model had the weights that training ended with: its best, or its last."""
-        has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
-        return self.state.best_global_step if has_best else self.state.global_step
+        return self.state.best_global_step if self._ends_with_best else self.state.global_step
+
+    @property
+    def _ends_with_best(self) -> bool:
+        return self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
+
+    def averaged_weights(self):
+        """A context in which the model has its averaged weights, where they are averaged."""
+        return nullcontext() if self.weight_average is None else self.weight_average.in_place()
+
+    def evaluation_loop(self, *args, **kwargs):
+        """Predict with the averaged weights, where they are averaged."""
+        with self.averaged_weights():
+            return super().evaluation_loop(*args, **kwargs)
 
     def _look_for_checkpoint(self, output_dir: str, asked) -> str | None:
         for name in remove_leftovers(output_dir):
@@ -101,6 +123,10 @@ class ResumableTrainer(HookedTrainer):
         self._run = self.fingerprint()  # of the model and arguments that a search's trial has set by now
         if self._from is not None and (best := best_checkpoint(self._from)) is not None and best.is_dir():
             self.state.best_model_checkpoint = str(best)
+        if self.args.average_decay is not None:
+            self.weight_average = WeightAverage(self.model, self.args.average_decay)
+            if self._from is not None:
+                self.weight_average.restore(self._from)
 
     def on_scaler_restore(self, checkpoint: str | None) -> None:
         """The state of fp16's loss scaling, without which transformers would resume silently."""
@@ -136,6 +162,8 @@ class ResumableTrainer(HookedTrainer):
             self.write_training_state(folder)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
+                if self.weight_average is not None:
+                    self.weight_average.save(folder)
                 for callback in (*self.callback_handler.callbacks, self.control):
                     if isinstance(callback, ExportableState):
                         self.state.stateful_callbacks[type(callback).__name__] = callback.state()
@@ -162,12 +190,12 @@ class ResumableTrainer(HookedTrainer):
             WriteError: a full disk, for example; a model that was there stays.
         """
         model = self.accelerator.unwrap_model(self.model)
-        if wrong := weights_not_finite(model):
-            raise DivergenceError(
-                f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
-                "model was not saved. Earlier checkpoints are whole"
-            )
-        with drafts_of(folder, last="config.json") as drafts:
+        with self.averaged_weights(), drafts_of(folder, last="config.json") as drafts:
+            if wrong := weights_not_finite(model):
+                raise DivergenceError(
+                    f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
+                    "model was not saved. Earlier checkpoints are whole"
+                )
             try:
                 model.save_pretrained(drafts, state_dict=state_dict)
             except SafetensorError as error:  # of a full disk, without a number

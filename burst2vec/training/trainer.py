@@ -88,7 +88,7 @@ class Burst2VecTrainer(ResumableTrainer):
                 eval_dataset = {name: readable_clips(corpus, on_bad_clip) for name, corpus in eval_dataset.items()}
             else:
                 eval_dataset = readable_clips(eval_dataset, on_bad_clip)
-        callbacks = [*callbacks, FollowEpochs(self)]
+        callbacks = [*callbacks, FollowTraining(self)]
         if args.early_stopping_patience and args.eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
         if not args.decoupled_weight_decay:
@@ -303,8 +303,10 @@ class Burst2VecTrainer(ResumableTrainer):
         return corpus_digest(*self.loadable(corpus).identity)
 
 
-class FollowEpochs(TrainerCallback):
-    """Starts each training's losses anew, and tells the batch sampler the epoch, also when resuming in mid-epoch."""
+class FollowTraining(TrainerCallback):
+    """Starts each training's losses anew, tells the batch sampler the epoch, also when resuming in mid-epoch, and
+    averages the weights after each step.
+    """
 
     def __init__(self, trainer: Burst2VecTrainer):
         self.trainer = trainer
@@ -314,3 +316,7 @@ class FollowEpochs(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.trainer.batch_sampler.set_epoch(int(state.epoch))
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.trainer.weight_average is not None:
+            self.trainer.weight_average.update(state.global_step)

@@ -189,6 +189,16 @@ def test_accumulation_reading_processes_and_the_joint_schedule_resume_too(launch
     assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "whole")
 
 
+def test_a_killed_run_that_averages_its_weights_ends_in_the_same_average(launch, uninterrupted, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert launch(whole, average_decay=0.9) == 0
+    assert launch(killed, average_decay=0.9, kill_at_step=14) == KILLED
+    (killed / "checkpoint-12" / "learnt.safetensors").unlink()  # without which the one before is taken
+    assert launch(killed, resume=True, average_decay=0.9) == 0
+    assert "checkpoint-12" in Path(f"{killed}.log").read_text()
+    assert final_weights(killed) == final_weights(whole) != uninterrupted
+
+
 def test_a_resumed_run_remembers_its_patience(launch, tmp_path):
     settings = {"early_stopping_patience": 2, "eval_steps": 2, "save_steps": 2, "max_steps": 20, "best_at_step": 2}
     stopped = 2 + 2 * 2  # two validations after the best
