@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .frontends import ENERGY_FLOOR, LogMel, random_spans
+from .graphs import becomes_a_graph
 
 
 class SpectrogramCNN(nn.Module):
@@ -14,7 +15,8 @@ class SpectrogramCNN(nn.Module):
 
     A 5 × 5 convolution of ``width`` maps that halves time and frequency, then residual ``blocks``. By default there are
     four of ``width``, 2, 4 and 8 × ``width`` maps, each halving frequency and all but the last halving time: a frame of
-    the output is 160 ms of the clip. What is left of frequency is averaged.
+    the output is 160 ms of the clip. What is left of frequency is averaged, or, with ``frame_size``, kept: a frame is a
+    projection of all its maps at all places of the frequency axis.
 
     With ``squeeze`` each block weighs its maps by what the clip has in them (squeeze-and-excitation, Hu et al., 2018).
 
@@ -30,6 +32,7 @@ class SpectrogramCNN(nn.Module):
         shift: the most channels that a clip's spectrum is moved by in training, up or down.
         squeeze: how many times more maps a block has than units that weigh them; 0: they are not weighed.
         energy_floor: of the log-mel spectrum, see [`LogMel`].
+        frame_size: of a frame that keeps frequency; 0: frequency is averaged, and a frame has the last block's maps.
 
     >>> encoder = SpectrogramCNN(channels=32, width=4).eval()
     >>> frames, frame_mask = encoder(torch.randn(2, 16000))
@@ -37,7 +40,7 @@ class SpectrogramCNN(nn.Module):
     (torch.Size([2, 7, 32]), None)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 each is a setting of its own
         self,
         *,
         channels: int = 64,
@@ -48,6 +51,7 @@ class SpectrogramCNN(nn.Module):
         shift: int = 0,
         squeeze: int = 0,
         energy_floor: float = ENERGY_FLOOR,
+        frame_size: int = 0,
     ):
         super().__init__()
         for name, value, fits, allowed in (
@@ -62,6 +66,7 @@ class SpectrogramCNN(nn.Module):
             ("mask_ratio", mask_ratio, 0 <= mask_ratio <= 1, "in 0..1"),
             ("shift", shift, 0 <= shift < channels, f"0 or more, and less than {channels}"),
             ("squeeze", squeeze, squeeze >= 0, "0 or more"),
+            ("frame_size", frame_size, frame_size >= 0, "0 or more"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {value}; it must be {allowed}")
@@ -73,7 +78,11 @@ class SpectrogramCNN(nn.Module):
             ResidualBlock(before, size, strides, squeeze)
             for before, size, (_, *strides) in zip(sizes, sizes[1:], blocks, strict=False)
         )
-        self.size = sizes[-1]
+        places = channels
+        for stride in (2, *(stride for _, _, stride in blocks)):
+            places = -(-places // stride)
+        self.join = JoinedFrequencies(sizes[-1], places, frame_size) if frame_size else None
+        self.size = frame_size or sizes[-1]
 
     def estimate_statistics(self, clips) -> None:
         """Set mean and variance of the log-mel spectrum; see [`LogMel.estimate_statistics`]."""
@@ -86,6 +95,8 @@ class SpectrogramCNN(nn.Module):
         In evaluation padding changes nothing.
         """
         spectrum, mask = self.log_mel(waveforms, attention_mask)  # (batch, frames, channels)
+        if mask is not None and not becomes_a_graph() and not mask.is_cuda and mask.all():
+            mask = None  # there is nothing past a clip's end
         if self.training:
             spectrum = self._shift(self._mask(spectrum, mask))
         image = spectrum[:, None]
@@ -94,7 +105,7 @@ class SpectrogramCNN(nn.Module):
         image = F.relu(image).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             image, mask = block(image, mask)
-        return image.mean(dim=3).transpose(1, 2), mask
+        return image.mean(dim=3).transpose(1, 2) if self.join is None else self.join(image), mask
 
     def _mask(self, spectrum, mask):
         """Spans of random length at random places set to 0, other ones for each clip."""
@@ -148,6 +159,18 @@ class NormalisedConvolution(nn.Module):
             mask = mask[:, :: self.stride[0]]  # a frame is where its kernel's middle is
             image = image * mask[:, None, :, None]
         return image, mask
+
+
+class JoinedFrequencies(nn.Module):
+    """A frame's maps at all places of the frequency axis, projected: Linear, batch norm, ReLU."""
+
+    def __init__(self, maps: int, places: int, size: int):
+        super().__init__()
+        self.projection, self.norm = nn.Linear(maps * places, size, bias=False), nn.BatchNorm1d(size)
+
+    def forward(self, image):  # (batch, maps, frames, places) → (batch, frames, size)
+        frames = self.projection(image.permute(0, 2, 3, 1).flatten(2))
+        return F.relu(self.norm(frames.flatten(0, 1)).view_as(frames))
 
 
 class ResidualBlock(nn.Module):

@@ -39,7 +39,9 @@ CANNOT_CHANGE_THE_RESULT = {
     "eval_accumulation_steps": _MEMORY,
     "use_cpu": "the machine; the last bits differ between any two machines, whatever it says",
 }
-NOT_STRETCHED = ("constant", "reduce_lr_on_plateau")  # all other schedules stretch over the steps that are planned
+# All other schedules stretch over the steps that are planned, and so does a warmup that is a share of them.
+NOT_STRETCHED = ("constant", "reduce_lr_on_plateau")
+NOT_STRETCHED_BUT_BY_WARMUP = ("constant_with_warmup", "inverse_sqrt")
 
 # Entries of a model's configuration that describe the file or the machine, not the model.
 DESCRIPTIVE = (
@@ -68,7 +70,9 @@ def run_fingerprint(args, config, extractor, train_digest: str, eval_digest: str
     """
     decisive = {name: value for name, value in args.to_dict().items() if name not in CANNOT_CHANGE_THE_RESULT}
     decisive["world_size"] = args.world_size
-    if args.lr_scheduler_type not in NOT_STRETCHED:
+    share_of_steps = 0 < args.warmup_steps < 1
+    warmed = args.lr_scheduler_type in NOT_STRETCHED_BUT_BY_WARMUP and not share_of_steps
+    if args.lr_scheduler_type not in NOT_STRETCHED and not warmed:
         decisive |= {name: getattr(args, name) for name in LENGTH}
     if extractor is not None:
         decisive |= {f"clips.{name}": value for name, value in _flat(extractor.to_dict()).items()}

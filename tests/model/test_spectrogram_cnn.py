@@ -22,9 +22,12 @@ def model(pooling="statistics", **arguments):
     return made
 
 
-@pytest.mark.parametrize(("pooling", "squeeze"), [("statistics", 0), ("attentive", 0), ("attentive_statistics", 2)])
-def test_a_clip_gives_the_same_answer_alone_and_among_seven(pooling, squeeze, extract):
-    made, clips = model(pooling, squeeze=squeeze), noise_clips(*LENGTHS)
+@pytest.mark.parametrize(
+    ("pooling", "squeeze", "frame_size"),
+    [("statistics", 0, 0), ("attentive", 0, 6), ("attentive_statistics", 2, 6)],
+)
+def test_a_clip_gives_the_same_answer_alone_and_among_seven(pooling, squeeze, frame_size, extract):
+    made, clips = model(pooling, squeeze=squeeze, frame_size=frame_size), noise_clips(*LENGTHS)
     with torch.no_grad():
         together = made(**extract(clips)).embeddings
         alone = torch.cat([made(**extract(clip)).embeddings for clip in clips])
@@ -45,8 +48,31 @@ def test_blocks_say_the_frames_and_the_maps():
         assert encoder(torch.randn(1, samples))[0].shape == (1, frames, 6)
 
 
+@pytest.mark.parametrize("channels", [16, 13])
+def test_a_frame_that_keeps_frequency_is_a_projection_of_all_its_maps(channels):
+    torch.manual_seed(0)
+    encoder = SpectrogramCNN(channels=channels, width=2, blocks=[[2, 2, 2], [3, 1, 1]], frame_size=5).eval()
+    images = []
+    encoder.blocks[-1].register_forward_hook(lambda _, __, output: images.append(output[0]))
+    clip = torch.randn(2, 9000)
+    frames, _ = encoder(clip)
+    (image,) = images  # (clips, maps, frames, places)
+    assert encoder.size == 5 and image.shape[3] == 4
+    for frame in range(frames.shape[1]):
+        vector = image[0, :, frame].T.flatten()  # of each place, its maps
+        projected = encoder.join.projection.weight @ vector / (1 + encoder.join.norm.eps) ** 0.5
+        torch.testing.assert_close(frames[0, frame], projected.relu())
+
+
+def test_a_mask_that_hides_nothing_changes_nothing(extract):
+    clip, made = extract(noise_clips(8000)), model()
+    clip.pop("attention_mask")
+    whole = torch.ones(1, 8000, dtype=torch.long)
+    assert torch.equal(made(**clip, attention_mask=whole).embeddings, made(**clip).embeddings)
+
+
 def test_every_parameter_learns(extract):
-    made = model(masks=1, shift=2, squeeze=1).train()
+    made = model(masks=1, shift=2, squeeze=1, frame_size=6).train()
     made(**extract(noise_clips(8000, 12000, 16000)), labels=exvo_labels(3)).loss.backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in made.encoder.parameters())
 
@@ -166,6 +192,7 @@ def test_a_shift_moves_the_spectrum_and_lets_nothing_in():
         {"blocks": []},
         {"shift": -1},
         {"squeeze": -1},
+        {"frame_size": -1},
     ],
 )
 def test_an_argument_out_of_range_is_named(wrong):

@@ -32,6 +32,7 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
     ("changes", "name"),
     [
         ({"mixup_alpha": 0.3}, "mixup_alpha"),
+        ({"average_decay": 0.9}, "average_decay"),
         ({"oversample_strength": 0.5}, "oversample_strength"),
         ({"speed_perturbation": [0.9, 1.0]}, "speed_perturbation"),
         ({"crop_seconds": 0.25}, "crop_seconds"),
@@ -49,8 +50,11 @@ def test_what_could_change_the_weights_changes_the_fingerprint(changes, name):
 
 def test_how_long_to_train_counts_where_the_schedule_stretches_over_it():
     assert fingerprint(max_steps=4) == fingerprint(max_steps=6)
-    linear = [fingerprint(max_steps=steps, lr_scheduler_type="linear") for steps in (4, 6)]
-    assert {key for key in linear[0] if linear[0][key] != linear[1][key]} == {"max_steps"}
+    warmed = {"lr_scheduler_type": "inverse_sqrt", "warmup_steps": 2}
+    assert fingerprint(max_steps=4, **warmed) == fingerprint(max_steps=6, **warmed)
+    for stretched in ({"lr_scheduler_type": "linear"}, {**warmed, "warmup_steps": 0.1}):
+        linear = [fingerprint(max_steps=steps, **stretched) for steps in (4, 6)]
+        assert {key for key in linear[0] if linear[0][key] != linear[1][key]} == {"max_steps"}
 
 
 def test_no_token_is_in_the_fingerprint():
