@@ -35,6 +35,7 @@ class BurstFlowConfig(PreTrainedConfig):
         frames_per_token: frames in a group, of which ``frames`` is a multiple.
         hidden_size: features of a group; a multiple of twice ``num_attention_heads``.
         num_hidden_layers, num_attention_heads: of the transformer.
+        detail_channels: of the convolutions that finish the image across its groups of frames; 0: there are none.
         image_mean, image_deviation: of the images that it learnt from; it sees them with mean 0 and deviation 1.
         profiles: for each emotion, the mean labels of clips in which it is the strongest, over its own; by default 1
             for itself and 0 for the others.
@@ -60,6 +61,7 @@ class BurstFlowConfig(PreTrainedConfig):
         hidden_size=256,
         num_hidden_layers=8,
         num_attention_heads=4,
+        detail_channels=16,
         image_mean=-6.0,
         image_deviation=2.0,
         profiles=None,
@@ -82,6 +84,9 @@ class BurstFlowConfig(PreTrainedConfig):
         for name, size in sizes.items():
             check_size(name, size)
             setattr(self, name, size)
+        if not isinstance(detail_channels, int) or detail_channels < 0:
+            raise ValueError(f"detail_channels must be 0 or more, got {detail_channels!r}")
+        self.detail_channels = detail_channels
         if frames % frames_per_token:
             raise ValueError(f"frames must be a multiple of frames_per_token, got {frames} and {frames_per_token}")
         if hidden_size % (2 * num_attention_heads):
@@ -173,6 +178,24 @@ class FlowLayer(nn.Module):
         return self.attended(F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2))
 
 
+class Detail(nn.Module):
+    """What an image is finished by across its groups of frames: two convolutions of 3 mels by 5 frames, with what time
+    and labels say between them.
+    """
+
+    def __init__(self, config: BurstFlowConfig):
+        super().__init__()
+        channels = config.detail_channels
+        self.inner = nn.Conv2d(2, channels, (3, 5), padding=(1, 2))
+        self.of_condition = nn.Linear(config.hidden_size, channels)
+        self.outer = nn.Conv2d(channels, 1, (3, 5), padding=(1, 2))
+
+    def forward(self, clean, images, condition):
+        """The image so far and the one on the way, (batch, 1, mels, frames), and (batch, features)."""
+        inner = self.inner(torch.cat([clean, images], dim=1)) + self.of_condition(condition)[:, :, None, None]
+        return clean + self.outer(F.gelu(inner, approximate="tanh"))
+
+
 class BurstFlow(PreTrainedModel):
     """Noise and labels → log-mel images of bursts.
 
@@ -197,18 +220,24 @@ class BurstFlow(PreTrainedModel):
         self.last = nn.LayerNorm(size, elementwise_affine=False)
         self.modulation = nn.Linear(size, 2 * size)
         self.to_image = nn.Linear(size, config.mels * group)
+        self.detail = Detail(config) if config.detail_channels else None
         self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module):
-        """Xavier's; at first every layer passes its input on and the image is 0, as of DiT."""
-        if isinstance(module, nn.Linear):
+        """Xavier's; at first every layer passes its input on and the image is 0, as of DiT.
+
+        What is 0 is set with the whole model, the last: transformers skips modules that have no weights of their own.
+        """
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        if isinstance(module, (FlowLayer, BurstFlow)):
-            init.zeros_(module.modulation.weight)
         if isinstance(module, BurstFlow):
+            for part in (*module.layers, module):
+                init.zeros_(part.modulation.weight)
+            if module.detail is not None:
+                init.zeros_(module.detail.outer.weight)
             init.copy_(module.places, _waves(*module.places.shape))
             init.normal_(module.of_labels.weight, std=0.5)
             init.zeros_(module.to_image.weight)
@@ -238,7 +267,10 @@ class BurstFlow(PreTrainedModel):
         for layer in self.layers:
             tokens = layer(tokens, condition)
         scale, shift = self.modulation(condition)[:, None].chunk(2, dim=-1)
-        clean = _images_of(self.to_image(self.last(tokens) * (1 + scale) + shift), self.config.mels).to(images.dtype)
+        clean = _images_of(self.to_image(self.last(tokens) * (1 + scale) + shift), self.config.mels)
+        if self.detail is not None:
+            clean = self.detail(clean, images.to(self.dtype), condition)
+        clean = clean.to(images.dtype)
         velocity = (clean - images) / (1 - times).clamp_min(NEAREST)[:, None, None, None]
         output = BurstFlowOutput(velocity=velocity, images=clean)
         return output if return_dict is not False else output.to_tuple()

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-LEARNT = "learnt.safetensors"  # in a checkpoint: the weights that training goes on from, beside the averaged ones
+LEARNT = "learnt.safetensors"  # in a checkpoint: the weights that training continues from, beside the averaged ones
 
 
 class WeightAverage:
@@ -63,13 +63,13 @@ class WeightAverage:
         self._exchange()
 
     def save(self, folder: str | Path) -> None:
-        """Write the weights that training goes on from; the averaged ones are the folder's model."""
+        """Write the weights that training continues from; the averaged ones are the folder's model."""
         values = {name: values.detach().contiguous() for name, values in self._learnt.items()}
         save_file(values, Path(folder, LEARNT))
 
     @torch.no_grad()
     def restore(self, folder: str | Path) -> None:
-        """Go on from a checkpoint, whose model, the averaged weights, has been read already."""
+        """Continue from a checkpoint, whose model, the averaged weights, has been read already."""
         for name, values in load_file(Path(folder, LEARNT)).items():
             self._averaged[name].copy_(self._learnt[name])
             self._learnt[name].copy_(values)

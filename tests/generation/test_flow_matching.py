@@ -31,11 +31,32 @@ def test_at_first_the_flow_goes_to_an_image_of_zeros():
     assert torch.allclose(output.velocity[0], -noise[0]) and torch.allclose(output.velocity[1], -2 * noise[1])
 
 
+def test_at_first_a_layer_passes_its_input_on():
+    model = BurstFlow(BurstFlowConfig(["Awe"], **SMALL)).eval()
+    tokens = torch.randn(2, 4, 16)
+    assert all(torch.equal(layer(tokens, torch.randn(2, 16)), tokens) for layer in model.layers)
+
+
 def test_the_velocity_leads_straight_to_the_image(model):
     place, times = model.draw(3), torch.tensor([0.0, 0.25, 0.9])
     output = model(place, times, torch.eye(2)[[0, 1, 1]])
     there = place + (1 - times)[:, None, None, None] * output.velocity
     assert output.velocity.shape == (3, 1, 4, 8) and torch.allclose(there, output.images, atol=1e-5)
+
+
+def test_detail_reaches_across_groups_and_no_further_than_its_convolutions():
+    config = BurstFlowConfig(["Awe"], **{**SMALL, "mels": 9, "frames": 16, "frames_per_token": 4})
+    model = BurstFlow(config).eval()
+    torch.nn.init.normal_(model.detail.outer.weight)  # the transformer's image is still 0
+    noise = torch.zeros(1, 1, 9, 16, requires_grad=True)
+    reached = torch.autograd.grad(model(noise, torch.zeros(1)).images[0, 0, 4, 7], noise)[0][0, 0] != 0
+    expected = torch.zeros(9, 16, dtype=torch.bool)
+    expected[2:7, 3:12] = True  # two mels and four frames to each side: three groups of four frames
+    assert torch.equal(reached, expected)
+
+
+def test_without_detail_there_are_no_convolutions():
+    assert BurstFlow(BurstFlowConfig(["Awe"], detail_channels=0, **SMALL)).detail is None
 
 
 def test_groups_of_frames_and_back_are_the_image():
@@ -121,6 +142,7 @@ def test_a_saved_model_loads_by_automodel_bit_for_bit(model, tmp_path):
         ({"frames": 7}, "multiple of frames_per_token"),
         ({"hidden_size": 12}, "multiple of twice num_attention_heads"),
         ({"num_hidden_layers": 0}, "num_hidden_layers"),
+        ({"detail_channels": -1}, "detail_channels must be 0 or more"),
         ({"image_deviation": 0.0}, "no mean and deviation"),
         ({"shift": 0.5}, "shift must be 1 or more"),
         ({"profiles": [[1.0]]}, "profiles must have 2 numbers"),

@@ -31,6 +31,7 @@ IN_PLACE = {
         "delete_folder": "renames a folder out of sight before it is deleted",
     },
     "burst2vec/generation/learner.py": {"write_checkpoint": "into the hidden folder of a checkpoint not sealed yet"},
+    "burst2vec/training/weight_average.py": {"save": "into the hidden folder of a checkpoint not sealed yet"},
     "burst2vec/training/resumable.py": {"write_checkpoint": "into the hidden folder of a checkpoint not sealed yet"},
 }
 # Names of functions and methods that write to a path, or to a file, given first or as themselves.

@@ -1,4 +1,4 @@
-"""The moving average of the weights is validated, saved and left; training goes on from the weights themselves."""
+"""The moving average of the weights is validated, saved and left; training continues from the weights themselves."""
 
 import pytest
 import torch
