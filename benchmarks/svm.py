@@ -32,14 +32,13 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from threadpoolctl import threadpool_limits
 
 from burst2vec.audio import apply_transforms
-from burst2vec.data.clips import read_clip
 from burst2vec.data.collating import corpus_labels
 from burst2vec.data.corpora.splits import clips_of_speakers, speaker_key
 from burst2vec.data.vectors import vectors_of
 from burst2vec.errors import Burst2VecError, RunError, refused
+from burst2vec.experiment.answer_time import milliseconds_per_clip
 from burst2vec.experiment.baseline import to_record
 from burst2vec.experiment.calibration import Calibration
 from burst2vec.experiment.model_inputs import FeatureVectors
@@ -197,19 +196,15 @@ def matched(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return found
 
 
-def milliseconds_per_clip(machine: Machine, task: Task, takes: FeatureVectors, clips, count: int) -> float | None:
-    """From a waveform in memory to the answer, clip by clip, on one thread; None where no clips are timed."""
-    rows = [clips[row] for row in np.linspace(0, len(clips) - 1, count).astype(int)] if count else []
-    waveforms = [read_clip(row["audio"], row["file_id"]) for row in rows]
-    took = []
-    with threadpool_limits(1):
-        for waveform in waveforms:
-            began = time.perf_counter()
-            cleaned, _ = apply_transforms(waveform, SAMPLING_RATE, takes.preprocess)
-            vector = np.concatenate([find_feature_set(name).vector(cleaned)[0] for name in takes.names])
-            machine.predict(vector[None], task)
-            took.append(1_000 * (time.perf_counter() - began))
-    return float(np.median(took)) if took else None
+def answer_time(machine: Machine, task: Task, takes: FeatureVectors, clips, count: int) -> float | None:
+    """Milliseconds from a waveform in memory to the answer, on one thread; None where no clips are timed."""
+
+    def answer(waveform):
+        cleaned, _ = apply_transforms(waveform, SAMPLING_RATE, takes.preprocess)
+        vector = np.concatenate([find_feature_set(name).vector(cleaned)[0] for name in takes.names])
+        return machine.predict(vector[None], task)
+
+    return milliseconds_per_clip(answer, clips, count)
 
 
 def run_svm(run: Run, settings: Settings, time_clips: int = 0) -> RunRecord:
@@ -245,7 +240,7 @@ def run_svm(run: Run, settings: Settings, time_clips: int = 0) -> RunRecord:
         clips = inputs.clips[split]
         predictions = machine.predict(vectors_of(clips.dataset), task)
         print(outcome.add(split, clips, predictions, run.data, inputs.corpus[split]["file_id"][:]))
-    timed = milliseconds_per_clip(machine, task, takes, inputs.corpus["validation"], time_clips)
+    timed = answer_time(machine, task, takes, inputs.corpus["validation"], time_clips)
     cost = {
         "train_seconds": seconds,
         "megabytes": len(pickle.dumps((machine.pipeline, machine.calibration))) / 1e6,

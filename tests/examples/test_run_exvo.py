@@ -103,6 +103,7 @@ def test_the_record_says_how_many_speakers_there_were_and_what_the_run_took(work
     assert record["speakers"].keys() >= {"train", "validation"}
     assert record["cost"]["megabytes"] == pytest.approx(weights.stat().st_size / 1e6, abs=1e-3)
     assert 0 < record["cost"]["train_seconds"] < 600
+    assert 0 < record["cost"]["milliseconds_per_clip"] < 10_000
 
 
 def test_the_record_holds_scores_beside_the_constant_baselines(workplace):
