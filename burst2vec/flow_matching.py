@@ -61,7 +61,7 @@ class BurstFlowConfig(PreTrainedConfig):
         hidden_size=256,
         num_hidden_layers=8,
         num_attention_heads=4,
-        detail_channels=16,
+        detail_channels=64,
         image_mean=-6.0,
         image_deviation=2.0,
         profiles=None,
@@ -179,21 +179,21 @@ class FlowLayer(nn.Module):
 
 
 class Detail(nn.Module):
-    """What an image is finished by across its groups of frames: two convolutions of 3 mels by 5 frames, with what time
-    and labels say between them.
+    """What an image is finished by across its groups of frames: two convolutions over time of 5 frames each, with what
+    time and labels say between them.
     """
 
     def __init__(self, config: BurstFlowConfig):
         super().__init__()
         channels = config.detail_channels
-        self.inner = nn.Conv2d(2, channels, (3, 5), padding=(1, 2))
+        self.inner = nn.Conv1d(2 * config.mels, channels, 5, padding=2)
         self.of_condition = nn.Linear(config.hidden_size, channels)
-        self.outer = nn.Conv2d(channels, 1, (3, 5), padding=(1, 2))
+        self.outer = nn.Conv1d(channels, config.mels, 5, padding=2)
 
     def forward(self, clean, images, condition):
         """The image so far and the one on the way, (batch, 1, mels, frames), and (batch, features)."""
-        inner = self.inner(torch.cat([clean, images], dim=1)) + self.of_condition(condition)[:, :, None, None]
-        return clean + self.outer(F.gelu(inner, approximate="tanh"))
+        inner = self.inner(torch.cat([clean, images], dim=1).flatten(1, 2)) + self.of_condition(condition)[:, :, None]
+        return clean + self.outer(F.gelu(inner, approximate="tanh"))[:, None]
 
 
 class BurstFlow(PreTrainedModel):
@@ -229,7 +229,7 @@ class BurstFlow(PreTrainedModel):
 
         What is 0 is set with the whole model, the last: transformers skips modules that have no weights of their own.
         """
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
+        if isinstance(module, (nn.Linear, nn.Conv1d)):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)

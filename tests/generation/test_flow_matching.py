@@ -51,7 +51,7 @@ def test_detail_reaches_across_groups_and_no_further_than_its_convolutions():
     noise = torch.zeros(1, 1, 9, 16, requires_grad=True)
     reached = torch.autograd.grad(model(noise, torch.zeros(1)).images[0, 0, 4, 7], noise)[0][0, 0] != 0
     expected = torch.zeros(9, 16, dtype=torch.bool)
-    expected[2:7, 3:12] = True  # two mels and four frames to each side: three groups of four frames
+    expected[:, 3:12] = True  # four frames to each side: three groups of four frames
     assert torch.equal(reached, expected)
 
 
