@@ -2,10 +2,10 @@
 
 Flow matching on the straight path of optimal transport (Lipman et al. 2023, section 4.1, with σ_min = 0; Liu et al.
 2023): an image x and noise ε are joined by z_t = (1 - t) ε + t x, whose velocity is x - ε. The network is a transformer
-over groups of frames whose layers are modulated by time and labels (DiT, Peebles and Xie 2023). It answers with the
-image, from which the velocity follows: the noise of a group has more dimensions than a layer has features, the image
-fewer (Li and He 2025). Labels are intensities of the emotions, 0..1; without any, all are 0, it makes any burst, and
-classifier-free guidance (Ho and Salimans 2022) leads away from these.
+over overlapping groups of frames whose layers are modulated by time and labels (DiT, Peebles and Xie 2023). It answers
+with the image, from which the velocity follows: the noise of a group has more dimensions than a layer has features, the
+image fewer (Li and He 2025). Labels are intensities of the emotions, 0..1; without any, all are 0, it makes any burst,
+and classifier-free guidance (Ho and Salimans 2022) leads away from these.
 """
 
 import math
@@ -32,10 +32,10 @@ class BurstFlowConfig(PreTrainedConfig):
     Args:
         emotions: what it generates, in the order of the labels.
         mels, frames: of an image; a frame is 8 ms, and a shorter burst ends in silence.
-        frames_per_token: frames in a group, of which ``frames`` is a multiple.
+        frames_per_token: frames in a group, of which ``frames`` is a multiple; the network takes and gives each with
+            half of its neighbours.
         hidden_size: features of a group; a multiple of twice ``num_attention_heads``.
         num_hidden_layers, num_attention_heads: of the transformer.
-        detail_channels: of the convolutions that finish the image across its groups of frames; 0: there are none.
         image_mean, image_deviation: of the images that it learnt from; it sees them with mean 0 and deviation 1.
         profiles: for each emotion, the mean labels of clips in which it is the strongest, over its own; by default 1
             for itself and 0 for the others.
@@ -61,7 +61,6 @@ class BurstFlowConfig(PreTrainedConfig):
         hidden_size=256,
         num_hidden_layers=8,
         num_attention_heads=4,
-        detail_channels=64,
         image_mean=-6.0,
         image_deviation=2.0,
         profiles=None,
@@ -84,9 +83,6 @@ class BurstFlowConfig(PreTrainedConfig):
         for name, size in sizes.items():
             check_size(name, size)
             setattr(self, name, size)
-        if not isinstance(detail_channels, int) or detail_channels < 0:
-            raise ValueError(f"detail_channels must be 0 or more, got {detail_channels!r}")
-        self.detail_channels = detail_channels
         if frames % frames_per_token:
             raise ValueError(f"frames must be a multiple of frames_per_token, got {frames} and {frames_per_token}")
         if hidden_size % (2 * num_attention_heads):
@@ -178,24 +174,6 @@ class FlowLayer(nn.Module):
         return self.attended(F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2))
 
 
-class Detail(nn.Module):
-    """What an image is finished by across its groups of frames: two convolutions over time of 5 frames each, with what
-    time and labels say between them.
-    """
-
-    def __init__(self, config: BurstFlowConfig):
-        super().__init__()
-        channels = config.detail_channels
-        self.inner = nn.Conv1d(2 * config.mels, channels, 5, padding=2)
-        self.of_condition = nn.Linear(config.hidden_size, channels)
-        self.outer = nn.Conv1d(channels, config.mels, 5, padding=2)
-
-    def forward(self, clean, images, condition):
-        """The image so far and the one on the way, (batch, 1, mels, frames), and (batch, features)."""
-        inner = self.inner(torch.cat([clean, images], dim=1).flatten(1, 2)) + self.of_condition(condition)[:, :, None]
-        return clean + self.outer(F.gelu(inner, approximate="tanh"))[:, None]
-
-
 class BurstFlow(PreTrainedModel):
     """Noise and labels → log-mel images of bursts.
 
@@ -212,15 +190,14 @@ class BurstFlow(PreTrainedModel):
     def __init__(self, config: BurstFlowConfig):
         super().__init__(config)
         size, group = config.hidden_size, config.frames_per_token
-        self.from_image = nn.Linear(config.mels * group, size)
+        self.from_image = nn.Linear(2 * config.mels * group, size)
         self.places = nn.Parameter(torch.zeros(config.frames // group, size))
         self.of_time = nn.Sequential(nn.Linear(TIME_FEATURES, size), nn.SiLU(), nn.Linear(size, size))
         self.of_labels = nn.Linear(len(config.emotions), size, bias=False)  # none: 0
         self.layers = nn.ModuleList(FlowLayer(config) for _ in range(config.num_hidden_layers))
         self.last = nn.LayerNorm(size, elementwise_affine=False)
         self.modulation = nn.Linear(size, 2 * size)
-        self.to_image = nn.Linear(size, config.mels * group)
-        self.detail = Detail(config) if config.detail_channels else None
+        self.to_image = nn.Linear(size, 2 * config.mels * group)
         self.post_init()
 
     @torch.no_grad()
@@ -229,15 +206,13 @@ class BurstFlow(PreTrainedModel):
 
         What is 0 is set with the whole model, the last: transformers skips modules that have no weights of their own.
         """
-        if isinstance(module, (nn.Linear, nn.Conv1d)):
+        if isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
         if isinstance(module, BurstFlow):
             for part in (*module.layers, module):
                 init.zeros_(part.modulation.weight)
-            if module.detail is not None:
-                init.zeros_(module.detail.outer.weight)
             init.copy_(module.places, _waves(*module.places.shape))
             init.normal_(module.of_labels.weight, std=0.5)
             init.zeros_(module.to_image.weight)
@@ -263,14 +238,12 @@ class BurstFlow(PreTrainedModel):
         if labels is not None:
             condition = condition + self.of_labels(labels.to(self.dtype))
         condition = F.silu(condition)
-        tokens = self.from_image(_tokens_of(images.to(self.dtype), self.config.frames_per_token)) + self.places
+        tokens = self.from_image(_windows_of(images.to(self.dtype), self.config.frames_per_token)) + self.places
         for layer in self.layers:
             tokens = layer(tokens, condition)
         scale, shift = self.modulation(condition)[:, None].chunk(2, dim=-1)
-        clean = _images_of(self.to_image(self.last(tokens) * (1 + scale) + shift), self.config.mels)
-        if self.detail is not None:
-            clean = self.detail(clean, images.to(self.dtype), condition)
-        clean = clean.to(images.dtype)
+        windows = self.to_image(self.last(tokens) * (1 + scale) + shift)
+        clean = _image_of_windows(windows, self.config.mels, self.config.frames_per_token).to(images.dtype)
         velocity = (clean - images) / (1 - times).clamp_min(NEAREST)[:, None, None, None]
         output = BurstFlowOutput(velocity=velocity, images=clean)
         return output if return_dict is not False else output.to_tuple()
@@ -365,10 +338,30 @@ def _waves(places: int, size: int):
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _tokens_of(images, group: int):
-    """(batch, 1, mels, frames) → (batch, frames / group, mels · group)"""
-    return images[:, 0].unflatten(-1, (-1, group)).transpose(1, 2).flatten(2)
+def _windows_of(images, group: int):
+    """Each group of frames with half a group to both sides, 0 beyond the ends.
+
+    (batch, 1, mels, frames) → (batch, frames / group, mels · 2 · group)
+    """
+    padded = F.pad(images[:, 0], (group // 2, group - group // 2))
+    return padded.unfold(-1, 2 * group, group).transpose(1, 2).flatten(2)
 
 
-def _images_of(tokens, mels: int):
-    return tokens.unflatten(-1, (mels, -1)).transpose(1, 2).flatten(2)[:, None]
+def _image_of_windows(windows, mels: int, group: int):
+    """The windows of neighbouring groups faded into one another, so that no step is seen between them.
+
+    A frame is the mean of its two windows' values, weighed by sin², which of two windows adds up to 1; of those at the
+    ends it is the only window's value. The inverse of :func:`_windows_of`, whose windows agree.
+    """
+    places = torch.arange(2 * group, device=windows.device) + 0.5
+    fade = (torch.pi * places / (2 * group)).sin().square().to(windows.dtype)
+    faded = windows.unflatten(-1, (mels, 2 * group)) * fade  # (batch, groups, mels, 2 · group)
+    return _overlapped(faded, group) / _overlapped(fade.expand(1, windows.shape[1], 1, -1), group)
+
+
+def _overlapped(windows, group: int):
+    """(batch, groups, mels, 2 · group) → their sum where they lie, (batch, 1, mels, groups · group)"""
+    halves = windows.transpose(1, 2)  # (batch, mels, groups, 2 · group)
+    image = F.pad(halves[..., :group], (0, 0, 0, 1)) + F.pad(halves[..., group:], (0, 0, 1, 0))
+    first = group // 2
+    return image.flatten(2)[:, None, :, first : first + windows.shape[1] * group]

@@ -91,7 +91,6 @@ class GeneratorArguments:
     latent_size: int = _key(512, "Of an msg_gan, numbers of noise.")
     frames: int = _key(512, "Of a flow, of 8 ms in an image; longer bursts are cut.")
     frames_per_token: int = _key(4, "Of a flow, frames that its transformer takes together.")
-    detail_channels: int = _key(64, "Of a flow, channels of the convolutions that finish an image; 0: none.")
     hidden_size: int = _key(256, "Of a flow, features of such a group.")
     num_hidden_layers: int = _key(8, "Of a flow.")
     num_attention_heads: int = _key(4, "Of a flow.")
@@ -166,7 +165,6 @@ OF_KIND = {  # keys that one kind of generator alone takes
         "generate": (
             "frames",
             "frames_per_token",
-            "detail_channels",
             "hidden_size",
             "num_hidden_layers",
             "num_attention_heads",

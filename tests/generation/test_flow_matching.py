@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModel
 
 from burst2vec import BurstFlow, BurstFlowConfig
-from burst2vec.flow_matching import _images_of, _tokens_of, integrate, shifted_times
+from burst2vec.flow_matching import _image_of_windows, _windows_of, integrate, shifted_times
 
 SMALL = {"mels": 4, "frames": 8, "frames_per_token": 2, "hidden_size": 16, "num_hidden_layers": 2, "steps": 3}
 
@@ -44,26 +44,27 @@ def test_the_velocity_leads_straight_to_the_image(model):
     assert output.velocity.shape == (3, 1, 4, 8) and torch.allclose(there, output.images, atol=1e-5)
 
 
-def test_detail_reaches_across_groups_and_no_further_than_its_convolutions():
-    config = BurstFlowConfig(["Awe"], **{**SMALL, "mels": 9, "frames": 16, "frames_per_token": 4})
-    model = BurstFlow(config).eval()
-    torch.nn.init.normal_(model.detail.outer.weight)  # the transformer's image is still 0
-    noise = torch.zeros(1, 1, 9, 16, requires_grad=True)
-    reached = torch.autograd.grad(model(noise, torch.zeros(1)).images[0, 0, 4, 7], noise)[0][0, 0] != 0
-    expected = torch.zeros(9, 16, dtype=torch.bool)
-    expected[:, 3:12] = True  # four frames to each side: three groups of four frames
-    assert torch.equal(reached, expected)
+@pytest.mark.parametrize("group", [1, 2, 3, 4])
+def test_windows_of_frames_and_back_are_the_image(group):
+    image = torch.randn(2, 1, 3, 12)
+    windows = _windows_of(image, group)
+    assert windows.shape == (2, 12 // group, 3 * 2 * group)
+    torch.testing.assert_close(_image_of_windows(windows, 3, group), image)
 
 
-def test_without_detail_there_are_no_convolutions():
-    assert BurstFlow(BurstFlowConfig(["Awe"], detail_channels=0, **SMALL)).detail is None
-
-
-def test_groups_of_frames_and_back_are_the_image():
+def test_a_window_is_its_group_with_half_of_both_neighbours():
     image = torch.arange(24.0).reshape(1, 1, 3, 8)
-    tokens = _tokens_of(image, 2)
-    assert tokens.shape == (1, 4, 6) and tokens[0, 1].tolist() == [2, 3, 10, 11, 18, 19]
-    assert torch.equal(_images_of(tokens, 3), image)
+    windows = _windows_of(image, 2)
+    assert windows[0, 1].tolist() == [1, 2, 3, 4, 9, 10, 11, 12, 17, 18, 19, 20]
+    assert windows[0, 0].tolist()[:4] == [0, 0, 1, 2] and windows[0, 3].tolist()[:4] == [5, 6, 7, 0]
+
+
+def test_windows_that_disagree_fade_into_one_another():
+    """Two groups of two frames that say 0 and 1: frames 1 and 2 are in both windows, at sin² of 5/8 and 7/8 of π."""
+    windows = torch.tensor([0.0, 1.0])[None, :, None].expand(1, 2, 4)
+    faded = _image_of_windows(windows, 1, 2)[0, 0, 0]
+    weights = [math.sin(math.pi * place / 8) ** 2 for place in (1, 3)]
+    assert faded.tolist() == pytest.approx([0, *weights, 1], abs=1e-6)
 
 
 @pytest.mark.parametrize("times", [[0.0, 1.0], shifted_times(7, 6.0)])
@@ -142,7 +143,6 @@ def test_a_saved_model_loads_by_automodel_bit_for_bit(model, tmp_path):
         ({"frames": 7}, "multiple of frames_per_token"),
         ({"hidden_size": 12}, "multiple of twice num_attention_heads"),
         ({"num_hidden_layers": 0}, "num_hidden_layers"),
-        ({"detail_channels": -1}, "detail_channels must be 0 or more"),
         ({"image_deviation": 0.0}, "no mean and deviation"),
         ({"shift": 0.5}, "shift must be 1 or more"),
         ({"profiles": [[1.0]]}, "profiles must have 2 numbers"),
