@@ -196,7 +196,7 @@ def matched(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return found
 
 
-def answer_time(machine: Machine, task: Task, takes: FeatureVectors, clips, count: int) -> float | None:
+def time_of(machine: Machine, task: Task, takes: FeatureVectors, clips, count: int) -> float | None:
     """Milliseconds from a waveform in memory to the answer, on one thread; None where no clips are timed."""
 
     def answer(waveform):
@@ -240,7 +240,7 @@ def run_svm(run: Run, settings: Settings, time_clips: int = 0) -> RunRecord:
         clips = inputs.clips[split]
         predictions = machine.predict(vectors_of(clips.dataset), task)
         print(outcome.add(split, clips, predictions, run.data, inputs.corpus[split]["file_id"][:]))
-    timed = answer_time(machine, task, takes, inputs.corpus["validation"], time_clips)
+    timed = time_of(machine, task, takes, inputs.corpus["validation"], time_clips)
     cost = {
         "train_seconds": seconds,
         "megabytes": len(pickle.dumps((machine.pipeline, machine.calibration))) / 1e6,

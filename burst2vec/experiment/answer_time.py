@@ -1,5 +1,6 @@
 """How long a model takes to answer a clip on one core: what a leaderboard says beside its scores."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,34 @@ from datasets import Dataset
 from threadpoolctl import threadpool_limits
 
 from ..data.clips import read_clip
+from ..errors import Burst2VecError
+from ..features import fitted_file
+from ..pipeline_burst2vec import Burst2VecPipeline
 
 CLIPS, SECONDS = 20, 10.0  # how many are timed, and after how long no more of them are
+
+
+def answer_time(model, extractor, clips: Dataset) -> float | None:
+    """Milliseconds per clip of a model behind its pipeline, on the CPU.
+
+    Args:
+        model: a ``Burst2VecForMultiTask``; it is in evaluation afterwards.
+        extractor: its ``Burst2VecFeatureExtractor``.
+        clips: with ``file_id`` and ``audio``, as they were read.
+
+    Returns:
+        None where a clip alone has no answer, there is no audio, or what is timed cannot be read or computed.
+    """
+    if "audio" not in clips.column_names or extractor.normalise_per_speaker:
+        return None
+    if any(map(fitted_file, extractor.features or ())):
+        return None
+    model = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()
+    analyse = Burst2VecPipeline(model=model.eval(), feature_extractor=extractor, device="cpu")
+    try:
+        return milliseconds_per_clip(analyse, clips)
+    except (Burst2VecError, ImportError):
+        return None
 
 
 def milliseconds_per_clip(answer: Callable[[np.ndarray], object], clips: Dataset, count: int = CLIPS) -> float | None:

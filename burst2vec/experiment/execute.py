@@ -1,6 +1,5 @@
 """One run, from a recipe to its files: load, check, train, evaluate, predict, save."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,16 +12,14 @@ from ..command_line import recipe_list
 from ..command_line.train_help import HELP_ALL, USAGE
 from ..data.corpora.splits import speaker_key
 from ..errors import Burst2VecError, refused
-from ..features import fitted_file
 from ..files import write_whole
 from ..locks import check_lock
-from ..pipeline_burst2vec import Burst2VecPipeline
 from ..tasks import Task
 from ..training.arguments import Burst2VecTrainingArguments
 from ..training.progress import OneLineProgress
 from ..training.trainer import Burst2VecTrainer
 from ..training.training_time import TrainingTime
-from .answer_time import milliseconds_per_clip
+from .answer_time import answer_time
 from .baseline import to_record
 from .building import build_model, checkpoint_to_resume, claim_folder, refuse_other_tasks, resume_from
 from .calibration import Calibration
@@ -191,22 +188,10 @@ def _cost(trainer: Burst2VecTrainer, inputs: RunInputs, run: Run, folder: Path) 
     seconds = next(each for each in trainer.callback_handler.callbacks if isinstance(each, TrainingTime)).seconds
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     cost = {"train_seconds": seconds, "megabytes": weights / 1e6 if weights else None}
-    cost["milliseconds_per_clip"] = _answer_time(trainer, inputs.corpus.get(selection_split(run.data)))
+    if (clips := inputs.corpus.get(selection_split(run.data))) is not None:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        cost["milliseconds_per_clip"] = answer_time(model, trainer.processing_class, clips)
     return {name: round(value, 3) for name, value in cost.items() if value is not None}
-
-
-def _answer_time(trainer: Burst2VecTrainer, clips) -> float | None:
-    """Milliseconds per clip; None where a clip alone has no answer, or what is timed cannot be read or computed."""
-    extractor = trainer.processing_class
-    if clips is None or extractor.normalise_per_speaker or any(map(fitted_file, extractor.features or ())):
-        return None
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    model = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()
-    analyse = Burst2VecPipeline(model=model.eval(), feature_extractor=extractor, device="cpu")
-    try:
-        return milliseconds_per_clip(analyse, clips)
-    except (Burst2VecError, ImportError):
-        return None
 
 
 def write_run(run: Run, trainer: Burst2VecTrainer, inputs: RunInputs, outcome: Outcome) -> RunRecord:

@@ -5,8 +5,9 @@ import time
 import pytest
 import torch
 
-from burst2vec.experiment.answer_time import milliseconds_per_clip
-from tests.training.tiny_run import tiny_corpus
+from burst2vec import Burst2VecFeatureExtractor
+from burst2vec.experiment.answer_time import answer_time, milliseconds_per_clip
+from tests.training.tiny_run import tiny_corpus, tiny_model
 
 
 def test_it_is_the_median_of_the_answers_on_one_thread():
@@ -33,3 +34,12 @@ def test_few_clips_are_timed_where_each_takes_long(monkeypatch):
     seen = []
     milliseconds_per_clip(lambda waveform: (seen.append(1), time.sleep(0.02)), tiny_corpus(9), count=9)
     assert len(seen) == 3  # one that is not timed, and two
+
+
+def test_a_model_answers_from_the_waveform_and_nothing_is_timed_without_audio():
+    clips, extractor = tiny_corpus(3), Burst2VecFeatureExtractor()
+    assert answer_time(tiny_model(), extractor, clips) > 0
+    assert answer_time(tiny_model(), extractor, clips.remove_columns("audio")) is None
+    assert answer_time(tiny_model(), Burst2VecFeatureExtractor(normalise_per_speaker=True), clips) is None
+    unreadable = clips.map(lambda _: {"audio": {"bytes": b"no audio", "path": None}})
+    assert answer_time(tiny_model(), extractor, unreadable) is None
