@@ -29,6 +29,7 @@ from ..experiment.recipe_files import (
 )
 from ..experiment.recipes import GENERATE, PLACES
 from ..experiment.sections import CorpusArguments
+from ..features import public_name
 from ..flow_matching import BurstFlowConfig
 from ..msg_gan import CHANNELS, BurstGeneratorConfig
 from ..training.ranges import Range, refuse_out_of_range
@@ -203,6 +204,9 @@ class GenerationRun:
             section: {key: value for key, value in keys.items() if key not in PLACES}
             for section, keys in self.given.items()
         }
+        scored_by = f"embedding:{self.training.score_with}"
+        if public_name(scored_by) != scored_by:  # a folder, not a name on the Hub
+            sections["training"].pop("score_with", None)
         return {**{key: text for key, text in said.items() if text}, **sections}
 
 

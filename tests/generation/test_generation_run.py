@@ -100,6 +100,15 @@ def test_what_could_not_be_scored_is_refused_before_training(words, tmp_path, ca
     assert "/nowhere" in capsys.readouterr().err and not (tmp_path / "run" / "samples").exists()
 
 
+def test_the_recipe_that_a_run_keeps_names_no_place_of_the_machine(tmp_path):
+    def kept(scored_by):
+        words = ["exvo_generate/flow_quick", "--output_dir", str(tmp_path), "--score_with", scored_by]
+        return parse_generation(words).to_dict()
+
+    assert kept("you/model")["training"]["score_with"] == "you/model"
+    assert str(tmp_path) not in json.dumps(kept(str(tmp_path / "run"))) and "data_dir" not in kept("you/model")["data"]
+
+
 def test_a_profile_is_the_mean_of_the_labels_of_the_clips_that_an_emotion_leads():
     labels = np.array([[0.8, 0.2, 0.0], [0.4, 0.0, 0.4], [0.0, 0.5, 0.1]], dtype=np.float32)
     found = profiles_of(LabelledClips("somewhere", None, ["Awe", "Fear", "Joy"], labels))
