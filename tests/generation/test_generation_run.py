@@ -73,7 +73,13 @@ def test_a_killed_run_resumes_and_ends_as_the_uninterrupted_one(words, tmp_path,
 def test_a_flow_learns_and_generates_every_emotion(clips, tmp_path, capsys):
     recipe = {"generate": {"kind": "flow", "frames": 64, "hidden_size": 16, "num_hidden_layers": 1, "steps": 2}}
     recipe |= {"data": {"corpus": "folder", "data_dir": str(clips), "preprocessing_num_workers": 1}}
-    recipe |= {"training": {"max_steps": 2, "batch_size": 2, "samples": 4, "final_samples": 1, "augmentation": False}}
+    fast = {
+        "max_steps": 4,
+        "learning_rate": 1e-2,
+        "warmup_steps": 1,
+        "average_decay": 0.0,
+    }
+    recipe |= {"training": {**fast, "batch_size": 2, "samples": 4, "final_samples": 1, "augmentation": False}}
     (tmp_path / "flow.yaml").write_text(yaml.safe_dump(recipe))
     words = [str(tmp_path / "flow.yaml"), "--cache_dir", str(tmp_path / "cache")]
     assert main([*words, "--channels", "[4, 4]"]) == 2

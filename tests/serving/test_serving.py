@@ -96,6 +96,12 @@ def test_of_64_at_once_each_has_its_own_answer_and_bad_ones_cost_no_other_its_ow
         (wav(np.zeros(61 * 4000), 4000), "61.0 s; allowed: up to 60 s"),
         (wav(np.full(4000, np.nan)), "sample 0 is nan; every sample must be a finite number"),
     ],
+    ids=[
+        "no recording",
+        "too short",
+        "too long",
+        "not finite",
+    ],  # a WAV of floats holds the time that it was written at
 )
 def test_a_clip_that_cannot_be_used_is_refused_in_the_packages_sentence(client, content, said):
     answer = upload(client, content)
