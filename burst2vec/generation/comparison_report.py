@@ -15,6 +15,7 @@ from ..scoring.generated import Estimate
 from .comparing_clips import COPY_BELOW, Clips, Comparison
 
 _DRAWN = 1_000  # clips of each set in the picture
+_TOLD_APART = 12  # emotions; of more, neither colours nor numbers could be read
 
 
 def format_comparison(comparison: Comparison, features: int, made_by: str) -> str:
@@ -117,6 +118,7 @@ def write_comparison(comparison: Comparison, text: str, generated: Clips, real: 
 def draw_comparison(comparison: Comparison, generated: Clips, real: Clips) -> Figure:
     """The clips on the two axes along which real ones differ most, distances between emotions, nearest neighbours."""
     emotions = list(comparison.of_emotion)
+    few = len(emotions) <= _TOLD_APART
     figure = Figure(figsize=(15, 5.2), layout="constrained")
     plane, heat, near = figure.subplots(1, 3)
     axes = _principal_axes(real.vectors)
@@ -124,19 +126,21 @@ def draw_comparison(comparison: Comparison, generated: Clips, real: Clips) -> Fi
     plane.scatter(*_on(axes, real.vectors[rows], real.vectors), s=6, color="0.75", label="real, all emotions")
     for place, emotion in enumerate(emotions):
         points = _on(axes, generated.of(emotion)[:_DRAWN], real.vectors)
-        marker = "o^s"[place // len(COLOURS) % 3]
-        plane.scatter(*points, s=10, marker=marker, color=COLOURS[place % len(COLOURS)], label=emotion, alpha=0.7)
+        marker, colour = "o^s"[place // len(COLOURS) % 3], COLOURS[place % len(COLOURS)]
+        looks = {"marker": marker, "color": colour, "label": emotion} if few else {"marker": "o", "color": COLOURS[1]}
+        plane.scatter(*points, s=10, alpha=0.7, **looks)
+    if not few:
+        plane.scatter([], [], s=10, color=COLOURS[1], label=f"generated, {len(emotions)} emotions")
     plane.set(title="Generated clips among real ones", xlabel="first principal axis of the real", ylabel="second")
     plane.legend(fontsize=7, markerscale=1.5)
     image = heat.imshow(comparison.distances, cmap="viridis_r")
-    heat.set_xticks(range(len(emotions)), emotions, rotation=45, ha="right", fontsize=8)
-    heat.set_yticks(range(len(emotions)), emotions, fontsize=8)
+    heat.set_xticks(range(len(emotions)), emotions, **({"rotation": 45, "ha": "right"} if few else {"rotation": 90}))
+    heat.set_yticks(range(len(emotions)), emotions)
+    heat.tick_params(labelsize=8 if few else 6)
     middle = (comparison.distances.min() + comparison.distances.max()) / 2
-    for row in range(len(emotions)):
-        for column in range(len(emotions)):
-            value = comparison.distances[row, column]
-            colour = "white" if value > middle else "black"
-            heat.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=7, color=colour)
+    for (row, column), value in np.ndenumerate(comparison.distances) if few else ():
+        colour = "white" if value > middle else "black"
+        heat.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=7, color=colour)
     heat.set(title="Fréchet distance, generated (rows) to real (columns)")
     figure.colorbar(image, ax=heat, shrink=0.8)
     ours, theirs = (np.concatenate([apart[side] for apart in comparison.apart.values()]) for side in (0, 1))

@@ -7,7 +7,7 @@ import pytest
 
 from burst2vec.errors import CorpusError
 from burst2vec.generation.comparing_clips import Clips, compare_clips, read_statistics_folder
-from burst2vec.generation.comparison_report import format_comparison, write_comparison
+from burst2vec.generation.comparison_report import draw_comparison, format_comparison, write_comparison
 from burst2vec.scoring import frechet_distance, heep, s_gen
 from burst2vec.scoring.generated import Gaussian, gaussian_of
 from burst2vec.scoring.statistics_files import read_statistics
@@ -93,6 +93,16 @@ def test_statistics_are_found_by_emotion_and_converted_once(tmp_path):
     assert scored["Fear"].fid_of_statistics is None
     with pytest.raises(CorpusError, match="holds no statistics of Fear"):
         read_statistics_folder(tmp_path, ["Fear"], tmp_path / "converted")
+
+
+@pytest.mark.parametrize("emotions, numbers, names", [(2, 4, 3), (13, 0, 2)])
+def test_the_picture_of_many_emotions_has_neither_numbers_nor_names_on_top_of_each_other(emotions, numbers, names):
+    chance = np.random.default_rng(0)
+    called = np.repeat([f"emotion {place}" for place in range(emotions)], 24)
+    generated, real = (Clips(chance.normal(size=(len(called), 3)), called, list(map(str, called))) for _ in range(2))
+    plane, heat, *_ = draw_comparison(compare_clips(generated, real), generated, real).axes
+    assert len(heat.texts) == numbers and len(heat.get_xticklabels()) == emotions
+    assert len(plane.get_legend().get_texts()) == names
 
 
 def test_the_report_says_what_a_number_alone_hides(as_good, tmp_path):
