@@ -119,7 +119,7 @@ def draw_comparison(comparison: Comparison, generated: Clips, real: Clips) -> Fi
     """The clips on the two axes along which real ones differ most, distances between emotions, nearest neighbours."""
     emotions = list(comparison.of_emotion)
     few = len(emotions) <= _TOLD_APART
-    figure = Figure(figsize=(15, 5.2), layout="constrained")
+    figure = Figure(figsize=(15, 5.2 if few else 6.4), layout="constrained")
     plane, heat, near = figure.subplots(1, 3)
     axes = _principal_axes(real.vectors)
     rows = np.random.default_rng(0).permutation(len(real.vectors))[:_DRAWN]
