@@ -189,13 +189,17 @@ class ResumableTrainer(HookedTrainer):
             DivergenceError: a parameter or buffer is not finite.
             WriteError: a full disk, for example; a model that was there stays.
         """
+        with self.averaged_weights():
+            self._write_model(folder, state_dict)
+
+    def _write_model(self, folder: str, state_dict: dict | None) -> None:
         model = self.accelerator.unwrap_model(self.model)
-        with self.averaged_weights(), drafts_of(folder, last="config.json") as drafts:
-            if wrong := weights_not_finite(model):
-                raise DivergenceError(
-                    f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
-                    "model was not saved. Earlier checkpoints are whole"
-                )
+        if wrong := weights_not_finite(model):
+            raise DivergenceError(
+                f"step {self.state.global_step}: {len(wrong)} weights are not finite, the first {wrong[0]!r}; the "
+                "model was not saved. Earlier checkpoints are whole"
+            )
+        with drafts_of(folder, last="config.json") as drafts:
             try:
                 model.save_pretrained(drafts, state_dict=state_dict)
             except SafetensorError as error:  # of a full disk, without a number
