@@ -84,9 +84,9 @@ class Recipe:
         """The recipe as plain data, without the places of the machine it ran on; ``load_recipe`` reads it back."""
         record = {key: getattr(self, key) for key in TEXTS if getattr(self, key)}
         for section in SECTIONS:
-            given = _without_places(getattr(self, section))
+            given = without_places(getattr(self, section))
             if isinstance(given.get("mix"), list):
-                given["mix"] = [_without_places(corpus) for corpus in given["mix"]]
+                given["mix"] = [without_places(corpus) for corpus in given["mix"]]
             if isinstance(given.get("encoder"), str) and Path(given["encoder"]).exists():
                 given["encoder"] = Path(given["encoder"]).name
             if isinstance(named := given.get("features"), (list, str)):
@@ -110,7 +110,8 @@ class Run:
     choice: dict | None = None
 
 
-def _without_places(given: dict) -> dict:
+def without_places(given: dict) -> dict:
+    """A section's keys without the places of this machine, and without tokens."""
     return {key: value for key, value in given.items() if key not in PLACES and "token" not in key}
 
 

@@ -27,7 +27,7 @@ from ..experiment.recipe_files import (
     refuse_unknown,
     text_of,
 )
-from ..experiment.recipes import GENERATE, PLACES
+from ..experiment.recipes import GENERATE, without_places
 from ..experiment.sections import CorpusArguments
 from ..features import public_name
 from ..flow_matching import BurstFlowConfig
@@ -200,10 +200,7 @@ class GenerationRun:
     def to_dict(self) -> dict:
         """The recipe as plain data, without the places of the machine that it ran on."""
         said = {"paper": self.paper, "description": self.description}
-        sections = {
-            section: {key: value for key, value in keys.items() if key not in PLACES}
-            for section, keys in self.given.items()
-        }
+        sections = {section: without_places(keys) for section, keys in self.given.items()}
         scored_by = f"embedding:{self.training.score_with}"
         if public_name(scored_by) != scored_by:  # a folder, not a name on the Hub
             sections["training"].pop("score_with", None)
