@@ -1,4 +1,4 @@
-"""Clips → a padded batch: the same checks and level in training, in the pipeline and in a model from the Hub."""
+"""Clips → a padded batch: the same checks, cut and level in training, in the pipeline and in a model from the Hub."""
 
 import numpy as np
 from transformers import BatchFeature
@@ -6,17 +6,21 @@ from transformers.feature_extraction_sequence_utils import SequenceFeatureExtrac
 
 from .errors import WaveformError
 from .shipped_models import place_of
-from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, check_waveform, pad, scale_to
+from .waveforms import SAMPLING_RATE, TARGET_RMS_DBFS, check_waveform, pad, scale_to, trim_quiet
 
 
 class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
     """Checks each clip, brings it to one level and pads the batch with zeros (Burst2Vec, section 4.1, Appendix C).
+
+    Before it is levelled a clip may be cut to its burst (``trim_below_db``).
 
     Args:
         sampling_rate: of the clips, Hz; resample before (``burst2vec.audio.load_audio`` does).
         target_rms_dbfs: root-mean-square level in dB of full scale that every clip is brought to, never clipped;
             None leaves levels as they are; ``"unit variance"`` brings each clip to mean 0 and variance 1, as many
             pretrained encoders are fed; ``"peak"`` divides each clip by its greatest absolute sample.
+        trim_below_db: before the level, each clip is cut to what lies between the first and the last 20 ms of a power
+            at most so many dB below that of the loudest, and 0.1 s around; None: clips stay whole.
         preprocess: what was done to the clips before this, in training: transforms, as
             ``burst2vec.audio.read_transforms`` takes them. They are recorded here and not done here: they need the
             package, which does not travel with the weights. The pipeline does them; elsewhere,
@@ -48,6 +52,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
         preprocess=(),
         features=(),
         normalise_per_speaker=False,
+        trim_below_db=None,
         **kwargs,
     ):
         if "level_dbfs" in kwargs:
@@ -56,7 +61,7 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
                 "preprocessor_config.json"
             )
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
-        self.target_rms_dbfs = target_rms_dbfs
+        self.target_rms_dbfs, self.trim_below_db = target_rms_dbfs, trim_below_db
         self.preprocess = list(preprocess)
         self.features = list(features)
         self.normalise_per_speaker = normalise_per_speaker
@@ -97,7 +102,8 @@ class Burst2VecFeatureExtractor(SequenceFeatureExtractor):
             vectors = [self._check_vector(clip, name) for clip, name in zip(clips, names, strict=True)]
             return BatchFeature({"input_values": np.stack(vectors)}, tensor_type=return_tensors)
         waveforms = [check_waveform(clip, name) for clip, name in zip(clips, names, strict=True)]
-        values, mask = pad([scale_to(waveform, self.target_rms_dbfs) for waveform in waveforms], self.padding_value)
+        trimmed = [trim_quiet(waveform, self.trim_below_db) for waveform in waveforms]
+        values, mask = pad([scale_to(waveform, self.target_rms_dbfs) for waveform in trimmed], self.padding_value)
         return BatchFeature({"input_values": values, "attention_mask": mask}, tensor_type=return_tensors)
 
     def _check_vector(self, vector, name: str) -> np.ndarray:

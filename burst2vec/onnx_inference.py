@@ -18,7 +18,7 @@ import numpy as np
 from .answers import answers_of, check_coverage
 from .audio.decode import load_audio
 from .errors import MissingPackageError, RunError
-from .waveforms import check_waveform, pad, scale_to
+from .waveforms import check_waveform, pad, scale_to, trim_quiet
 
 MODEL_FILE, RECORD_FILE, EXTRACTOR_FILE = "model.onnx", "exported.json", "preprocessor_config.json"
 
@@ -49,6 +49,7 @@ class OnnxModel:
         self.tasks = [SimpleNamespace(**task) for task in record["tasks"]]
         self.conformal = record.get("conformal")
         self.sampling_rate, self.level = extractor["sampling_rate"], extractor["target_rms_dbfs"]
+        self.trim_below_db = extractor.get("trim_below_db")  # not known to a model of before
         self.session = start_session(folder / MODEL_FILE, threads)
 
     def __call__(self, clips, coverage: float | None = None) -> list[dict]:
@@ -82,7 +83,7 @@ class OnnxModel:
 
     def predict(self, waveforms: list[np.ndarray]) -> dict[str, np.ndarray]:
         """By task float32 (batch, labels), and ``embeddings`` (batch, size), of checked waveforms."""
-        values, mask = pad([scale_to(waveform, self.level) for waveform in waveforms])
+        values, mask = pad([scale_to(trim_quiet(waveform, self.trim_below_db), self.level) for waveform in waveforms])
         names = [output.name for output in self.session.get_outputs()]
         found = self.session.run(None, {"input_values": values, "attention_mask": mask})
         return dict(zip(names, found, strict=True))

@@ -20,7 +20,7 @@ MARGIN_SECONDS = 0.1
 def trim_silence(
     waveform,
     sampling_rate: int = SAMPLING_RATE,
-    threshold: float | None = THRESHOLD,
+    threshold: float = THRESHOLD,
     keep_db: float = KEEP_DB,
     margin_seconds: float = MARGIN_SECONDS,
     cut_pauses: bool = False,
@@ -40,8 +40,7 @@ def trim_silence(
     Args:
         waveform: float, shape (samples,), of any length.
         sampling_rate: in Hz, 4,000 to 192,000; the network takes a copy at 16 kHz, the cut is made in the original.
-        threshold: probability of voice, 0 to 1, from which a window is voiced; None: the level alone decides, in a
-            tenth of the time.
+        threshold: probability of voice, 0 to 1, from which a window is voiced.
         keep_db: windows less than this many dB below the loudest one stay, voiced or not; 0 leaves it to the network.
         margin_seconds: of what holds nothing that stays at each end, as far as there is any.
         cut_pauses: whether pauses of more than two margins are cut to two, so that what is left meets in silence.
@@ -53,34 +52,29 @@ def trim_silence(
 
     Raises:
         WaveformError: not one channel of finite floats.
-        ValueError: a rate, threshold, keep_db or margin outside its range; a keep_db of 0 without a threshold.
+        ValueError: a rate, threshold, keep_db or margin outside its range.
 
     >>> trim_silence(np.zeros(16_000)).shape
     (16000,)
     """
     waveform = check_samples(waveform)
     check_rate(sampling_rate)
-    if threshold is not None and not 0.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold={threshold}; allowed: probabilities, 0 to 1, or none")
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold={threshold}; allowed: probabilities, 0 to 1")
     for name, value in {"keep_db": keep_db, "margin_seconds": margin_seconds}.items():
         if not 0.0 <= value < np.inf:
             raise ValueError(f"{name}={value}; allowed: numbers from 0")
-    if threshold is None and not keep_db:
-        raise ValueError("keep_db=0 and no threshold leave nothing that decides; give one of them")
     shortest = round(MIN_SAMPLES * sampling_rate / SAMPLING_RATE)
     if waveform.size <= shortest or not waveform.any():
         return waveform
 
     levelled = normalise_peak(convert_rate(waveform, sampling_rate, SAMPLING_RATE))
+    voiced = voice_probabilities(levelled) >= threshold
+    if not voiced.any():
+        return waveform
     windows = np.pad(levelled - levelled.mean(), (0, -levelled.size % WINDOW)).reshape(-1, WINDOW)
     levels = windows.std(axis=1)  # no offset in it
-    held = levels >= levels.max() * 10 ** (-keep_db / 20) if keep_db else np.zeros(len(levels), bool)
-    if threshold is not None:
-        voiced = voice_probabilities(levelled) >= threshold
-        if not voiced.any():
-            return waveform
-        held |= voiced
-    kept = np.flatnonzero(held)
+    kept = np.flatnonzero(voiced | (levels > levels.max() * 10 ** (-keep_db / 20)))
     window, margin = WINDOW * sampling_rate / SAMPLING_RATE, margin_seconds * sampling_rate  # in samples of the clip
     stretches = np.split(kept, np.flatnonzero(np.diff(kept) * window - window > 2 * margin) + 1 if cut_pauses else [])
     cut = []

@@ -4,7 +4,8 @@
 
 - ``refuse_settings(args)``: of training arguments, which not every kind of clip can have;
 - ``drawn(crop_samples)``: the torch dataset that training takes ``Draw``s from;
-- ``lengths``: the samples of each clip, which decide what is batched together; None where they are not known;
+- ``lengths(trim_below_db)``: the samples of each clip, after a feature extractor of that setting has trimmed it: they
+  decide what is batched together; None where they are not known;
 - ``labels``: of all clips, by task, see ``corpus_labels``;
 - ``speakers``: of all clips, None where the corpus does not say;
 - ``identity``: columns that differ where the clips differ, for the fingerprint of a run.
@@ -20,7 +21,7 @@ from torch.utils.data import Dataset
 
 from ..errors import RunError
 from ..tasks import Task
-from .clips import check_clips
+from .clips import check_clips, trimmed_lengths
 from .collating import DrawnClips, corpus_labels, episode_of
 from .sampling import Draw
 from .vectors import has_vectors, vectors_of
@@ -91,6 +92,7 @@ class RecordedClips(Dataset):
 
     def __init__(self, corpus, tasks: Sequence[Task]):
         self.corpus, self.labels, self.speakers = corpus, corpus_labels(corpus, tasks), speakers_of(corpus)
+        self._trimmed = {}  # trim_below_db → lengths
 
     def __len__(self) -> int:
         return len(self.corpus)
@@ -108,14 +110,18 @@ class RecordedClips(Dataset):
         """The corpus by draws, whose speed, and place of a crop, go with the rows."""
         return DrawnClips(self.corpus, crop_samples)
 
-    @property
-    def lengths(self) -> np.ndarray | None:
-        known = "samples" in getattr(self.corpus, "column_names", ())
-        return np.asarray(self.corpus["samples"][:]) if known else None
+    def lengths(self, trim_below_db: float | None = None) -> np.ndarray | None:
+        if "samples" not in getattr(self.corpus, "column_names", ()):
+            return None
+        if trim_below_db is None:
+            return np.asarray(self.corpus["samples"][:])
+        if trim_below_db not in self._trimmed:
+            self._trimmed[trim_below_db] = trimmed_lengths(self.corpus, trim_below_db)
+        return self._trimmed[trim_below_db]
 
     @property
     def identity(self) -> tuple:
-        return _names(self.corpus), self.lengths, *self.labels.values()
+        return _names(self.corpus), self.lengths(), *self.labels.values()
 
 
 class VectorClips(Dataset):
@@ -171,8 +177,7 @@ class VectorClips(Dataset):
         """Itself: a vector is never cropped."""
         return self
 
-    @property
-    def lengths(self) -> np.ndarray:
+    def lengths(self, trim_below_db: float | None = None) -> np.ndarray:
         """One each: all vectors are of one length, and nothing is padded."""
         return np.ones(len(self))
 

@@ -14,7 +14,7 @@ from datasets.fingerprint import Hasher
 from ..audio import load_audio
 from ..audio.headers import contradiction
 from ..errors import AudioError, CorpusError, WaveformError
-from ..waveforms import SAMPLING_RATE, check_waveform
+from ..waveforms import SAMPLING_RATE, check_waveform, trim_quiet
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +204,25 @@ def _examine(file_id: str, audio: dict, raise_if_bad: bool) -> dict:
         return {**_UNREADABLE, "problem": str(error)}
     source = audio["bytes"] if audio["bytes"] is not None else audio["path"]
     return {**examine_waveform(waveform), "doubt": contradiction(source), "problem": ""}
+
+
+def trimmed_lengths(dataset: Dataset, below_db: float) -> np.ndarray:
+    """The samples that ``trim_quiet`` leaves of each clip, (clips,); cached beside the dataset, like the findings.
+
+    Args:
+        dataset: with columns ``file_id`` and ``audio``, of clips that can be read.
+        below_db: as ``trim_quiet`` takes it.
+    """
+    clips = dataset.select_columns(["file_id", "audio"])
+    found = clips.map(
+        lambda file_id, audio: {"samples": trim_quiet(read_clip(audio, file_id), below_db).size},
+        input_columns=["file_id", "audio"],
+        remove_columns=["file_id", "audio"],
+        features=Features({"samples": Value("int32")}),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "trimmed_lengths", below_db, file_states(clips)]),
+        desc="Measuring trimmed clips",
+    )
+    return np.asarray(found["samples"][:])
 
 
 def file_states(clips: Dataset) -> str:

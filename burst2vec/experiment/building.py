@@ -101,7 +101,7 @@ def build_model(
             parts, preprocessing or features than the recipe's.
         CorpusError: an unknown feature set.
     """
-    settings = _level_settings(arguments)
+    settings = _extractor_settings(arguments)
     features = feature_names(arguments.features)
     if arguments.model_path is not None:
         extractor = read_saved(arguments, steps, normalise_per_speaker, vector_size, **settings)
@@ -114,7 +114,7 @@ def build_model(
         )
     encoder = arguments.encoder
     if features or normalise_per_speaker or (isinstance(encoder, dict) and encoder.get("kind") == "vector"):
-        encoder = _vector_encoder(encoder, features, settings.get("target_rms_dbfs"), vector_size)
+        encoder = _vector_encoder(encoder, features, settings, vector_size)
         settings |= {
             "target_rms_dbfs": None,
             "features": list(map(public_name, features)),
@@ -131,11 +131,17 @@ def build_model(
     return model, Burst2VecFeatureExtractor(**settings)
 
 
-def _level_settings(arguments: ModelArguments) -> dict:
-    """The feature extractor's level, where the recipe says it; a saved model keeps that of its checkpoint."""
-    level, encoder = arguments.target_rms_dbfs, arguments.encoder
-    if level is None and arguments.model_path is None and isinstance(encoder, str) and _is_saved_model(encoder):
-        level = "checkpoint"  # its encoder knows no other
+def _extractor_settings(arguments: ModelArguments) -> dict:
+    """What the feature extractor does to a clip, where the recipe says it; a saved model, or encoder, keeps its own."""
+    level, cut, encoder = arguments.target_rms_dbfs, arguments.trim_below_db, arguments.encoder
+    if arguments.model_path is None and isinstance(encoder, str) and _is_saved_model(encoder):
+        level = "checkpoint" if level is None else level  # its encoder knows no other
+        cut = load_extractor(encoder).trim_below_db if cut is None else cut
+    return _level_settings(arguments, level) | ({} if cut is None else {"trim_below_db": cut})
+
+
+def _level_settings(arguments: ModelArguments, level: float | str | None) -> dict:
+    encoder = arguments.encoder
     if level is None or (level == "checkpoint" and arguments.model_path is not None):
         return {}
     if level == "checkpoint" and isinstance(encoder, str):
@@ -258,7 +264,7 @@ def feature_names(asked: list | str | None) -> list[str]:
     return names
 
 
-def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | str | None, vector_size: int | None) -> dict:
+def _vector_encoder(encoder, features: list[str], settings: dict, vector_size: int | None) -> dict:
     """The recipe's encoder of vectors with its size filled in."""
     if not features:
         raise RunError(
@@ -266,12 +272,13 @@ def _vector_encoder(encoder, features: list[str], target_rms_dbfs: float | str |
         )
     if not isinstance(encoder, dict) or encoder.get("kind") != "vector":
         raise RunError(f"the features {features} need the encoder {{kind: vector}}, but the recipe has {encoder!r}")
-    if target_rms_dbfs is not None:
-        level = target_rms_dbfs if isinstance(target_rms_dbfs, str) else f"{target_rms_dbfs:g}"
-        raise RunError(
-            f"target_rms_dbfs {level}: features are computed of clips as they are; leave it out, and put a "
-            "transform such as normalise_peak into preprocess"
-        )
+    for key in ("target_rms_dbfs", "trim_below_db"):
+        if (value := settings.get(key)) is not None:
+            value = value if isinstance(value, str) else f"{value:g}"
+            raise RunError(
+                f"{key} {value}: features are computed of clips as they are; leave it out, and put a transform such as "
+                "normalise_peak or trim_silence into preprocess"
+            )
     if vector_size is not None and encoder.get("features", vector_size) != vector_size:
         raise RunError(
             f"the recipe's encoder has features {encoder['features']}, but the vectors of {features} have "

@@ -161,6 +161,11 @@ class ModelArguments:
         "the greatest absolute sample; off: levels stay as they are; checkpoint: unit variance or off, as the "
         "pretrained encoder's preprocessor_config.json says.",
     )
+    trim_below_db: float | None = _key(
+        None,
+        "Before the level, cut each clip to what lies between its first and last 20 ms that are at most so many dB "
+        "below its loudest, and 0.1 s around; null: nothing is cut.",
+    )
     tasks: list | str | None = _key(None, "What is predicted: exvo, emogator, or a list of task records.")
     recurrent: dict | str | None = _key(
         None,
@@ -240,7 +245,7 @@ def _check_encoder(encoder: dict) -> None:
 AUTO = "auto"  # the encoder's word for a recipe chosen by size: recipe_by_size.py
 PARTS = ("encoder", "recurrent", "pooling", "trunk", "head")
 MOST_LAYERS = 1000
-NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs")
+NOT_OF_THE_CONFIG = ("encoder", "features", "model_path", "target_rms_dbfs", "trim_below_db")
 
 
 def merged_part(inherited, given):

@@ -65,14 +65,17 @@ class FrozenEncoder(nn.Module):
         pooling: their kind and arguments, as ``Burst2VecConfig`` keeps them.
         config: the encoder's, for the digest.
         level: ``"unit variance"``, ``"peak"``, or a root-mean-square level in dB of full scale; None: as recorded.
-        steps: of preprocessing, before that.
+        trim_below_db: what is cut before that, as [`Burst2VecFeatureExtractor`] has it.
+        steps: of preprocessing, before both.
 
     Attributes:
         size: numbers of a clip.
         digest: of weights and configuration, 32 hexadecimal digits; where they lie is no part of it.
     """
 
-    def __init__(self, encoder, poolings: dict, pooling: dict, config, level: str | float | None, steps=()):
+    def __init__(
+        self, encoder, poolings: dict, pooling: dict, config, level: str | float | None, trim_below_db=None, steps=()
+    ):
         super().__init__()
         self.encoder = encoder
         self.poolings = nn.ModuleList(poolings.values())
@@ -80,7 +83,7 @@ class FrozenEncoder(nn.Module):
         self.pooling, self.level, self.steps = pooling, level, read_transforms(steps)
         self.size = sum(pooling.output_size for pooling in self.poolings)
         self.digest = digest_of(self, config)
-        self.extractor = Burst2VecFeatureExtractor(target_rms_dbfs=level)
+        self.extractor = Burst2VecFeatureExtractor(target_rms_dbfs=level, trim_below_db=trim_below_db)
         self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         self.in_bf16 = bf16_is_native()
         self.eval().requires_grad_(False).to(self.device)
@@ -129,6 +132,7 @@ class FrozenEncoder(nn.Module):
             "encoder": self.digest,
             "pooling": self.pooling if len(self.pooling) > 1 else self.pooling["kind"],
             "level": self.level,
+            **({} if (cut := self.extractor.trim_below_db) is None else {"trim_below_db": cut}),
             "preprocess": [step.to_dict() for step in self.steps],
             "precision": "bfloat16" if self.in_bf16 else "float32",
             "version": VERSION,
@@ -269,7 +273,8 @@ def _of_burst2vec(model, extractor) -> FrozenEncoder:
         poolings = {"": model.pooling}
     config = model.config.encoder_config
     encoder = model.encoder if model.recurrent is None else RecurrentFrames(model.encoder, model.recurrent)
-    return FrozenEncoder(encoder, poolings, pooling, config, extractor.target_rms_dbfs, extractor.preprocess)
+    prepared = extractor.target_rms_dbfs, extractor.trim_below_db, extractor.preprocess
+    return FrozenEncoder(encoder, poolings, pooling, config, *prepared)
 
 
 def digest_of(module: nn.Module, config) -> str:

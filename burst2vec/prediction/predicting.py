@@ -147,6 +147,7 @@ def identity_of(analyse: Burst2VecPipeline) -> dict:
         "dtype": str(analyse.model.dtype),
         "preprocess": extractor["preprocess"],
         "target_rms_dbfs": extractor["target_rms_dbfs"],
+        "trim_below_db": extractor["trim_below_db"],
         "features": extractor["features"],
         "burst2vec": __version__,
     }

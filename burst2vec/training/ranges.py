@@ -64,6 +64,7 @@ RANGES = {
     "submission": Range(1, 5),
     # model; Burst2VecConfig and the encoders check their own
     "target_rms_dbfs": Range(-120, 20),
+    "trim_below_db": Range(0, 120, without_low=True),
     "log_variance": Range(-10, 10),
     "encoder_layer": Range(1, 1000),
     # training

@@ -133,7 +133,7 @@ class Burst2VecTrainer(ResumableTrainer):
             raise RunError("training needs a train_dataset")
         args, clips = self.args, self.loadable(self.train_dataset)
         clips.refuse_settings(args)
-        lengths = clips.lengths
+        lengths = self._lengths(clips)
         copies = np.ones(len(lengths), dtype=np.int64)
         seed = args.seed if args.data_seed is None else args.data_seed
         if args.oversample:
@@ -262,9 +262,12 @@ class Burst2VecTrainer(ResumableTrainer):
 
     def evaluation_order(self, dataset) -> list[int] | None:
         """From the longest clip to the shortest; None where lengths are not known."""
-        if dataset.lengths is None:
-            return None
-        return np.argsort(-dataset.lengths, kind="stable").tolist()
+        lengths = self._lengths(dataset)
+        return None if lengths is None else np.argsort(-lengths, kind="stable").tolist()
+
+    def _lengths(self, clips) -> np.ndarray | None:
+        """The samples of each clip that the model takes, so far as the Trainer knows the feature extractor."""
+        return clips.lengths(getattr(self.processing_class, "trim_below_db", None))
 
     def evaluation_loop(self, dataloader, *args, **kwargs):
         """Predict the longest clips first, which saves padding; predictions are returned in the data set's order."""

@@ -112,27 +112,12 @@ def test_a_higher_threshold_never_leaves_more():
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_without_a_threshold_the_level_alone_decides_and_no_network_is_loaded(monkeypatch):
-    monkeypatch.setattr("burst2vec.audio.voice_activity.load_network", lambda: pytest.fail("the network was asked"))
-    time = np.arange(16_000) / 16_000
-    tone = 0.4 * np.sin(2 * np.pi * 1_000 * time).astype(np.float32)  # no voice at all
-    quieter = np.concatenate([hiss(0.64), tone * np.float32(10 ** (-30 / 20)), tone, hiss(0.64)])
-    windows = 0.032
-    for keep_db, seconds in ((20.0, 1.0), (40.0, 2.0)):
-        trimmed = trim_silence(quieter, threshold=None, keep_db=keep_db, margin_seconds=0.1)
-        assert trimmed.size / 16_000 == pytest.approx(seconds + 0.2, abs=2 * windows)
-
-
-def test_a_silent_clip_stays_whole_without_a_threshold():
-    assert trim_silence(np.zeros(16_000), threshold=None).size == 16_000
+# What does not matter
 
 
 def test_an_offset_is_no_sound():
     clip = 0.3 * in_silence()[:-100]  # its last window is filled up
-    assert trim_silence(clip + np.float32(0.25), threshold=None).size == trim_silence(clip, threshold=None).size
-
-
-# What does not matter
+    assert trim_silence(clip + np.float32(0.25)).size == pytest.approx(trim_silence(clip).size, abs=512)
 
 
 @pytest.mark.parametrize("gain", [1e-4, 0.1, 30.0])
@@ -245,7 +230,6 @@ def test_a_process_forked_from_one_with_threads_does_not_hang(two_threads):
     [
         ({"threshold": 1.1}, "threshold=1.1; allowed: probabilities"),
         ({"threshold": np.nan}, "threshold=nan"),
-        ({"threshold": None, "keep_db": 0.0}, "keep_db=0 and no threshold"),
         ({"keep_db": -1.0}, "keep_db=-1.0; allowed: numbers from 0"),
         ({"margin_seconds": -0.1}, "margin_seconds=-0.1"),
         ({"margin_seconds": np.inf}, "margin_seconds=inf"),

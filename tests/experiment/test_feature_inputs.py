@@ -445,6 +445,7 @@ def blank(clips):
         (["--encoder", '{"model_type": "hubert"}'], "need the encoder {kind: vector}"),
         (["--encoder", '{"kind": "vector", "features": 5}'], "the recipe's encoder has features 5, but the vectors of"),
         (["--target_rms_dbfs", "-20"], "target_rms_dbfs -20: features are computed of clips as they are"),
+        (["--trim_below_db", "40"], "trim_below_db 40: features are computed of clips as they are"),
         (["--speed_perturbation", "0.9", "1.1"], "only recordings can be played faster or slower"),
         (["--crop_seconds", "0.25"], "only recordings can be cropped, and the model takes vectors of ["),
         (["--features_dir", "/nowhere"], "holds no folder loudness with the vectors of loudness"),

@@ -307,6 +307,15 @@ def test_clips_come_to_the_level_that_the_pretrained_encoders_own_settings_say(t
         build_model(ModelArguments(str(tmp_path), target_rms_dbfs="checkpoint"))
 
 
+def test_a_saved_model_and_its_encoder_keep_what_is_cut_of_a_clip(tmp_path):
+    described = {"encoder": {"model_type": "hubert", **TINY}, "tasks": "avb", "trim_below_db": 35.0}
+    for part in build_model(ModelArguments(**described)):
+        part.save_pretrained(tmp_path)
+    for again in ({"model_path": str(tmp_path)}, {"encoder": str(tmp_path)}):
+        assert build_model(ModelArguments(**again, tasks="avb"))[1].trim_below_db == 35.0
+        assert build_model(ModelArguments(**again, tasks="avb", trim_below_db=30.0))[1].trim_below_db == 30.0
+
+
 def test_a_saved_model_keeps_its_level_and_its_recurrent_part(tmp_path):
     arguments = {
         "encoder": {"model_type": "hubert", **TINY},

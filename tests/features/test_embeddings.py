@@ -189,6 +189,10 @@ def test_clips_go_through_a_saved_models_steps_and_to_its_level(tmp_path):
     np.testing.assert_allclose(embed(tmp_path / "steps", [clip]), expected, atol=1e-5)
     Burst2VecFeatureExtractor(preprocess=steps).save_pretrained(tmp_path / "steps")
     assert np.isfinite(embed(tmp_path / "steps", [clip])).all()  # back at 16 kHz
+    save_burst2vec(tmp_path / "cut", Burst2VecFeatureExtractor(target_rms_dbfs=None, trim_below_db=20), style="large")
+    (kept,) = embed(tmp_path / "plain", [np.pad(clip, (1_600, 1_600))])
+    np.testing.assert_allclose(embed(tmp_path / "cut", [np.pad(clip, 8_000)])[0], kept, atol=1e-5)
+    assert find_feature_set(f"embedding:{tmp_path / 'cut'}").made_by()["trim_below_db"] == 20
     made_by = find_feature_set(f"embedding:{tmp_path / 'steps'}").made_by()
     assert [list(step) for step in made_by["preprocess"]] == [["highpass"], ["resample"]]
 

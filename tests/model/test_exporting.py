@@ -76,6 +76,14 @@ def test_a_graph_answers_other_batches_than_it_was_made_with(exported):
         assert_equal_answers(analyse, OnnxModel(folder).predict(clips), clips)
 
 
+def test_an_exported_model_cuts_and_levels_a_clip_like_the_package(tmp_path):
+    pytest.importorskip("onnxruntime", reason=NEEDED), pytest.importorskip("onnxscript", reason=NEEDED)
+    analyse = pipeline_of("spectrogram_cnn", target_rms_dbfs="peak", trim_below_db=20.0)
+    export(analyse, tmp_path / "exported", clips=noise_clips(*LENGTHS))
+    clips = [np.pad(clip, (8_000, 12_000)) for clip in noise_clips(*OTHER_LENGTHS, seed=5)]
+    assert_equal_answers(analyse, OnnxModel(tmp_path / "exported").predict(clips), clips)
+
+
 @pytest.mark.parametrize("name", ["spectrogram_cnn", "frame_cnn and lstm"])
 def test_an_encoder_of_the_package_and_a_recurrent_part_can_be_exported(tmp_path, name):
     pytest.importorskip("onnxruntime", reason=NEEDED), pytest.importorskip("onnxscript", reason=NEEDED)

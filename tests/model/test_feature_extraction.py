@@ -4,7 +4,7 @@ from transformers import Wav2Vec2FeatureExtractor
 
 from burst2vec import Burst2VecFeatureExtractor
 from burst2vec.errors import WaveformError
-from burst2vec.waveforms import check_waveform, normalise_level
+from burst2vec.waveforms import check_waveform, normalise_level, trim_quiet
 
 EXTRACT = Burst2VecFeatureExtractor()
 
@@ -58,6 +58,27 @@ def test_peak_divides_each_clip_by_its_greatest_absolute_sample_and_leaves_silen
     np.testing.assert_allclose(batch[0, :500], clips[0] / 0.5, rtol=1e-6)
     np.testing.assert_allclose(batch[1, :400], 1.0)
     assert not batch[2].any()
+
+
+def test_a_clip_is_cut_to_what_is_loud_and_a_tenth_of_a_second_around_it():
+    """100 ms of amplitude 1 after 1 s of 0.01 (-40 dB) and before 1 s of 0.001 (-60 dB)."""
+    amplitudes = np.repeat(np.array([0.01, 1.0, 0.001], "f"), [16_000, 1_600, 16_000])
+    clip = amplitudes * np.tile(np.array([1, -1], "f"), amplitudes.size // 2)
+    for below_db, start, end in ((39.0, 14_400, 19_200), (41.0, 0, 19_200), (61.0, 0, 33_600), (None, 0, 33_600)):
+        extract = Burst2VecFeatureExtractor(target_rms_dbfs=None, trim_below_db=below_db)
+        np.testing.assert_array_equal(extract(clip)["input_values"][0], clip[start:end])
+        np.testing.assert_array_equal(extract(clip + 2)["input_values"][0], (clip + 2)[start:end])  # an offset
+    levelled = Burst2VecFeatureExtractor(target_rms_dbfs=-20, trim_below_db=39.0)(clip)["input_values"][0]
+    assert np.square(levelled).mean() == pytest.approx(0.01)  # the level is of what is left
+
+
+@pytest.mark.parametrize("size", [400, 401, 719, 2_001])
+def test_nothing_is_cut_that_leaves_less_than_a_burst_has(size):
+    for loud in (0, size - 1):
+        clip = np.zeros(size, "f")
+        clip[loud] = 1.0
+        assert trim_quiet(clip, 1e-3).size >= min(size, 1_600)
+    assert trim_quiet(np.zeros(size, "f"), 40.0).size == size
 
 
 def test_integers_are_scaled_by_their_range():

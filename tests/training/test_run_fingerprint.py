@@ -39,6 +39,7 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
         ({"eval_delay": 3}, "eval_delay"),
         ({"early_stopping_patience": 3}, "early_stopping_patience"),
         ({"extractor": Burst2VecFeatureExtractor(target_rms_dbfs=-20.0)}, "clips.target_rms_dbfs"),
+        ({"extractor": Burst2VecFeatureExtractor(trim_below_db=40.0)}, "clips.trim_below_db"),
         ({"extractor": Burst2VecFeatureExtractor(preprocess=["highpass"])}, "clips.preprocess"),
         ({"extractor": Burst2VecFeatureExtractor(padding_value=1.0)}, "clips.padding_value"),
     ],

@@ -16,7 +16,7 @@ from burst2vec.scoring import score_tasks
 from burst2vec.tasks import TASK_PRESETS
 from burst2vec.training import Burst2VecTrainer
 from burst2vec.training.arguments import CHECKPOINTING
-from tests.training.tiny_run import tiny_arguments, tiny_corpus, tiny_model, tiny_trainer
+from tests.training.tiny_run import tiny_arguments, tiny_corpus, tiny_model, tiny_trainer, wav_bytes
 
 EMOTION, AGE, COUNTRY = TASK_PRESETS["exvo"]
 PARTS = {f"{task}_{view}" for task in ("emotion", "age", "country") for view in ("shared", "private", "combined")}
@@ -117,6 +117,21 @@ def test_crops_cover_each_clip_once_and_validation_takes_whole_clips(tmp_path):
     assert sum(len(batch["input_values"]) for batch in batches) == np.ceil(lengths / 800).sum() > 2 * len(lengths)
     assert {batch["input_values"].shape[1] for batch in batches} == {800}
     assert max(batch["input_values"].shape[1] for batch in trainer.get_eval_dataloader()) > 800
+
+
+def test_clips_are_batched_by_what_is_left_of_them(tmp_path):
+    """All are 1 s long; of every other one a tenth is loud, and 0.3 s are left: they have batches of their own."""
+    corpus = tiny_corpus(tasks=["age"])
+    noise = np.random.default_rng(0).normal(0, 0.1, (len(corpus), 16_000))
+    noise[::2, :8_000] = noise[::2, 9_600:] = 0
+    clips = [{"bytes": wav_bytes(clip), "path": None} for clip in noise]
+    corpus = corpus.remove_columns(["audio", "samples"]).add_column("audio", clips)
+    extract = Burst2VecFeatureExtractor(trim_below_db=30.0)
+    trainer = tiny_trainer(tmp_path, corpus=corpus, task_schedule="joint", extractor=extract)
+    sizes = [batch["attention_mask"].sum(dim=1).tolist() for batch in trainer.get_train_dataloader()]
+    assert sorted(map(set, sizes), key=min) == 2 * [{4_800}] + 2 * [{16_000}]
+    order = trainer.evaluation_order(trainer.loadable(trainer.train_dataset))
+    assert {row % 2 for row in order[:12]} == {1}  # the longest first
 
 
 def test_three_accumulated_batches_of_two_are_one_batch_of_six(tmp_path):
