@@ -51,7 +51,7 @@ from burst2vec.features import find_feature_set
 from burst2vec.tasks import Task
 from burst2vec.waveforms import SAMPLING_RATE
 
-CHOICES_OF_C = {"linear": (1e-4, 1e-3, 1e-2, 1e-1), "rbf": (0.3, 1.0, 3.0, 10.0)}
+CHOICES_OF_C = {"linear": (1e-6, 1e-5, 1e-4, 1e-3, 1e-2), "rbf": (0.3, 1.0, 3.0, 10.0)}
 
 
 @dataclass(frozen=True)
