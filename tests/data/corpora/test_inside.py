@@ -11,7 +11,7 @@ from burst2vec.data.preprocessing import preprocess_folder
 from burst2vec.errors import CorpusError, TableError
 from burst2vec.experiment.feature_inputs import tables_folder
 from burst2vec.features import read_challenge_features, read_features
-from tests.data.corpora.test_folder import AGE, TASKS, write_folder
+from tests.data.corpora.folders_of_clips import AGE, TASKS, write_folder
 from tests.data.corpora_on_disk import write_avb, write_emogator, write_hume_vb, write_vector, write_wav
 
 OUT = "is a link to .*, out of .*: what a corpus reads lies in its own folder; copy or mount the files there"

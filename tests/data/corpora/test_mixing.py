@@ -16,7 +16,7 @@ from burst2vec.training import Burst2VecTrainer
 from tests.training.tiny_run import tiny_arguments, tiny_model
 
 from ..corpora_on_disk import write_emogator, write_hume_vb
-from .test_folder import write_folder
+from .folders_of_clips import write_folder
 
 MOOD = Task("mood", "regression", ("Awe", "Fear", "Joy"), loss="mse")
 CALL = Task("call", "classification", ("laugh", "cry", "sigh"), loss="cross_entropy", metric="uar")
