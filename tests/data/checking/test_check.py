@@ -7,11 +7,9 @@ import warnings
 import numpy as np
 import pytest
 import soundfile
-from datasets import Dataset, IterableDataset
+from datasets import IterableDataset
 
-from burst2vec import Task
 from burst2vec.data.checking import check_corpus
-from burst2vec.data.checking.check_plots import draw_corpus
 from burst2vec.data.checking.check_report import write_report
 from burst2vec.data.checking.check_tables import contents_table, label_table, lacking_clips, printed_table, sound_table
 from burst2vec.data.checking.duplicates import find_duplicates
@@ -20,49 +18,7 @@ from burst2vec.data.corpora.label_tables import Lost
 from burst2vec.data.corpora.record import PrintedCounts
 from burst2vec.errors import CorpusError
 from burst2vec.tasks import EXVO_COUNTRIES
-
-TASKS = (
-    Task("emotion", kind="regression", labels=("Awe", "Fear", "Joy")),
-    Task("age", kind="regression", labels=("age",), unit="years", span=(15, 45), loss="mae", metric="mae"),
-    Task("country", kind="classification", labels=("China", "Venezuela"), loss="cross_entropy", metric="uar"),
-)
-NAN = float("nan")
-
-
-def wav(seed=0, samples=1_600, level=0.1):
-    file = io.BytesIO()
-    sound = level * np.random.default_rng(seed).standard_normal(samples)
-    soundfile.write(file, sound.clip(-1, 1), 16_000, format="WAV", subtype="FLOAT")
-    return file.getvalue()
-
-
-def split(*clips, **left_out):
-    """A split in memory; a clip is a dictionary of what is not as it usually is."""
-    rows = []
-    for number, clip in enumerate(clips):
-        row = {"file_id": f"clip{number}", "sound": wav(clip.get("seed", 100 + number)), "speaker": f"S{number}"}
-        row |= {
-            "emotion": [0.1 * number, 0.5 + 0.05 * number, 1.0 - 0.1 * number],
-            "age": 20.0 + number,
-            "country": number % 2,
-            **clip,
-        }
-        row["audio"] = {"bytes": row.pop("sound"), "path": None}
-        row.pop("seed", None)
-        rows.append(row)
-    dataset = Dataset.from_list(rows)
-    return dataset.remove_columns([name for name in left_out if left_out[name]])
-
-
-def sentences(check):
-    return [f"{remark.severity}: {remark.text}" for remark in check.remarks]
-
-
-@pytest.fixture(scope="module")
-def sound_corpus():
-    """Two splits with nothing wrong."""
-    train = split({"speaker": "A"}, {"speaker": "A"}, {"speaker": "B"}, {"speaker": "B", "sound": wav(1, 3_200)})
-    return {"train": train, "validation": split(*({"speaker": "C", "seed": seed} for seed in range(200, 203)))}
+from tests.data.checking.small_splits import NAN, TASKS, constant, sentences, split
 
 
 def test_where_nobody_needs_sound_labels_and_speakers_are_looked_at_and_no_file_is(sound_corpus):
@@ -101,17 +57,11 @@ def test_facts_are_those_counted_by_hand(sound_corpus):
     assert facts["all"]["duration_seconds"] == pytest.approx(0.8)
 
 
-def test_levels_are_percentiles_of_the_clips(sound_corpus):
+def test_levels_are_percentiles_of_the_clips():
     levels = [-40.0, -30.0, -20.0]
-    constant = [{"sound": _constant(10 ** (level / 20))} for level in levels]
-    found = check_corpus({"train": split(*constant)}, TASKS).facts["train"]["level_dbfs"]
+    clips = [{"sound": constant(10 ** (level / 20))} for level in levels]
+    found = check_corpus({"train": split(*clips)}, TASKS).facts["train"]["level_dbfs"]
     assert found == pytest.approx({"5 %": -39.0, "median": -30.0, "95 %": -21.0}, abs=1e-3)
-
-
-def _constant(level, samples=1_600):
-    file = io.BytesIO()
-    soundfile.write(file, np.full(samples, level), 16_000, format="WAV", subtype="FLOAT")
-    return file.getvalue()
 
 
 def test_tables_read_as_the_white_papers(sound_corpus):
@@ -155,13 +105,13 @@ def test_what_was_printed_of_a_corpus_stands_beside_what_is_here(sound_corpus, t
 
 def test_the_counts_of_hume_vb_are_those_of_table_1():
     splits = CORPORA["hume_vb"].printed.splits
-    for split in ("train", "validation"):
-        assert sum(splits[split]["classes"]["country"].values()) == splits[split]["speakers"]
-        assert sum(map(int, splits[split]["female_male"].split(":"))) == splits[split]["speakers"]
-        assert set(splits[split]["classes"]["country"]) == set(EXVO_COUNTRIES)
-    assert sum(split["clips"] for split in splits.values()) == 59_201
-    assert sum(split["speakers"] for split in splits.values()) == 1_702
-    hours = [[int(part) for part in split["duration"].split(":")] for split in splits.values()]
+    for name in ("train", "validation"):
+        assert sum(splits[name]["classes"]["country"].values()) == splits[name]["speakers"]
+        assert sum(map(int, splits[name]["female_male"].split(":"))) == splits[name]["speakers"]
+        assert set(splits[name]["classes"]["country"]) == set(EXVO_COUNTRIES)
+    assert sum(printed["clips"] for printed in splits.values()) == 59_201
+    assert sum(printed["speakers"] for printed in splits.values()) == 1_702
+    hours = [[int(part) for part in printed["duration"].split(":")] for printed in splits.values()]
     # The paper's sum is a second more than its parts', which are rounded.
     assert sum(3600 * h + 60 * m + s for h, m, s in hours) == pytest.approx(36 * 3600 + 47 * 60 + 4, abs=1)
 
@@ -218,7 +168,7 @@ def test_a_split_mostly_unreadable_is_refused_and_all_unreadable_still_has_a_rep
 
 
 def test_silent_and_clipped_clips_are_told_apart_from_the_rest():
-    silent, faint, loud = {"sound": _constant(0.0)}, {"sound": _constant(0.0005)}, {"sound": _constant(1.0)}
+    silent, faint, loud = {"sound": constant(0.0)}, {"sound": constant(0.0005)}, {"sound": constant(1.0)}
     check = check_corpus({"train": split({}, {}, silent, faint, loud)}, TASKS)
     assert "problem: 2 of 5 clips are silent: below -60 dBFS in every 20 ms" in sentences(check)
     often = "problem: 1 of 5 clips reach full scale, 1 of them in more than 0.1 % of their samples"
@@ -229,7 +179,7 @@ def test_silent_and_clipped_clips_are_told_apart_from_the_rest():
 
 @pytest.mark.parametrize(("level", "said"), [(12_589.0, "82.0 dBFS"), (1e30, "600.0 dBFS"), (1.5, "3.5 dBFS")])
 def test_levels_that_no_recording_has_are_said_and_end_no_report(tmp_path, level, said):
-    check = check_corpus({"train": split({}, {}, {"sound": _constant(level)})}, TASKS)
+    check = check_corpus({"train": split({}, {}, {"sound": constant(level)})}, TASKS)
     text = "problem: 1 of 3 clips are louder than full scale allows, over +3 dBFS: their samples are not scaled to"
     assert any(sentence.startswith(text) for sentence in sentences(check)) and check.status == 1
     assert check.flagged.iloc[0].tolist() == ["train", "clip2", "too loud", said]
@@ -239,7 +189,7 @@ def test_levels_that_no_recording_has_are_said_and_end_no_report(tmp_path, level
 
 
 def test_loud_recordings_are_not_suspected():
-    loud = [{"sound": _constant(level)} for level in (1.0, 1.2, 0.7)]
+    loud = [{"sound": constant(level)} for level in (1.0, 1.2, 0.7)]
     assert check_corpus({"train": split(*loud)}, TASKS).facts["train"]["too_loud"] == 0
 
 
@@ -282,7 +232,7 @@ def test_duplicates_across_splits_and_of_other_labels_are_flagged_apart():
 
 
 def test_two_silences_of_one_length_are_no_duplicates():
-    check = check_corpus({"train": split({"sound": _constant(0.0)}, {"sound": _constant(0.0)}, {}, {}, {})}, TASKS)
+    check = check_corpus({"train": split({"sound": constant(0.0)}, {"sound": constant(0.0)}, {}, {}, {})}, TASKS)
     assert check.facts["train"]["duplicates"] == 0 and check.facts["train"]["silent"] == 2
 
 
@@ -415,149 +365,3 @@ def test_two_processes_count_what_one_counts():
     many = {"train": split(*({} for _ in range(220)))}
     assert check_corpus(many, TASKS, num_proc=2).facts == check_corpus(many, TASKS, num_proc=1).facts
     assert check_corpus(many, TASKS).facts["train"]["clips"] == 220
-
-
-@pytest.fixture(scope="module")
-def reported(tmp_path_factory):
-    """A report of a corpus with a named pipe's worth of trouble, and of enough clips for every picture."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("secret_place")
-    clips = [
-        {"emotion": emotions.tolist(), "speaker": f"SPEAKER{number % 7}", "file_id": f"FILE{number}", "age": 20.0 + age}
-        for number, (emotions, age) in enumerate(zip(rng.dirichlet([0.3] * 3, 60), rng.integers(0, 9, 60), strict=True))
-    ]
-    clips[5]["emotion"] = [0.0, 0.0, 0.0]
-    (folder / "FILE7.wav").write_bytes(b"")
-    train = split(*clips)
-    audio = [
-        {"bytes": None, "path": str(folder / "FILE7.wav")} if row == 7 else train[row]["audio"] for row in range(60)
-    ]
-    train = train.remove_columns("audio").add_column("audio", audio)
-    check = check_corpus(
-        {"train": train, "test": split({"speaker": "SPEAKER0", "seed": 3}, {"sound": _constant(0.0)})}, TASKS
-    )
-    return check, write_report(check, folder / "report", "a <b> | corpus"), folder
-
-
-def test_the_page_holds_every_picture_and_asks_for_nothing_from_elsewhere(reported):
-    _, (page, *_), _ = reported
-    text = page.read_text()
-    assert text.count("data:image/png;base64,") == 7 and "Left out" not in text
-    for outside in ("http:", "https:", "<script", "<link", "@import", "url("):
-        assert outside not in text
-    assert "<h1>a &lt;b&gt; | corpus" in text
-
-
-def test_what_may_be_shared_names_no_clip_speaker_or_place(reported):
-    check, (page, markdown, facts, flagged), folder = reported
-    for file in (page, markdown, facts):
-        text = file.read_text()
-        assert "FILE" not in text and "SPEAKER" not in text and str(folder) not in text and "secret_place" not in text
-    listed = flagged.read_text()
-    assert "SPEAKER0" in listed and "FILE7" in listed and "secret_place" in listed
-    assert len(listed.splitlines()) == 1 + len(check.flagged)
-
-
-def test_problems_stand_first_and_the_facts_are_json(reported):
-    check, (page, markdown, facts, _), folder = reported
-    text = markdown.read_text()
-    assert text.startswith("# a &lt;b> \\| corpus: corpus report\n")
-    assert text.index("**refused**") < text.index("**problem**") < text.index("## What is in it")
-    assert "Refused: a run must not start." in text and "status2" in page.read_text()
-    assert json.loads(facts.read_text())["splits"]["train"]["clips"] == 60
-    assert {path.name for path in (folder / "report" / "pictures").iterdir()} >= {"emotion_map.png", "lengths.png"}
-    for line in text.splitlines():  # every picture that the page shows is there
-        if line.startswith("!["):
-            assert (folder / "report" / line.split("(")[1].rstrip(")")).is_file()
-
-
-def test_one_seed_draws_one_map(reported):
-    check, *_ = reported
-    maps = [
-        next(picture for picture in draw_corpus(check, seed) if picture.name == "emotion_map") for seed in (1, 1, 2)
-    ]
-    points = [maps[number].figure.axes[0].collections[1].get_offsets() for number in range(3)]
-    np.testing.assert_array_equal(points[0], points[1])
-    assert not np.array_equal(points[0], points[2])
-    assert "60 clips of train, placed by seed 1" in maps[0].caption
-
-
-def test_a_map_draws_at_most_so_many_clips_and_says_so(reported, monkeypatch):
-    monkeypatch.setattr("burst2vec.data.checking.check_plots.MOST_POINTS", 55)
-    picture = next(picture for picture in draw_corpus(reported[0]) if picture.name == "emotion_map")
-    assert "55 of 60 clips of train, drawn and placed by seed 0" in picture.caption
-
-
-def test_too_few_different_emotions_make_no_map(sound_corpus):
-    pictures = {picture.name: picture for picture in draw_corpus(check_corpus(sound_corpus, TASKS))}
-    assert pictures["emotion_map"].figure is None and "take 4 different values" in pictures["emotion_map"].caption
-    pictures = {picture.name: picture for picture in draw_corpus(check_corpus(sound_corpus, TASKS[1:]))}
-    assert "no task of three or more" in pictures["emotion_map"].caption
-
-
-def test_ages_and_countries_are_counted_of_training_and_validation():
-    train = split({"age": 20.0}, {"age": 20.5, "country": 0}, {"age": 39.5, "country": 1}, {"age": NAN})
-    check = check_corpus({"train": train, "validation": split({"age": 30.0}), "test": split({"age": 30.0})}, TASKS)
-    picture = next(draw_corpus(check))
-    assert "of 4 clips of train and validation" in picture.caption
-    left, right = picture.figure.axes
-    bars = [(bar.get_x(), bar.get_height()) for bar in left.patches if bar.get_height()]
-    assert sorted(bars) == [(20.0, 2), (30.0, 1), (39.0, 1)]
-    assert [bar.get_width() for bar in right.patches] == [3, 1]
-    assert [text.get_text() for text in right.texts] == ["3; median age 20.5", "1; median age 39.5"]
-    everything = next(draw_corpus(check_corpus({"test": split({"age": 30.0})}, TASKS)))
-    assert "of 1 clips, stacked" in everything.caption
-
-
-def test_more_countries_than_colours_show_the_largest():
-    names = tuple(f"Country {number}" for number in range(9))
-    country = Task("country", kind="classification", labels=names, loss="cross_entropy", metric="uar")
-    clips = [{"country": number % 9, "age": 20.0 + number} for number in range(20)]
-    check = check_corpus({"train": split(*clips)}, (TASKS[1], country))
-    picture = next(draw_corpus(check))
-    assert "The 7 of 9 countries that have the most clips" in picture.caption
-
-
-@pytest.mark.parametrize("labels", [15, 25])
-def test_many_emotions_have_as_many_colours(labels):
-    task = Task("culture", kind="regression", labels=tuple(f"label {number}" for number in range(labels)))
-    vectors = np.random.default_rng(0).random((60, labels))
-    dataset = split(*({"culture": vector.tolist()} for vector in vectors))
-    pictures = {picture.name: picture for picture in draw_corpus(check_corpus({"train": dataset}, (task,)))}
-    parts = pictures["emotion_map"].figure.axes[0].collections[1:]
-    assert len({tuple(part.get_facecolor()[0][:3]) for part in parts}) == len(parts) > 10
-    assert sum(axis.get_visible() for axis in pictures["labels_culture"].figure.axes) == labels
-
-
-def test_a_report_of_one_format_writes_that_page_alone(sound_corpus, tmp_path):
-    check = check_corpus(sound_corpus, TASKS)
-    names = [path.name for path in write_report(check, tmp_path / "html", "x", ("html",))]
-    assert names == ["report.html", "report.json", "flagged_clips.csv"] and not (tmp_path / "html/pictures").exists()
-    assert "Nothing is wrong." in (tmp_path / "html/report.html").read_text()
-    with pytest.raises(ValueError, match="format 'pdf' is not one of html, md"):
-        write_report(check, tmp_path, "x", ("pdf",))
-    with pytest.raises(CorpusError, match="is a file"):
-        write_report(check, tmp_path / "html/report.html", "x")
-
-
-def test_clips_and_speakers_called_like_formulas_are_listed_as_text(tmp_path):
-    train = split({"speaker": "@A"}, {"file_id": "=1+1", "sound": b""}, {})
-    check = check_corpus({"train": train, "test": split({"speaker": "@A", "seed": 7})}, TASKS)
-    write_report(check, tmp_path, "formulas")
-    lines = (tmp_path / "flagged_clips.csv").read_text().splitlines()
-    assert "train,'=1+1,unreadable,\"'=1+1: the file is empty" in lines[2] and '"train, test",\'@A,shared' in lines[1]
-    assert check.flagged["name"].tolist() == ["@A", "=1+1"]  # in the table that the check gives they are themselves
-
-
-def test_names_with_signs_of_formulas_have_a_report_and_every_picture(tmp_path):
-    odd = (r"$\badmacro{$", "$x$", "5 $ or $ 6")
-    tasks = (
-        Task("emotion", "regression", odd),
-        Task("age", "regression", ("age",), unit=odd[0], span=(15, 99), loss="mae", metric="mae"),
-        Task("country", "classification", odd, loss="cross_entropy", metric="uar"),
-    )
-    vectors = np.random.default_rng(0).random((60, 3))
-    dataset = split(*({"emotion": vector.tolist(), "country": row % 3} for row, vector in enumerate(vectors)))
-    write_report(check_corpus({"train": dataset}, tasks), tmp_path, "a $ and a $")
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 7 and r"Country: $\badmacro{$" in page
