@@ -91,6 +91,8 @@ class Recipe:
                 given["encoder"] = Path(given["encoder"]).name
             if isinstance(named := given.get("features"), (list, str)):
                 given["features"] = public_name(named) if isinstance(named, str) else [public_name(n) for n in named]
+            if given.get("teachers"):
+                given["teachers"] = [Path(name).name if Path(name).exists() else name for name in given["teachers"]]
             record[section] = given
         return {**record, **({"reported_scores": copy.deepcopy(self.reported_scores)} if self.reported_scores else {})}
 

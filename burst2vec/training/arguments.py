@@ -96,6 +96,12 @@ class Burst2VecTrainingArguments(TrainingArguments):
     mixup_alpha: float | None = _default(
         None, "Mix each clip with another of its batch, labels too, by weights from Beta(alpha, alpha); null: unmixed."
     )
+    teachers: list[str] | None = _default(
+        None,
+        "Saved models of the same tasks whose mean answers the labels are mixed with (distillation): folders, or names "
+        "on the Hub; null: the labels as they are.",
+    )
+    teacher_share: float = _default(0.5, "Of the teachers' answers in the labels, above 0 and up to 1.")
     average_decay: float | None = _default(
         None,
         "Average the weights over the steps, each step keeping this share of the average, such as 0.999; the average "
@@ -231,6 +237,11 @@ class Burst2VecTrainingArguments(TrainingArguments):
                 "mixup_alpha with episode_support",
                 self.mixup_alpha is not None and self.episode_support is not None,
                 "a mixture of two speakers is nobody's clip; leave one of them out",
+            ),
+            (
+                "teachers with episode_support",
+                bool(self.teachers) and self.episode_support is not None,
+                "a teacher knows nothing of a speaker's other clips; leave one of them out",
             ),
             ("dataloader_drop_last", self.dataloader_drop_last, "every clip is drawn; limit the data set instead"),
             ("split_batches", self.accelerator_config.split_batches, "per_device_train_batch_size is for each process"),

@@ -32,7 +32,7 @@ def mix_batch(batch: dict, tasks: Sequence[Task], alpha: float) -> dict:
     if "attention_mask" in batch:
         mixed["attention_mask"] = torch.maximum(batch["attention_mask"], batch["attention_mask"][partners])
     mixed["labels"] = {
-        task.name: _mix(_as_numbers(task, batch["labels"][task.name]), partners, weights) for task in tasks
+        task.name: _mix(as_numbers(task, batch["labels"][task.name]), partners, weights) for task in tasks
     }
     return mixed
 
@@ -45,8 +45,9 @@ def _mix(values: torch.Tensor, partners: torch.Tensor, weights: torch.Tensor) ->
     return weights * values + (1 - weights) * values[partners]
 
 
-def _as_numbers(task: Task, labels: torch.Tensor) -> torch.Tensor:
-    if task.kind == "regression":
+def as_numbers(task: Task, labels: torch.Tensor) -> torch.Tensor:
+    """Labels that can be added: of classes their weights, float32 (batch, classes), NaN where missing."""
+    if task.kind == "regression" or labels.is_floating_point():
         return labels
     weights = F.one_hot(labels.clamp(min=0), len(task.labels)).float()
     return weights.masked_fill((labels < 0)[:, None], float("nan"))

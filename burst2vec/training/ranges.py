@@ -98,6 +98,7 @@ RANGES = {
     "episode_support": Range(1, 1000),
     "episode_query": Range(1, 1000),
     "average_decay": Range(0, 1, without_low=True, without_high=True),
+    "teacher_share": Range(0, 1, without_low=True),
     "mixup_alpha": Range(0, 10**6, without_low=True),
     "early_stopping_patience": Range(1, COUNT),
     "early_stopping_threshold": Range(0, 10**6),

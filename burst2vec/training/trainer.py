@@ -24,6 +24,7 @@ from ..errors import DivergenceError, RunError
 from ..scoring import score_tasks
 from ..waveforms import SAMPLING_RATE
 from .arguments import Burst2VecTrainingArguments, check_episodes, check_selection, refuse_several_gpus
+from .distillation import Teachers
 from .mixup import mix_batch
 from .resumable import ResumableTrainer
 from .run_fingerprint import corpus_digest, run_fingerprint
@@ -110,6 +111,9 @@ class Burst2VecTrainer(ResumableTrainer):
         self.loss_is_scaled_for_ga = False  # … so the Trainer divides it by the accumulation steps
         self.batch_sampler = None
         self._loss_parts = defaultdict(lambda: [0.0, 0])  # name → sum and count since the last log
+        self.teachers = None
+        if args.teachers and train_dataset is not None:
+            self.teachers = Teachers(args.teachers, self.tasks, processing_class)
         self._clips = {}  # data set, by its identity → itself and its clips
         if train_dataset is not None:
             self.loadable(train_dataset)  # whose labels may be refused
@@ -189,7 +193,9 @@ class Burst2VecTrainer(ResumableTrainer):
         return self._clips[id(dataset)][1]
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The model's loss; in training its clips may be mixed, and its parts are kept for the log."""
+        """The model's loss; in training labels may be softened and clips mixed, and its parts are kept for the log."""
+        if model.training and self.teachers is not None:
+            inputs = self.teachers.soften(inputs, self.args.teacher_share)
         if model.training and self.args.mixup_alpha:
             inputs = mix_batch(inputs, self.tasks, self.args.mixup_alpha)
         outputs = model(**inputs)

@@ -216,12 +216,16 @@ def test_a_saved_recipe_reads_back_and_holds_no_place(write, tmp_path):
         "/o",
         "--encoder",
         str(tmp_path / "encoder"),
+        "--teachers",
+        str(tmp_path / "encoder"),
+        "me/a-teacher",
     ]
     recipe = parse_run([path, *places, "--hub_token", "hf_secret", "--seed", "3"]).recipe
     text = yaml.safe_dump(recipe.to_dict())
     assert str(tmp_path) not in text and "/o" not in text and "secret" not in text
     again = load_recipe(write(text, "again.yaml"))
-    assert again.model == {"pooling": "max", "encoder": "encoder"} and again.training == {"seed": 3}
+    assert again.model == {"pooling": "max", "encoder": "encoder"}
+    assert again.training == {"seed": 3, "teachers": ["encoder", "me/a-teacher"]}
     assert again.reported_scores == {"validation": {"s_mtl": 0.4}}
 
 

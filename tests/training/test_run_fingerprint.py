@@ -33,6 +33,8 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
     [
         ({"mixup_alpha": 0.3}, "mixup_alpha"),
         ({"average_decay": 0.9}, "average_decay"),
+        ({"teachers": ["runs/teacher"]}, "teachers"),
+        ({"teacher_share": 0.7}, "teacher_share"),
         ({"oversample_strength": 0.5}, "oversample_strength"),
         ({"speed_perturbation": [0.9, 1.0]}, "speed_perturbation"),
         ({"crop_seconds": 0.25}, "crop_seconds"),
