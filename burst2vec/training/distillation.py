@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from transformers import AutoModel
 
 from ..errors import RunError
 from ..feature_extraction_burst2vec import Burst2VecFeatureExtractor
-from ..modeling_burst2vec import Burst2VecForMultiTask
+from ..shipped_models import place_of
 from ..tasks import Task
 from .mixup import as_numbers
 
@@ -43,11 +44,12 @@ class Teachers:
 
     def _load(self, name: str, extractor: Burst2VecFeatureExtractor) -> nn.Module:
         try:
-            model = Burst2VecForMultiTask.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
-            own = Burst2VecFeatureExtractor.from_pretrained(name)
+            place = place_of(name)
+            model = AutoModel.from_pretrained(place, use_safetensors=True, dtype=torch.float32)
+            own = Burst2VecFeatureExtractor.from_pretrained(place)
         except (OSError, ValueError) as error:
             raise RunError(f"teachers: {name} cannot be loaded: {error}") from error
-        said = {task.name: (task.kind, task.labels) for task in model.config.task_records}
+        said = {task.name: (task.kind, task.labels) for task in getattr(model.config, "task_records", ())}
         for task in self.tasks:
             if said.get(task.name) != (task.kind, task.labels):
                 raise RunError(f"teachers: {name} does not answer the task {task.name} with the labels {task.labels}")
