@@ -101,7 +101,9 @@ class Burst2VecTrainingArguments(TrainingArguments):
         "Saved models of the same tasks whose mean answers the labels are mixed with (distillation): folders, or names "
         "on the Hub; null: the labels as they are.",
     )
-    teacher_share: float = _default(0.5, "Of the teachers' answers in the labels, above 0 and up to 1.")
+    teacher_share: float | None = _default(
+        None, "Of the teachers' answers in the labels, above 0 and up to 1; default: 0.5 with teachers."
+    )
     average_decay: float | None = _default(
         None,
         "Average the weights over the steps, each step keeping this share of the average, such as 0.999; the average "
@@ -134,6 +136,8 @@ class Burst2VecTrainingArguments(TrainingArguments):
             self.bf16 = not self.fp16 and bf16_is_native(self.use_cpu)
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0 if self.use_cpu else min(4, _cores_a_process() - 1)
+        if self.teachers and self.teacher_share is None:
+            self.teacher_share = 0.5
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = _more_is_better(self.metric_for_best_model)
         if IntervalStrategy(self.eval_strategy) == IntervalStrategy.NO:

@@ -12,12 +12,8 @@ from ..shipped_models import place_of
 from ..tasks import Task
 from .mixup import as_numbers
 
-SAME_INPUTS = (
-    "features",
-    "normalise_per_speaker",
-    "preprocess",
-    "target_rms_dbfs",
-)  # a teacher may cut clips otherwise
+# Of a teacher's feature extractor and the learner's. What was cut of a clip may differ.
+SAME_INPUTS = ("features", "normalise_per_speaker", "preprocess", "target_rms_dbfs")
 
 
 class Teachers:

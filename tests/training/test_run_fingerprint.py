@@ -33,8 +33,6 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
     [
         ({"mixup_alpha": 0.3}, "mixup_alpha"),
         ({"average_decay": 0.9}, "average_decay"),
-        ({"teachers": ["runs/teacher"]}, "teachers"),
-        ({"teacher_share": 0.7}, "teacher_share"),
         ({"oversample_strength": 0.5}, "oversample_strength"),
         ({"speed_perturbation": [0.9, 1.0]}, "speed_perturbation"),
         ({"crop_seconds": 0.25}, "crop_seconds"),
@@ -49,6 +47,16 @@ def test_every_argument_is_in_the_fingerprint_or_named_with_the_reason_why_it_ne
 def test_what_could_change_the_weights_changes_the_fingerprint(changes, name):
     before, after = fingerprint(), fingerprint(**changes)
     assert {key for key in before | after if before.get(key) != after.get(key)} == {name}
+
+
+def test_who_teaches_and_how_much_counts_and_a_run_without_teachers_resumes_checkpoints_of_before():
+    alone, one, other, more = (
+        fingerprint(**given)
+        for given in ({}, {"teachers": ["a"]}, {"teachers": ["b"]}, {"teachers": ["a"], "teacher_share": 0.7})
+    )
+    assert alone["teachers"] is None and alone["teacher_share"] is None and one["teacher_share"] == 0.5
+    assert {key for key in one if one[key] != other[key]} == {"teachers"}
+    assert {key for key in one if one[key] != more[key]} == {"teacher_share"}
 
 
 def test_how_long_to_train_counts_where_the_schedule_stretches_over_it():
