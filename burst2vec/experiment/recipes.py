@@ -20,7 +20,7 @@ from pathlib import Path
 from transformers import HfArgumentParser
 
 from ..errors import RecipeError
-from ..features import public_name
+from ..features import public_name, without_folder
 from ..training.arguments import Burst2VecTrainingArguments
 from .recipe_files import (
     fit,
@@ -87,12 +87,12 @@ class Recipe:
             given = without_places(getattr(self, section))
             if isinstance(given.get("mix"), list):
                 given["mix"] = [without_places(corpus) for corpus in given["mix"]]
-            if isinstance(given.get("encoder"), str) and Path(given["encoder"]).exists():
-                given["encoder"] = Path(given["encoder"]).name
+            if isinstance(given.get("encoder"), str):
+                given["encoder"] = without_folder(given["encoder"])
             if isinstance(named := given.get("features"), (list, str)):
                 given["features"] = public_name(named) if isinstance(named, str) else [public_name(n) for n in named]
             if given.get("teachers"):
-                given["teachers"] = [Path(name).name if Path(name).exists() else name for name in given["teachers"]]
+                given["teachers"] = list(map(without_folder, given["teachers"]))
             record[section] = given
         return {**record, **({"reported_scores": copy.deepcopy(self.reported_scores)} if self.reported_scores else {})}
 

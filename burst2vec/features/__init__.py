@@ -15,7 +15,7 @@ from .extraction import (
     refuse_unplaced,
     vectors_in_batches,
 )
-from .feature_set import FeatureFamily, FeatureSet, public_name
+from .feature_set import FeatureFamily, FeatureSet, public_name, without_folder
 from .vector_tables import FeatureTables, WrittenFeatures, look_up, read_features, write_features
 
 __all__ = [
@@ -36,5 +36,6 @@ __all__ = [
     "read_features",
     "refuse_unplaced",
     "vectors_in_batches",
+    "without_folder",
     "write_features",
 ]

@@ -41,14 +41,23 @@ class FeatureFamily(NamedTuple):
 def public_name(feature_set: str) -> str:
     """A feature set's name as it may be published: of a file or folder on this machine its last part alone.
 
-    A path that begins with ``/``, ``./``, ``../`` or ``~`` is one, whether or not it is there.
-
     >>> public_name("compare"), public_name("embedding:facebook/hubert-large-ll60k")
     ('compare', 'embedding:facebook/hubert-large-ll60k')
     >>> public_name("embedding:./runs/raw_emotion_class")
     'embedding:raw_emotion_class'
     """
     family, colon, argument = feature_set.partition(":")
-    place = Path(argument).expanduser()
-    is_place = place.is_absolute() or argument.startswith(("./", "../")) or place.exists()
-    return f"{family}:{place.resolve().name}" if colon and is_place else feature_set
+    return f"{family}:{without_folder(argument)}" if colon else feature_set
+
+
+def without_folder(name: str) -> str:
+    """Of a file or folder on this machine its last part; any other name, such as one on the Hub, as it is.
+
+    A path that begins with ``/``, ``./``, ``../`` or ``~`` is one, whether or not it is there.
+
+    >>> without_folder("./runs/first"), without_folder("facebook/hubert-large-ll60k")
+    ('first', 'facebook/hubert-large-ll60k')
+    """
+    place = Path(name).expanduser()
+    is_place = place.is_absolute() or name.startswith(("./", "../")) or place.exists()
+    return place.resolve().name if is_place else name

@@ -29,7 +29,7 @@ from ..experiment.recipe_files import (
 )
 from ..experiment.recipes import GENERATE, without_places
 from ..experiment.sections import CorpusArguments
-from ..features import public_name
+from ..features import without_folder
 from ..flow_matching import BurstFlowConfig
 from ..msg_gan import CHANNELS, BurstGeneratorConfig
 from ..training.ranges import Range, refuse_out_of_range
@@ -201,8 +201,8 @@ class GenerationRun:
         """The recipe as plain data, without the places of the machine that it ran on."""
         said = {"paper": self.paper, "description": self.description}
         sections = {section: without_places(keys) for section, keys in self.given.items()}
-        scored_by = f"embedding:{self.training.score_with}"
-        if public_name(scored_by) != scored_by:  # a folder, not a name on the Hub
+        scored_by = str(self.training.score_with)
+        if without_folder(scored_by) != scored_by:  # a folder, not a name on the Hub
             sections["training"].pop("score_with", None)
         return {**{key: text for key, text in said.items() if text}, **sections}
 

@@ -6,8 +6,6 @@ import re
 import numpy as np
 import opensmile
 import pytest
-import soundfile
-from datasets import Dataset
 from safetensors.numpy import load_file, save_file
 
 from burst2vec.errors import CorpusError
@@ -31,10 +29,7 @@ from burst2vec.features.bags import (
     read_codebook,
     write_codebook,
 )
-
-
-def noise(samples=4_000, seed=0, level=0.1):
-    return (level * np.random.default_rng(seed).normal(size=samples)).astype(np.float32)
+from tests.features.made_clips import clips_of, noise
 
 
 def burst(seed, samples=4_000):
@@ -42,15 +37,6 @@ def burst(seed, samples=4_000):
     time = np.arange(samples) / 16_000
     tone = np.sin(2 * np.pi * (150 + 40 * seed) * time * (1 + time)) * np.sin(np.pi * time / time[-1]) ** 2
     return (0.3 * tone).astype(np.float32) + noise(samples, seed, 0.01)
-
-
-def clips_of(folder, waveforms, speakers=None):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, waveform in waveforms.items():
-        soundfile.write(folder / f"{name}.wav", waveform, 16_000, subtype="FLOAT")
-    audio = [{"bytes": None, "path": str(folder / f"{name}.wav")} for name in waveforms]
-    columns = {"file_id": list(waveforms), "audio": audio}
-    return Dataset.from_dict(columns | ({"speaker": speakers} if speakers else {}))
 
 
 @pytest.fixture(scope="module")

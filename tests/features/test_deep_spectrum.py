@@ -6,10 +6,8 @@ import re
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 import torchvision
-from datasets import Dataset
 from matplotlib import colormaps
 from safetensors.torch import save_file
 from torch import nn
@@ -26,10 +24,7 @@ from burst2vec.features.deep_spectrum import (
     draw,
 )
 from burst2vec.frontends import mel_filters
-
-
-def noise(samples=4_000, seed=0, level=0.1):
-    return (level * np.random.default_rng(seed).normal(size=samples)).astype(np.float32)
+from tests.features.made_clips import clips_of, noise
 
 
 def tone(hertz, samples=8_000):
@@ -74,14 +69,6 @@ def by_timms_names(tensors):
         renamed[f"{timms}.weight"] = tensors[f"{own}.weight"].reshape(shape)
         renamed[f"{timms}.bias"] = tensors[f"{own}.bias"]
     return renamed
-
-
-def clips_of(folder, waveforms):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, waveform in waveforms.items():
-        soundfile.write(folder / f"{name}.wav", waveform, 16_000, subtype="FLOAT")
-    audio = [{"bytes": None, "path": str(folder / f"{name}.wav")} for name in waveforms]
-    return Dataset.from_dict({"file_id": list(waveforms), "audio": audio})
 
 
 # The spectrogram

@@ -17,14 +17,13 @@ NAN = float("nan")
 
 
 class Answering(torch.nn.Module):
-    """A teacher that always says the same, and counts how often it was asked."""
+    """A teacher that always says the same."""
 
     def __init__(self, ages, countries):
         super().__init__()
-        self.said, self.asked = {"age": torch.tensor(ages), "country": torch.tensor(countries)}, 0
+        self.said = {"age": torch.tensor(ages), "country": torch.tensor(countries)}
 
     def forward(self, input_values, attention_mask=None):
-        self.asked += 1
         return SimpleNamespace(predictions=self.said)
 
 
