@@ -27,6 +27,7 @@ from accelerate.commands.launch import launch_command_parser
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 from burst2vec import command_line
+from burst2vec.comparison.fusion_recipes import load_fusion
 from burst2vec.data.corpora.synthetic import write_synthetic_corpus
 from burst2vec.experiment.building import build_model
 from burst2vec.experiment.recipes import parse_run
@@ -242,10 +243,10 @@ def test_every_file_that_is_named_is_there():
 def test_every_measured_row_has_a_command_that_can_be_run():
     rows = re.findall(r"^\| `(run_\w+\.py) (\w+\.yaml)([^`]*)` \|.*\| (.*) \| (.*) \|$", README, re.MULTILINE)
     recipes = {path.name for path in (RECIPES / "emogator").glob("*.yaml") if not is_generation(path)}
-    of_all_speakers = re.findall(r"^\| `burst2vec train emogator/(\w+)` \|", README, re.MULTILINE)
-    assert {recipe for _, recipe, *_ in rows} | {f"{name}.yaml" for name in of_all_speakers} == recipes
-    for name in of_all_speakers:
-        assert parse_run([f"emogator/{name}"])
+    of_all_speakers = re.findall(r"^\| `burst2vec (train|fuse) (emogator/\w+)` \|", README, re.MULTILINE)
+    assert {recipe for _, recipe, *_ in rows} | {f"{Path(name).name}.yaml" for _, name in of_all_speakers} == recipes
+    for command, name in of_all_speakers:
+        assert load_fusion(name) if command == "fuse" else parse_run([name])
     for script, recipe, options, *scores in rows:
         assert parse_run([str(RECIPES / "emogator" / recipe)])
         assert (script, options) in (("run_seeds.py", " --seeds 3"), ("run_exvo.py", ""))
