@@ -267,6 +267,8 @@ def _command_line(arguments: list[str]) -> dict:
         if value is not_given:
             continue
         structured = any((typing.get_origin(option) or option) in (dict, list) for option in options_of(hints[key]))
+        if isinstance(value, list) and str(value[0]).startswith("["):
+            value = " ".join(value)  # one list, which argparse took for the first of several words
         if structured and isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
             value = from_json(value, f"command line: --{key}")
         elif isinstance(value, str) and (numbers := {int, float} & {*options_of(hints[key])}):

@@ -136,9 +136,8 @@ class Burst2VecTrainingArguments(TrainingArguments):
             self.bf16 = not self.fp16 and bf16_is_native(self.use_cpu)
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0 if self.use_cpu else min(4, _cores_a_process() - 1)
-        if self.teachers:
-            self.teachers = _read_names("teachers", self.teachers)
-            self.teacher_share = 0.5 if self.teacher_share is None else self.teacher_share
+        if self.teachers and self.teacher_share is None:
+            self.teacher_share = 0.5
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = _more_is_better(self.metric_for_best_model)
         if IntervalStrategy(self.eval_strategy) == IntervalStrategy.NO:
@@ -264,19 +263,6 @@ def _read_mapping(name: str, text: str) -> dict:
     if not isinstance(mapping, dict):
         raise RunError(f'{name} must be a mapping of names to values, such as {{"factor": 0.5}}, got {text!r}')
     return mapping
-
-
-def _read_names(key: str, words: list[str]) -> list[str]:
-    """Names one after another, as transformers takes lists, or in JSON, as all other keys' lists are given."""
-    if not words[0].startswith("["):
-        return words
-    try:
-        names = json.loads(" ".join(words))
-    except ValueError:
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RunError(f'{key} must be names, such as --{key} runs/a runs/b, or \'["runs/a", "runs/b"]\', got {words}')
-    return names
 
 
 def _more_is_better(score: str) -> bool:

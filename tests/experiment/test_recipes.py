@@ -271,3 +271,14 @@ def test_the_command_line_can_take_a_key_back(write):
     assert (run.training.seed, run.training.speed_perturbation) == (4, [0.9, 1.1])
     with pytest.raises(RecipeError, match="--seed"):
         parse_run([path, "--seed", "null"])
+
+
+def test_a_list_of_names_is_given_word_by_word_or_as_json(write):
+    path, names = write("data: {corpus: synthetic}"), ["runs/a", "runs/b"]
+    for words in (names, ['["runs/a", "runs/b"]'], ['["runs/a",', '"runs/b"]']):
+        run = parse_run([path, "--teachers", *words, "--seed", "4"])
+        assert (run.training.teachers, run.training.teacher_share, run.training.seed) == (names, 0.5, 4)
+    assert parse_run([path]).training.teacher_share is None
+    for words, message in ((['["runs/a",'], "--teachers: .* is not JSON"), (["[1]"], r"--teachers\[0\]: expected str")):
+        with pytest.raises(RecipeError, match=message):
+            parse_run([path, "--teachers", *words])

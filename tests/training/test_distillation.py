@@ -1,6 +1,5 @@
 """Distillation: labels move towards the teachers' answers, in training alone, and other tasks' are refused."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +9,6 @@ import torch.nn.functional as F
 from burst2vec import Burst2VecFeatureExtractor
 from burst2vec.errors import RunError
 from burst2vec.tasks import resolve_tasks
-from burst2vec.training.arguments import Burst2VecTrainingArguments
 from burst2vec.training.distillation import Teachers
 from tests.training.tiny_run import tiny_corpus, tiny_model, tiny_trainer
 
@@ -103,14 +101,3 @@ def test_a_teacher_of_other_tasks_or_of_clips_at_another_level_is_refused(tmp_pa
         tiny_trainer(tmp_path, teachers=[teacher], episode_support=2)
     with pytest.raises(RunError, match="teacher_share must be a number above 0, up to 1, or null, got 0"):
         tiny_trainer(tmp_path, teachers=[teacher], teacher_share=0)
-
-
-def test_teachers_are_named_one_after_another_or_as_a_list(tmp_path):
-    names = ["runs/a", "runs/b"]
-    for words in (names, [json.dumps(names)], json.dumps(names).split()):
-        arguments = Burst2VecTrainingArguments(str(tmp_path), teachers=words)
-        assert (arguments.teachers, arguments.teacher_share) == (names, 0.5)
-    assert Burst2VecTrainingArguments(str(tmp_path)).teacher_share is None
-    for words in (["[runs/a,", "runs/b]"], ["[1]"]):
-        with pytest.raises(RunError, match="teachers must be names, such as --teachers runs/a runs/b"):
-            Burst2VecTrainingArguments(str(tmp_path), teachers=words)
